@@ -1,0 +1,25 @@
+"""The layers that Keras does not ship: attention, residual blocks and gated units.
+
+Importing the package registers every layer with Keras, so that `keras.saving.load_model` finds it.
+"""
+
+from layerzoo._backend import import_keras
+
+import_keras()
+
+from layerzoo.attention import RotaryEmbedding, SelfAttention  # noqa: E402
+from layerzoo.catalogue import Card, Traits, catalogue, find  # noqa: E402
+from layerzoo.gated import GatedMLP  # noqa: E402
+from layerzoo.residual import DropPath, Residual  # noqa: E402
+
+__all__ = [
+    "Card",
+    "DropPath",
+    "GatedMLP",
+    "Residual",
+    "RotaryEmbedding",
+    "SelfAttention",
+    "Traits",
+    "catalogue",
+    "find",
+]

@@ -1,0 +1,52 @@
+"""Rules for the arguments of a layer: each states the rule and what was received."""
+
+from numbers import Integral, Real
+
+
+def positive_int(**arguments) -> None:
+    """Each argument must be an integer of at least 1."""
+    for name, value in arguments.items():
+        if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
+            raise ValueError(f"`{name}` must be a positive integer. Received: {name}={value!r}")
+
+
+def optional_positive_int(**arguments) -> None:
+    """Each argument must be None or an integer of at least 1."""
+    positive_int(**{name: value for name, value in arguments.items() if value is not None})
+
+
+def positive_number(**arguments) -> None:
+    """Each argument must be a finite number above 0."""
+    for name, value in arguments.items():
+        number = isinstance(value, Real) and not isinstance(value, bool)
+        if not number or not 0 < value < float("inf"):
+            raise ValueError(f"`{name}` must be a positive number. Received: {name}={value!r}")
+
+
+def optional_positive_number(**arguments) -> None:
+    """Each argument must be None or a finite number above 0."""
+    positive_number(**{name: value for name, value in arguments.items() if value is not None})
+
+
+def probability(**arguments) -> None:
+    """Each argument must be a number from 0 to 1."""
+    for name, value in arguments.items():
+        if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value <= 1:
+            raise ValueError(f"`{name}` must be between 0 and 1. Received: {name}={value!r}")
+
+
+def one_of(options, **arguments) -> None:
+    """Each argument must be one of the options."""
+    for name, value in arguments.items():
+        if value not in options:
+            raise ValueError(f"`{name}` must be one of {options}. Received: {name}={value!r}")
+
+
+def known_width(input_shape) -> int:
+    """The size of the last axis, which a layer with weights must know when it is built."""
+    if input_shape[-1] is None:
+        raise ValueError(
+            "The last axis of the inputs must have a known size. "
+            f"Received: input_shape={tuple(input_shape)}"
+        )
+    return input_shape[-1]

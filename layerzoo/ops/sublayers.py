@@ -1,0 +1,31 @@
+"""The layers inside a layer: made after their owner's settings, called with its mask."""
+
+import inspect
+
+from keras import layers
+
+
+def dense(owner, units, input_shape, name):
+    """A built `Dense` with its owner's `use_bias`, `kernel_initializer` and dtype policy.
+
+    The initializer is cloned: one instance used twice gives two equal kernels.
+    """
+    layer = layers.Dense(
+        units,
+        use_bias=owner.use_bias,
+        kernel_initializer=owner.kernel_initializer.clone(),
+        dtype=owner.dtype_policy,
+        name=name,
+    )
+    layer.build(input_shape)
+    return layer
+
+
+def apply_in_turn(chain, x, mask=None):
+    """Run `x` through a list of layers, each with the mask that the one before it leaves."""
+    for layer in chain:
+        takes_mask = mask is not None and "mask" in inspect.signature(layer.call).parameters
+        y = layer(x, mask=mask) if takes_mask else layer(x)
+        mask = layer.compute_mask(x, mask) if layer.supports_masking else None
+        x = y
+    return x

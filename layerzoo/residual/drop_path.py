@@ -1,0 +1,89 @@
+import keras
+from keras import ops
+
+from layerzoo.ops.arguments import probability
+
+
+@keras.saving.register_keras_serializable(package="layerzoo")
+class DropPath(keras.layers.Layer):
+    r"""Drops whole samples of a residual branch in training, and scales up those that stay.
+
+    $$
+    y_b = \frac{k_b}{1 - \mathrm{rate}}\; x_b, \qquad k_b \sim \mathrm{Bernoulli}(1 - \mathrm{rate})
+    $$
+
+    $x_b$ is sample $b$ of the batch, all of it: one draw $k_b$ decides for the sample. The expectation
+    of $y$ is $x$, and at inference $y = x$.
+
+    Use when:
+        - a deep residual network overfits: put it at the end of each branch, before the addition.
+
+    Avoid when:
+        - nothing is added to its output: a dropped sample is all zeros. Use `keras.layers.Dropout`.
+
+    Args:
+        rate: Float from 0 to 1. Share of samples that are dropped.
+        seed: Integer. Seed of the draws.
+        **kwargs: Keras's own: `name`, `dtype`, `trainable`.
+
+    Call arguments:
+        inputs: The output of a branch.
+        training: Whether to drop.
+
+    Input shape:
+        `(batch, ...)`, any rank. Every axis may be unknown.
+
+    Output shape:
+        The input's.
+
+    Masking:
+        Passed on.
+
+    Raises:
+        ValueError: `rate` is not between 0 and 1.
+
+    Example:
+        ```python
+        import numpy as np
+        from layerzoo import DropPath
+
+        y = DropPath(0.5, seed=1)(np.ones((6, 2)), training=True)
+        print(sorted({float(v) for row in y for v in row}))
+        #> [0.0, 2.0]
+        ```
+
+    Reference:
+        [Deep Networks with Stochastic Depth](https://arxiv.org/abs/1603.09382). The paper drops the
+        branch for the whole batch and scales at inference; this drops it for each sample and scales in
+        training, as [FractalNet](https://arxiv.org/abs/1605.07648)'s name has come to mean.
+    """
+
+    def __init__(self, rate: float, seed: int | None = None, **kwargs):
+        super().__init__(**kwargs)
+        probability(rate=rate)
+        self.rate = rate
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.supports_masking = True
+        self.input_spec = keras.layers.InputSpec(min_ndim=1)
+
+    def build(self, input_shape):
+        pass
+
+    def call(self, inputs, training=None):
+        if not training or self.rate == 0:
+            return inputs
+        if self.rate == 1:
+            return ops.zeros_like(inputs)
+        keep = 1 - self.rate
+        one_per_sample = (ops.shape(inputs)[0], *(1,) * (len(inputs.shape) - 1))
+        kept = keras.random.uniform(one_per_sample, seed=self.seed_generator) < keep
+        return ops.where(kept, inputs / keep, 0.0)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        config = super().get_config()
+        config.update(rate=self.rate, seed=self.seed)
+        return config
