@@ -1,0 +1,1 @@
+"""What is made from cards: pages, drawings, standalone files, demos and costs."""
