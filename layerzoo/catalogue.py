@@ -70,6 +70,8 @@ class Card:
         dims: Given `pick` and the config, sizes of axis letters that the config fixes.
         traits: What the layer claims.
         errors: Configs that the constructor must refuse.
+        expected_failures: Reasons by the id of a property that does not hold, as in `{"X1@torch": "..."}`;
+            it must go on failing.
         paper: arXiv id or address.
         year: Year of the paper.
         tags: Words to find it by.
@@ -81,6 +83,7 @@ class Card:
     dims: Callable[[Pick, Config], dict[str, int]] = no_dims
     traits: Traits = field(default_factory=Traits)
     errors: Sequence[Config] = ()
+    expected_failures: Mapping[str, str] = field(default_factory=dict)
     paper: str = ""
     year: int | None = None
     tags: Sequence[str] = ()

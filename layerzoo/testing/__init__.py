@@ -1,0 +1,58 @@
+"""The conformance kit: check any Keras 3 layer, property by property.
+
+`check_layer` gives a report for a card or an instance, `parametrize_with_checks` makes one pytest
+test of each property. The groups are modules of small functions, one property each.
+"""
+
+try:
+    import hypothesis as _hypothesis  # noqa: F401
+except ModuleNotFoundError as error:
+    raise ImportError(
+        'layerzoo.testing needs hypothesis, which is not installed: pip install "layerzoo[testing]".'
+    ) from error
+
+from layerzoo.testing import (  # noqa: F401  importing a group registers its properties
+    build,
+    config,
+    dropin,
+    execution,
+    gradient,
+    independence,
+    mask,
+    numerics,
+    randomness,
+    shape,
+)
+from layerzoo.testing.case import Case
+from layerzoo.testing.closeness import demand_close, demand_finite
+from layerzoo.testing.outcomes import Inconclusive, NotApplicable, Violation, demand
+from layerzoo.testing.parametrize import Check, parametrize_with_checks
+from layerzoo.testing.properties import PROPERTIES, Property, declare, select
+from layerzoo.testing.report import ConformanceError, Report, Result
+from layerzoo.testing.run import PROFILES, Profile, check_layer, check_property, check_sample
+from layerzoo.testing.samples import Sample
+
+__all__ = [
+    "PROFILES",
+    "PROPERTIES",
+    "Case",
+    "Check",
+    "ConformanceError",
+    "Inconclusive",
+    "NotApplicable",
+    "Profile",
+    "Property",
+    "Report",
+    "Result",
+    "Sample",
+    "Violation",
+    "check_layer",
+    "check_property",
+    "check_sample",
+    "declare",
+    "demand",
+    "demand_close",
+    "demand_finite",
+    "parametrize_with_checks",
+    "select",
+]

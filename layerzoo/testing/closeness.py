@@ -1,0 +1,49 @@
+"""Comparing numbers so that a NaN never passes and a tolerance never grows with the size."""
+
+import numpy as np
+
+from layerzoo.testing.outcomes import Violation
+
+
+def demand_close(actual, expected, tolerance: float, what: str, origin: str) -> float:
+    """Demand that two arrays agree to `tolerance` times the largest expected magnitude (at least 1).
+
+    Args:
+        actual: What was computed.
+        expected: What it is held against.
+        tolerance: Relative to the scale of `expected`; 0 demands equal bits.
+        what: The claim, for the message.
+        origin: Where the tolerance comes from, for the message.
+
+    Returns:
+        The worst error as a share of the tolerance.
+    """
+    actual, expected = np.asarray(actual), np.asarray(expected)
+    if actual.shape != expected.shape:
+        raise Violation(f"{what}\n  shapes          {actual.shape} and {expected.shape}")
+    if actual.size == 0:
+        return 0.0
+    a, e = actual.astype("float64"), expected.astype("float64")
+    both_nan = np.isnan(a) & np.isnan(e)
+    with np.errstate(invalid="ignore"):
+        error = np.where(both_nan | (a == e), 0.0, np.abs(a - e))
+    finite = np.abs(e[np.isfinite(e)])
+    allowed = tolerance * max(1.0, float(finite.max(initial=0.0)))
+    if not np.all(error <= allowed):
+        worst = np.unravel_index(np.argmax(np.where(np.isnan(error), np.inf, error)), a.shape)
+        index = ", ".join(str(int(i)) for i in worst)
+        raise Violation(
+            f"{what}\n"
+            f"  worst entry     [{index}]: {a[worst]:.8g} and {e[worst]:.8g}\n"
+            f"  difference      {error[worst]:.3g}, tolerance {allowed:.3g} ({origin})"
+        )
+    return float(error.max() / allowed) if allowed else 0.0
+
+
+def demand_finite(x, what: str) -> None:
+    """Demand that an array holds neither NaN nor infinity."""
+    x = np.asarray(x)
+    bad = ~np.isfinite(x.astype("float64"))
+    if bad.any():
+        first = tuple(int(i) for i in np.argwhere(bad)[0])
+        raise Violation(f"{what}\n  entry           {list(first)}: {x[first]} of {x.shape}")

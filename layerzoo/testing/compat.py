@@ -1,0 +1,280 @@
+"""All that differs between backends or is private to Keras; the rest of the kit is public Keras.
+
+Where a hook is missing, the function that needs it raises `Inconclusive` and says which.
+"""
+
+import contextlib
+import copy
+import inspect
+import logging
+from collections.abc import Callable, Iterator
+
+import keras
+import numpy as np
+
+from layerzoo.testing.outcomes import Inconclusive
+
+BACKEND = keras.backend.backend()
+
+
+def array(x) -> np.ndarray:
+    """A tensor as NumPy; half precision becomes float32, which NumPy's arithmetic knows."""
+    x = keras.ops.convert_to_numpy(x)
+    return x.astype("float32") if x.dtype.name in ("bfloat16", "float16") else x
+
+
+def tensor(x: np.ndarray):
+    """A NumPy array as a tensor of the same dtype, also where Keras would narrow it."""
+    if BACKEND == "tensorflow":
+        import tensorflow as tf
+
+        return tf.convert_to_tensor(x)
+    if BACKEND == "jax":
+        import jax.numpy as jnp
+
+        return jnp.asarray(x)
+    import torch
+
+    return torch.tensor(x)  # a copy: `from_numpy` would share the caller's memory
+
+
+def evaluate(layer, values, inputs: dict, **arguments):
+    """Call a layer with other values of its variables; the variables stay as they are."""
+    mapping = list(zip(layer.variables, values, strict=True))
+    with keras.StatelessScope(state_mapping=mapping):
+        return call(layer, inputs, **arguments)
+
+
+def evaluate_with_state(layer, values, inputs: dict, **arguments):
+    """Like `evaluate`, and the values of the variables after the call."""
+    mapping = list(zip(layer.variables, values, strict=True))
+    with keras.StatelessScope(state_mapping=mapping) as scope:
+        outputs = call(layer, inputs, **arguments)
+    after = [scope.get_current_value(variable) for variable in layer.variables]
+    return outputs, [
+        value if new is None else new for new, value in zip(after, values, strict=True)
+    ]
+
+
+def call(layer, inputs: dict, **arguments):
+    """Call a layer as a user would: the first input by position, the others by name."""
+    first, *others = inputs.items()
+    return layer(first[1], **dict(others), **arguments)
+
+
+def quick(function: Callable) -> Callable:
+    """The same function for many calls of one signature: traced where tracing pays."""
+    if BACKEND == "tensorflow":
+        import tensorflow as tf
+
+        return tf.function(function)
+    if BACKEND == "jax":
+        import jax
+
+        return jax.jit(function)
+    return function
+
+
+def compiled(function: Callable) -> Callable:
+    """The function under the backend's compiler."""
+    if BACKEND == "tensorflow":
+        import tensorflow as tf
+
+        return tf.function(function, jit_compile=True)
+    if BACKEND == "jax":
+        import jax
+
+        return jax.jit(function)
+    import torch
+
+    torch.compiler.reset()
+    return torch.compile(function, backend="eager")
+
+
+def traced(function: Callable, *arguments) -> None:
+    """Run the function's Python once under the backend's tracer."""
+    if BACKEND == "tensorflow":
+        import tensorflow as tf
+
+        tf.function(function).get_concrete_function(*arguments)
+    elif BACKEND == "jax":
+        import jax
+
+        jax.make_jaxpr(function)(*arguments)
+    else:
+        from torch._subclasses.fake_tensor import FakeTensorMode
+
+        with FakeTensorMode(allow_non_fake_inputs=True):
+            function(*arguments)
+
+
+def is_traced(x) -> bool:
+    """Whether `x` is a tensor of a trace, which must not outlive it."""
+    if BACKEND == "tensorflow":
+        import tensorflow as tf
+
+        return tf.is_tensor(x) and not hasattr(x, "numpy") and not isinstance(x, tf.Variable)
+    if BACKEND == "jax":
+        import jax
+
+        return isinstance(x, jax.core.Tracer)
+    from torch._subclasses.fake_tensor import FakeTensor
+
+    return isinstance(x, FakeTensor)
+
+
+def gradient(function: Callable) -> Callable:
+    """The gradient of a scalar function of a list of tensors: NumPy arrays, None where it does not reach."""
+    if BACKEND == "tensorflow":
+        return lambda tensors: _as_arrays(_tensorflow_gradient(function, tensors))
+    if BACKEND == "jax":
+        import jax
+
+        differentiated = jax.jit(jax.grad(function))
+        return lambda tensors: _as_arrays(differentiated(tensors))
+    return lambda tensors: _as_arrays(_torch_gradient(function, tensors))
+
+
+def _as_arrays(found) -> list[np.ndarray | None]:
+    return [None if g is None else np.asarray(array(g)) for g in found]
+
+
+def _tensorflow_gradient(function, tensors):
+    import tensorflow as tf
+
+    with tf.GradientTape() as tape:
+        tape.watch(tensors)
+        value = function(tensors)
+    return [None if g is None else tf.convert_to_tensor(g) for g in tape.gradient(value, tensors)]
+
+
+def _torch_gradient(function, tensors):
+    import torch
+
+    tensors = [each.requires_grad_() for each in tensors]
+    value = function(tensors)
+    if not value.requires_grad:
+        return [None] * len(tensors)
+    return torch.autograd.grad(value, tensors, allow_unused=True)
+
+
+@contextlib.contextmanager
+def float64() -> Iterator[None]:
+    """Let Keras compute in float64, which JAX and PyTorch otherwise narrow to float32 in silence."""
+    from keras.src.backend.common import dtypes
+
+    narrowing = getattr(dtypes, "BIT64_TO_BIT32_DTYPE", None)
+    before_floatx = keras.config.floatx()
+    before = None if narrowing is None else dict(narrowing)
+    with contextlib.ExitStack() as stack:
+        if BACKEND == "jax":
+            import jax
+
+            stack.enter_context(jax.enable_x64(True))
+        keras.config.set_floatx("float64")
+        if narrowing is not None:
+            narrowing["float64"] = "float64"
+        try:
+            yield
+        finally:
+            keras.config.set_floatx(before_floatx)
+            if narrowing is not None:
+                narrowing.clear()
+                narrowing.update(before)
+
+
+def mask_of(x):
+    """The mask that a tensor carries, or None."""
+    from keras.src import backend
+
+    if not hasattr(backend, "get_keras_mask"):
+        raise Inconclusive("this Keras does not say which mask a tensor carries (get_keras_mask)")
+    return backend.get_keras_mask(x)
+
+
+def with_mask(x, mask):
+    """The tensor, carrying a mask as the output of `Masking` does."""
+    from keras.src import backend
+
+    if not hasattr(backend, "set_keras_mask"):
+        raise Inconclusive("this Keras does not let a tensor carry a mask (set_keras_mask)")
+    backend.set_keras_mask(x, mask)
+    return x
+
+
+@contextlib.contextmanager
+def recorded_variables() -> Iterator[list]:
+    """Record every variable that is created."""
+    from keras.src.backend.common.variables import Variable
+
+    made: list = []
+    original = Variable.__init__
+
+    def recording(self, *args, **kwargs):
+        original(self, *args, **kwargs)
+        made.append(self)
+
+    Variable.__init__ = recording
+    try:
+        yield made
+    finally:
+        Variable.__init__ = original
+
+
+def sublayers(layer) -> list:
+    """The layer and every layer inside it."""
+    if not hasattr(layer, "_flatten_layers"):
+        raise Inconclusive("this Keras does not list the layers inside a layer (_flatten_layers)")
+    return list(layer._flatten_layers())
+
+
+def own_weights(layer) -> list:
+    """The float weights of a layer, without those of the layers inside it."""
+    inside = {id(w) for inner in sublayers(layer) if inner is not layer for w in inner.weights}
+    return [w for w in layer.weights if id(w) not in inside and "float" in w.dtype]
+
+
+def takes(layer, argument: str) -> bool:
+    """Whether the layer's `call` has an argument of this name."""
+    return argument in inspect.signature(layer.call).parameters
+
+
+def constructor_arguments(layer) -> dict:
+    """The arguments that an instance was made with, as far as Keras remembers or the config tells."""
+    remembered = getattr(layer, "_auto_config", None)
+    if remembered is not None:
+        config = copy.deepcopy(remembered.config)
+    else:
+        config = {
+            name: keras.saving.deserialize_keras_object(value)
+            if isinstance(value, dict) and "class_name" in value
+            else value
+            for name, value in layer.get_config().items()
+        }
+    return {k: v for k, v in config.items() if k not in ("name", "dtype", "trainable")}
+
+
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """Put Keras's global settings back, and show errors as they are raised, without Keras's frame."""
+    policy = keras.config.dtype_policy()
+    floatx = keras.config.floatx()
+    image = keras.config.image_data_format()
+    filtering = keras.config.is_traceback_filtering_enabled()
+    numpy_state = np.random.get_state()
+    logger = logging.getLogger(
+        "tensorflow"
+    )  # it complains of retracing, which is what we are here for
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    keras.config.disable_traceback_filtering()
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(policy)
+        keras.config.set_floatx(floatx)
+        keras.config.set_image_data_format(image)
+        np.random.set_state(numpy_state)
+        logger.setLevel(level)
+        if filtering:
+            keras.config.enable_traceback_filtering()

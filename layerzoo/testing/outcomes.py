@@ -1,0 +1,19 @@
+"""How a check of one property on one sample can end, other than well."""
+
+
+class Violation(AssertionError):
+    """The property does not hold: what was claimed, both numbers, and where the tolerance is from."""
+
+
+class NotApplicable(Exception):
+    """The layer does not claim the trait that the property is about."""
+
+
+class Inconclusive(Exception):
+    """The property could be neither shown nor refuted here; this never counts as passed."""
+
+
+def demand(condition, message: str) -> None:
+    """Raise a `Violation` unless the condition is true; a NaN in it is not true."""
+    if not bool(condition):
+        raise Violation(message)

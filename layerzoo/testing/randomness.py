@@ -1,0 +1,82 @@
+"""Randomness: none at inference, and in training the same again from the same seed."""
+
+import keras
+import numpy as np
+
+from layerzoo.testing import compat
+from layerzoo.testing.case import flat
+from layerzoo.testing.closeness import demand_close
+from layerzoo.testing.outcomes import NotApplicable, demand
+from layerzoo.testing.properties import declare
+
+TRIES = 20  # the chance that dropping 1 of 5 samples in a batch of 2 never shows is 1e-4
+
+
+@declare("R1")
+def inference_deterministic(case):
+    """Two calls at inference give the same bits and change no state."""
+    layer = case.built()
+    arrays = case.arrays()
+    before = [compat.array(v) for v in layer.variables]
+    first, second = case.run(layer, arrays), case.run(layer, arrays)
+    for a, e in zip(second, first, strict=True):
+        demand_close(a, e, 0, "  the second call and the first", "equal bits")
+    for variable, old in zip(layer.variables, before, strict=True):
+        demand(np.array_equal(compat.array(variable), old), f"  inference changed {variable.path}")
+
+
+@declare(
+    "R2",
+    never="The card says that training is stochastic; in no sample did it differ from inference.",
+)
+def train_equals_inference(case):
+    """Training computes what inference does, unless the card says that it draws random numbers."""
+    layer = case.built()
+    arrays = case.arrays(values="normal")
+    expected = case.run(layer, arrays, training=False)
+    if case.traits.stochastic:
+        return any(
+            not all(map(np.array_equal, case.run(layer, arrays, training=True), expected))
+            for _ in range(TRIES)
+        )
+    if case.traits.couples_batch == "training":
+        raise NotApplicable("training uses the statistics of the batch")
+    for a, e in zip(case.run(layer, arrays, training=True), expected, strict=True):
+        demand_close(a, e, 1e-6, "  training and inference", "the same sums, compiled or not")
+    return None
+
+
+@declare("R3", tier="trait", cost="fair")
+def seeded_noise(case):
+    """The same seed gives the same noise whatever the global seeds are; successive calls differ."""
+    if not case.traits.stochastic:
+        raise NotApplicable("the card claims no randomness under this config")
+    arrays = case.arrays(values="normal")
+    model = case.built()
+    sequences = []
+    for global_seed in (1, 2):
+        np.random.seed(global_seed)
+        layer = case.twin(model, seed=1234)
+        generators = [v for v in layer.variables if "seed_generator" in v.path]
+        demand(generators, "  no SeedGenerator is among the layer's variables")
+        sequences.append([case.run(layer, arrays, training=True) for _ in range(TRIES)])
+    for first, second in zip(*sequences, strict=True):
+        for a, e in zip(second, first, strict=True):
+            demand_close(a, e, 0, "  two instances with one seed, call by call", "equal bits")
+    demand(_varied(sequences[0]), f"  {TRIES} calls in training gave the same numbers")
+
+    layer = case.twin(model, seed=1234)
+    step = compat.compiled(
+        lambda values: compat.evaluate_with_state(layer, values, tensors, training=True)
+    )
+    tensors = {name: compat.tensor(a) for name, a in arrays.items()}
+    values, outputs = [keras.ops.copy(v.value) for v in layer.variables], []
+    for _ in range(TRIES):
+        result, values = step(values)
+        outputs.append(flat(result))
+    demand(_varied(outputs), f"  {TRIES} compiled calls in training gave the same numbers")
+
+
+def _varied(outputs) -> bool:
+    first = outputs[0]
+    return any(not all(map(np.array_equal, each, first)) for each in outputs[1:])

@@ -1,0 +1,98 @@
+"""What a run of the kit found."""
+
+import dataclasses
+from collections import Counter
+from dataclasses import dataclass
+from typing import Literal
+
+Status = Literal[
+    "passed", "failed", "expected_failure", "unexpected_pass", "not_applicable", "inconclusive"
+]
+
+
+class ConformanceError(AssertionError):
+    """A layer does not keep a property that it must keep."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """How one property came out for one layer.
+
+    Attributes:
+        id: The property's id.
+        name: The property's name.
+        status: How it came out.
+        samples: At how many samples the property was looked at and found to apply.
+        message: Why it did not pass.
+        token: The simplest sample found at which it fails; `Sample.parse` reads it.
+        seconds: How long it took.
+    """
+
+    id: str
+    name: str
+    status: Status
+    samples: int
+    message: str = ""
+    token: str = ""
+    seconds: float = 0.0
+
+    @property
+    def ok(self) -> bool:
+        """Whether a run with this result may be called good."""
+        return self.status in ("passed", "expected_failure", "not_applicable")
+
+
+@dataclass(frozen=True)
+class Report:
+    """How every demanded property came out for one layer on one backend.
+
+    Attributes:
+        layer: The layer's name.
+        backend: The Keras backend.
+        profile: How thoroughly it was checked.
+        demanded: The ids of the properties that had to be checked.
+        results: One for each of them.
+    """
+
+    layer: str
+    backend: str
+    profile: str
+    demanded: tuple[str, ...]
+    results: tuple[Result, ...]
+
+    @property
+    def failures(self) -> tuple[Result, ...]:
+        """The results that are not good."""
+        return tuple(result for result in self.results if not result.ok)
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Demanded properties without a result, or passed without having looked at any sample."""
+        looked = {r.id for r in self.results if r.status == "not_applicable" or r.samples > 0}
+        looked |= {r.id for r in self.failures}
+        return tuple(id for id in self.demanded if id not in looked)
+
+    @property
+    def ok(self) -> bool:
+        """Whether every demanded property was checked and none came out badly."""
+        return not self.failures and not self.missing
+
+    def counts(self) -> dict[str, int]:
+        """How many results there are of each status."""
+        return dict(Counter(result.status for result in self.results))
+
+    def raise_on_failure(self) -> None:
+        """Raise a `ConformanceError` with every failure's message unless the report is good."""
+        if not self.ok:
+            raise ConformanceError(str(self))
+
+    def to_dict(self) -> dict:
+        """The report as plain data."""
+        return dataclasses.asdict(self)
+
+    def __str__(self):
+        counts = ", ".join(f"{n} {status.replace('_', ' ')}" for status, n in self.counts().items())
+        lines = [f"{self.layer} on {self.backend}, profile {self.profile}: {counts}"]
+        lines += [f"not checked: {', '.join(self.missing)}"] if self.missing else []
+        lines += [f"\n{result.message}" for result in self.failures]
+        return "\n".join(lines)

@@ -1,0 +1,204 @@
+"""Run properties at samples: a pairwise deck first, then draws; a failing sample is simplified."""
+
+import inspect
+import os
+import time
+import traceback
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import keras
+from hypothesis import HealthCheck, Phase, given, settings
+
+from layerzoo.catalogue import Card, Traits
+from layerzoo.testing import compat
+from layerzoo.testing.case import Case, card_of
+from layerzoo.testing.outcomes import Inconclusive, NotApplicable, Violation
+from layerzoo.testing.properties import PROPERTIES, Property, select
+from layerzoo.testing.report import Report, Result, Status
+from layerzoo.testing.samples import Sample, deck, samples, simplest
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How thoroughly properties are checked.
+
+    Attributes:
+        rows: Rows of the pairwise deck, by the property's cost.
+        draws: Random samples after the deck, by the property's cost.
+    """
+
+    rows: dict[str, int]
+    draws: dict[str, int]
+
+
+PROFILES = {
+    "smoke": Profile(dict(cheap=2, fair=1, dear=1), dict(cheap=0, fair=0, dear=0)),
+    "dev": Profile(dict(cheap=4, fair=3, dear=1), dict(cheap=2, fair=1, dear=0)),
+    "ci": Profile(dict(cheap=30, fair=12, dear=3), dict(cheap=20, fair=6, dear=1)),
+    "deep": Profile(dict(cheap=60, fair=60, dear=20), dict(cheap=500, fair=100, dear=20)),
+}
+
+
+def profile_named(name: str | None) -> str:
+    """The name of a profile; None means the one that `LAYERZOO_PROFILE` names, or `dev`.
+
+    Raises:
+        ValueError: there is no such profile.
+    """
+    name = name or os.environ.get("LAYERZOO_PROFILE", "dev")
+    if name not in PROFILES:
+        raise ValueError(f"`profile` must be one of {', '.join(PROFILES)}. Received: {name!r}")
+    return name
+
+
+def check_layer(
+    card_or_layer: Card | keras.layers.Layer,
+    inputs=None,
+    profile: str | None = None,
+    only: Sequence[str] = (),
+    traits: Traits | None = None,
+) -> Report:
+    """Check every property of a layer, or those selected.
+
+    Args:
+        card_or_layer: A card, or an instance of any Keras layer. An instance is not touched.
+        inputs: For an instance, the shape of its input with the batch first, or a dict of shapes by the
+            names of `call`'s arguments.
+        profile: `smoke`, `dev`, `ci` or `deep`. Default: the environment variable `LAYERZOO_PROFILE`, or
+            `dev`.
+        only: Ids, names or groups of properties, shell patterns allowed. Default: all.
+        traits: For an instance, what it claims beyond what every layer must keep.
+
+    Returns:
+        The report. It is not raised: see `Report.ok` and `Report.raise_on_failure`.
+
+    Raises:
+        TypeError: the first argument is neither a card nor a layer.
+        ValueError: an instance comes without `inputs`, or a profile or property is unknown.
+    """
+    profile = profile_named(profile)
+    demanded = select(*only)
+    if isinstance(card_or_layer, Card):
+        card = card_or_layer
+    elif isinstance(card_or_layer, keras.layers.Layer):
+        if inputs is None:
+            raise ValueError(
+                "`inputs` must be given with an instance: the shape of its input. Received: inputs=None"
+            )
+        card = card_of(card_or_layer, inputs, traits)
+    else:
+        raise TypeError(
+            "The first argument must be a Card or an instance of a Keras layer. "
+            f"Received: {card_or_layer!r}"
+        )
+    return Report(
+        layer=card.name,
+        backend=compat.BACKEND,
+        profile=profile,
+        demanded=tuple(each.id for each in demanded),
+        results=tuple(check_property(card, each, profile) for each in demanded),
+    )
+
+
+def check_property(card: Card, each: Property, profile: str | None = None) -> Result:
+    """Check one property of a card at the samples that the profile grants its cost."""
+    profile = profile_named(profile)
+    start = time.perf_counter()
+    with compat.undisturbed():
+        status, looked, message, token = _search(card, each, PROFILES[profile])
+    expected = card.expected_failures.get(f"{each.id}@{compat.BACKEND}") or (
+        card.expected_failures.get(each.id)
+    )
+    if expected and status == "failed":
+        status, message = "expected_failure", expected
+    elif expected and status == "passed":
+        status, message = "unexpected_pass", f"{each.id} now holds, and was not to: {expected}"
+    return Result(each.id, each.name, status, looked, message, token, time.perf_counter() - start)
+
+
+def check_sample(card: Card, each: Property, sample: Sample) -> bool | None:
+    """Check one property at one sample, as a report's token names it; raises what the property raises."""
+    with compat.undisturbed():
+        return each.check(Case(card, sample))
+
+
+def _search(card, each, profile) -> tuple[Status, int, str, str]:
+    looked, refuted, excuses = 0, [], []
+    for sample in _samples(card, profile.rows[each.cost], profile.draws[each.cost]):
+        outcome = _outcome(card, each, sample)
+        if isinstance(outcome, NotApplicable):
+            excuses.append(str(outcome))
+        elif isinstance(outcome, Inconclusive):
+            return "inconclusive", looked, f"{each.id} {each.name}: {outcome}", sample.token
+        elif isinstance(outcome, Exception):
+            kind = type(outcome)
+            small = simplest(sample, lambda s, kind=kind: type(_outcome(card, each, s)) is kind)
+            return "failed", looked + 1, _explain(card, each, small), small.token
+        else:
+            looked += 1
+            refuted += [outcome] if outcome is not None else []
+    if refuted and not any(refuted):
+        message = f"{card.name}  {each.id} {each.name}  FAILED\n  {each.never}"
+        return "failed", looked, message, ""
+    if looked == 0:
+        return "not_applicable", 0, excuses[0], ""
+    return "passed", looked, "", ""
+
+
+def _outcome(card, each, sample):
+    try:
+        return each.check(Case(card, sample))
+    except Exception as error:  # whatever a layer raises is a finding
+        return error
+
+
+def _samples(card, rows, draws) -> Iterable[Sample]:
+    yield from deck(card, rows)
+    if draws:
+        drawn: list[Sample] = []
+
+        @settings(
+            max_examples=draws,
+            phases=(Phase.generate,),
+            derandomize=True,
+            database=None,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(samples(card))
+        def collect(sample):
+            drawn.append(sample)
+
+        collect()
+        yield from drawn
+
+
+def _explain(card, each, sample) -> str:
+    case = Case(card, sample)
+    try:
+        each.check(case)
+        detail = "  (did not fail again at its simplest sample: the layer is not deterministic)"
+    except Violation as violation:
+        detail = f"  {violation}"
+    except Exception as error:
+        detail = f"  raised          {type(error).__name__}: {error}\n  at              {_place(card, error)}"
+    versions = f"keras {keras.__version__}, {compat.BACKEND}"
+    snippet = "\n".join(f"    {line}" for line in case.snippet().split("\n"))
+    return (
+        f"{card.name}  {each.id} {each.name}  FAILED  ({versions})\n"
+        f"  {each.statement}\n{detail}\n"
+        f"  smallest sample {sample.token}  {case.config}  {case.shapes()}\n"
+        f"  to see it\n{snippet}"
+    )
+
+
+def _place(card, error) -> str:
+    """The innermost line of the layer's own file on the way to the error, or else the innermost."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if frame.filename == inspect.getsourcefile(card.layer)]
+    at = (own or frames)[-1]
+    return f"{at.filename}:{at.lineno}"
+
+
+__all__ = ["PROFILES", "PROPERTIES", "Profile", "check_layer", "check_property", "check_sample"]
