@@ -4,7 +4,7 @@ from keras import initializers, layers, ops
 from layerzoo.ops.arguments import known_width, optional_positive_int, positive_int, probability
 from layerzoo.ops.attention import attention
 from layerzoo.ops.masks import zero_padding
-from layerzoo.ops.sublayers import dense
+from layerzoo.ops.sublayers import dense, unbuilt
 
 
 @keras.saving.register_keras_serializable(package="layerzoo")
@@ -138,7 +138,7 @@ class SelfAttention(layers.Layer):
             self.query_norm.build((*time, n, h))
             self.key_norm = layers.RMSNormalization(dtype=self.dtype_policy, name="key_norm")
             self.key_norm.build((*time, g, h))
-        if self.position is not None:
+        if self.position is not None and not self.position.built:
             self.position.build((*time, n, h))
         self.drop = layers.Dropout(
             self.dropout, seed=self.seed, dtype=self.dtype_policy, name="dropout"
@@ -179,7 +179,7 @@ class SelfAttention(layers.Layer):
             head_dim=self.head_dim,
             causal=self.causal,
             window=self.window,
-            position=keras.saving.serialize_keras_object(self.position),
+            position=unbuilt(keras.saving.serialize_keras_object(self.position)),
             qk_norm=self.qk_norm,
             dropout=self.dropout,
             use_bias=self.use_bias,
@@ -190,5 +190,5 @@ class SelfAttention(layers.Layer):
 
     @classmethod
     def from_config(cls, config):
-        position = keras.saving.deserialize_keras_object(config["position"])
+        position = keras.saving.deserialize_keras_object(config.get("position"))
         return super().from_config({**config, "position": position})

@@ -44,9 +44,8 @@ def one_of(options, **arguments) -> None:
 
 def known_width(input_shape) -> int:
     """The size of the last axis, which a layer with weights must know when it is built."""
-    if input_shape[-1] is None:
+    if not input_shape or input_shape[-1] is None:
         raise ValueError(
-            "The last axis of the inputs must have a known size. "
-            f"Received: input_shape={tuple(input_shape)}"
+            f"The last axis of the inputs must have a known size. Received: input_shape={input_shape}"
         )
     return input_shape[-1]

@@ -21,6 +21,19 @@ def dense(owner, units, input_shape, name):
     return layer
 
 
+def unbuilt(serialized):
+    """What Keras serialized, a layer or a list of them, without the shapes they were built for.
+
+    Keras adds these once a layer is built: its owner's config would change with the first call, and a
+    copy made from it would fit no other width.
+    """
+    if isinstance(serialized, list | tuple):
+        return [unbuilt(item) for item in serialized]
+    if isinstance(serialized, dict):
+        return {key: value for key, value in serialized.items() if key != "build_config"}
+    return serialized
+
+
 def apply_in_turn(chain, x, mask=None):
     """Run `x` through a list of layers, each with the mask that the one before it leaves."""
     for layer in chain:

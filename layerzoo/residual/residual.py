@@ -2,7 +2,7 @@ import keras
 from keras import initializers, layers
 
 from layerzoo.ops.arguments import one_of, optional_positive_number, positive_number, probability
-from layerzoo.ops.sublayers import apply_in_turn
+from layerzoo.ops.sublayers import apply_in_turn, unbuilt
 from layerzoo.residual.drop_path import DropPath
 
 
@@ -134,6 +134,7 @@ class Residual(layers.Layer):
             )
             self.project.build(input_shape)
         self.drop = DropPath(self.drop_path, self.seed, dtype=self.dtype_policy, name="drop_path")
+        self.input_spec = layers.InputSpec(min_ndim=1, axes={-1: input_shape[-1]})
 
     def call(self, inputs, mask=None, training=None):
         branch = inputs if self.norm_in is None else self.norm_in(inputs)
@@ -155,7 +156,7 @@ class Residual(layers.Layer):
     def get_config(self):
         config = super().get_config()
         config.update(
-            layer=keras.saving.serialize_keras_object(self.layer),
+            layer=unbuilt(keras.saving.serialize_keras_object(self.layer)),
             norm=self.norm,
             scale=self.scale,
             drop_path=self.drop_path,

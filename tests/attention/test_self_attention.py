@@ -1,0 +1,322 @@
+import re
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from keras import layers, ops
+
+from layerzoo import RotaryEmbedding, SelfAttention
+
+
+def rotated(vector, position, layout):
+    """A head's feature pairs as complex numbers, each multiplied by `exp(i angle)`."""
+    half = len(vector) // 2
+    first = slice(0, half) if layout == "half" else slice(0, None, 2)
+    second = slice(half, None) if layout == "half" else slice(1, None, 2)
+    angles = position * 10_000.0 ** (-np.arange(half) / half)
+    pairs = (vector[first] + 1j * vector[second]) * np.exp(1j * angles)
+    result = np.empty(len(vector))
+    result[first], result[second] = pairs.real, pairs.imag
+    return result
+
+
+def reference(
+    x,
+    weights,
+    mask,
+    num_heads,
+    num_key_value_heads=None,
+    head_dim=None,
+    causal=False,
+    window=None,
+    layout=None,
+    qk_norm=False,
+    use_bias=True,
+):
+    """The docstring's equation in float64: one query of one head at a time, padding left out."""
+    batch, time, width = x.shape
+    n, g = num_heads, num_key_value_heads or num_heads
+    h = head_dim or width // n
+    bias_in = weights["query_key_value/bias"] if use_bias else 0
+    bias_out = weights["output/bias"] if use_bias else 0
+
+    def prepared(vector, t, norm):
+        if qk_norm:
+            root_mean_square = np.sqrt(np.mean(vector**2) + 1e-6)
+            vector = vector / root_mean_square * weights[f"{norm}/scale"]
+        return vector if layout is None else rotated(vector, t, layout)
+
+    y = np.zeros((batch, time, width))
+    for b in range(batch):
+        steps = [t for t in range(time) if mask[b, t]]
+        projected = {t: x[b, t] @ weights["query_key_value/kernel"] + bias_in for t in steps}
+        heads = {t: projected[t].reshape(n + 2 * g, h) for t in steps}
+        for t in steps:
+            seen = [
+                s
+                for s in steps
+                if not (causal and s > t) and not (window is not None and abs(t - s) >= window)
+            ]
+            together = []
+            for i in range(n):
+                group = i * g // n
+                query = prepared(heads[t][i], t, "query_norm")
+                keys = [prepared(heads[s][n + group], s, "key_norm") for s in seen]
+                scores = np.exp([query @ key / np.sqrt(h) for key in keys])
+                values = [heads[s][n + g + group] for s in seen]
+                together.append(scores @ values / scores.sum())
+            y[b, t] = np.concatenate(together) @ weights["output/kernel"] + bias_out
+    return y
+
+
+def random(*shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape).astype("float32")
+
+
+def built(randomise, width=8, **config):
+    layer = SelfAttention(**config)
+    layer.build((None, None, width))
+    return layer, randomise(layer)
+
+
+def close(actual, expected, relative=1e-5):
+    actual, expected = ops.convert_to_numpy(actual), ops.convert_to_numpy(expected)
+    np.testing.assert_allclose(
+        actual, expected, rtol=0, atol=relative * np.abs(expected).max(), equal_nan=False
+    )
+
+
+LEFT, RIGHT, INSIDE = [0, 0, 1, 1, 1], [1, 1, 1, 0, 0], [1, 0, 1, 0, 1]
+
+
+@settings(max_examples=25, deadline=None, derandomize=True, database=None)
+@given(
+    heads=st.sampled_from([(4, 2), (4, 1), (2, None)]),
+    head_dim=st.sampled_from([None, 6]),
+    causal=st.booleans(),
+    window=st.sampled_from([None, 1, 3]),
+    layout=st.sampled_from([None, "half", "interleaved"]),
+    qk_norm=st.booleans(),
+    use_bias=st.booleans(),
+    mask=st.sampled_from([None, [LEFT, RIGHT], [INSIDE, [0] * 5]]),
+    seed=st.integers(0, 99),
+)
+def test_equals_the_reference(randomise, heads, layout, mask, seed, **config):
+    config.update(num_heads=heads[0], num_key_value_heads=heads[1])
+    position = None if layout is None else RotaryEmbedding(layout=layout)
+    layer = SelfAttention(position=position, **config)
+    layer.build((None, None, 8))
+    weights = randomise(layer, seed)
+    x = random(2, 5, 8, seed=seed)
+    mask = np.ones((2, 5), bool) if mask is None else np.array(mask, bool)
+    expected = reference(x, weights, mask, layout=layout, **config)
+    close(layer(x, mask=mask), expected)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("padded", [False, True])
+def test_equals_scaled_dot_product_attention_in_torch(randomise, causal, padded):
+    torch = pytest.importorskip("torch", reason="the other side of the comparison is PyTorch")
+    functional = torch.nn.functional
+    position = RotaryEmbedding(layout="interleaved")
+    layer, weights = built(
+        randomise, num_heads=4, num_key_value_heads=2, head_dim=6, causal=causal, position=position
+    )
+    weights = {path: torch.tensor(value, dtype=torch.float32) for path, value in weights.items()}
+    x = random(2, 5, 8)
+    mask = np.array([[1] * 5, RIGHT if padded else [1] * 5], bool)
+
+    turns = torch.outer(torch.arange(5.0), 10_000.0 ** (-torch.arange(0, 6, 2) / 6))
+    turns = torch.polar(torch.ones(5, 3), turns)
+
+    def rotary(heads):  # (batch, heads, time, 6)
+        pairs = torch.view_as_complex(heads.unflatten(-1, (3, 2)).contiguous())
+        return torch.view_as_real(pairs * turns).flatten(-2)
+
+    kernel, bias = weights["query_key_value/kernel"], weights["query_key_value/bias"]
+    projected = functional.linear(torch.from_numpy(x), kernel.T, bias)
+    query, key, value = (
+        part.unflatten(-1, (-1, 6)).transpose(1, 2) for part in projected.split([24, 12, 12], -1)
+    )
+    seen = torch.from_numpy(mask)[:, None, None, :]
+    if causal:
+        seen = seen & torch.ones(5, 5, dtype=torch.bool).tril()
+    attended = functional.scaled_dot_product_attention(
+        rotary(query), rotary(key), value, attn_mask=seen, enable_gqa=True
+    )
+    expected = functional.linear(
+        attended.transpose(1, 2).flatten(-2), weights["output/kernel"].T, weights["output/bias"]
+    ).numpy()
+    close(ops.convert_to_numpy(layer(x, mask=mask))[mask], expected[mask])
+
+
+@pytest.mark.parametrize("samples", [[[0] * 5], [[0] * 5, RIGHT]], ids=["alone", "beside another"])
+def test_a_fully_padded_sample_gives_zeros_and_finite_gradients(randomise, gradients, samples):
+    layer, _ = built(randomise, num_heads=2, qk_norm=True, position=RotaryEmbedding())
+    x, mask = random(len(samples), 5, 8), np.array(samples, bool)
+    outputs = ops.convert_to_numpy(layer(x, mask=mask))
+    assert not outputs[~mask].any()
+    assert outputs[mask].all()
+    by_inputs, *by_weights = gradients(layer, x, mask=mask)
+    assert all(np.isfinite(gradient).all() for gradient in (by_inputs, *by_weights))
+    assert not by_inputs[~mask].any()
+    assert any(gradient.any() for gradient in by_weights) == mask.any()
+
+
+@pytest.mark.parametrize("steps", [LEFT, RIGHT, INSIDE], ids=["left", "right", "inside"])
+@pytest.mark.parametrize("padding", [np.nan, np.inf, 1e30])
+def test_what_stands_in_padding_reaches_nothing(randomise, gradients, steps, padding):
+    layer, _ = built(randomise, num_heads=2, causal=True, qk_norm=True)
+    x, mask = random(2, 5, 8), np.array([steps, [1] * 5], bool)
+    spoilt = np.where(mask[..., None], x, np.float32(padding))
+    np.testing.assert_array_equal(
+        ops.convert_to_numpy(layer(spoilt, mask=mask)), ops.convert_to_numpy(layer(x, mask=mask))
+    )
+    clean = gradients(layer, x, mask=mask)
+    for gradient, expected in zip(gradients(layer, spoilt, mask=mask), clean, strict=True):
+        np.testing.assert_array_equal(gradient, expected)
+        assert np.isfinite(gradient).all()
+
+
+def test_a_window_of_one_sees_only_the_step_itself(randomise):
+    layer, weights = built(randomise, num_heads=2, window=1)
+    x = random(2, 5, 8)
+    value = (x @ weights["query_key_value/kernel"] + weights["query_key_value/bias"])[..., 16:]
+    close(layer(x), value @ weights["output/kernel"] + weights["output/bias"])
+
+
+@pytest.mark.parametrize(
+    ("config", "sees"),
+    [
+        (dict(causal=True), lambda t, s: s <= t),
+        (dict(window=2), lambda t, s: abs(t - s) < 2),
+        (dict(window=3, causal=True), lambda t, s: t - 3 < s <= t),
+    ],
+    ids=["causal", "window", "both"],
+)
+def test_scores_are_positive_exactly_where_a_step_may_see(randomise, config, sees):
+    layer, _ = built(randomise, num_heads=2, num_key_value_heads=1, **config)
+    mask = np.array([RIGHT, [1] * 5], bool)
+    _, scores = layer(random(2, 5, 8), mask=mask, return_attention_scores=True)
+    within = np.array([[sees(t, s) for s in range(5)] for t in range(5)])
+    allowed = np.broadcast_to(within & mask[:, None, None, :], (2, 2, 5, 5))
+    np.testing.assert_array_equal(ops.convert_to_numpy(scores) > 0, allowed)
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_returned_scores_are_the_ones_that_give_the_outputs(randomise, training):
+    layer, weights = built(
+        randomise, num_heads=4, num_key_value_heads=1, head_dim=6, dropout=0.5, seed=1
+    )
+    x, mask = random(4, 5, 8), np.array([RIGHT, LEFT, INSIDE, [1] * 5], bool)
+    outputs, scores = layer(x, mask=mask, return_attention_scores=True, training=training)
+    scores = ops.convert_to_numpy(scores)
+    value = (x @ weights["query_key_value/kernel"] + weights["query_key_value/bias"])[..., 30:]
+    heads = np.einsum("bnts,bsh->btnh", scores, value).reshape(4, 5, 24)
+    expected = heads @ weights["output/kernel"] + weights["output/bias"]
+    close(outputs, np.where(mask[..., None], expected, 0))
+    visible = scores[np.broadcast_to(mask[:, None, None, :], scores.shape)]
+    if training:
+        assert 0.3 < np.mean(visible == 0) < 0.7
+    else:
+        np.testing.assert_allclose(scores.sum(axis=-1), 1, atol=1e-6)
+        close(outputs, layer(x, mask=mask), relative=0)
+
+
+def test_symbolic_scores_have_the_shape_of_real_ones():
+    layer = SelfAttention(4, num_key_value_heads=2)
+    outputs, scores = layer(keras.Input((None, 8)), return_attention_scores=True)
+    assert (outputs.shape, scores.shape) == ((None, None, 8), (None, 4, None, None))
+    real = layer(random(3, 5, 8), return_attention_scores=True)
+    assert [tuple(x.shape) for x in real] == [(3, 5, 8), (3, 4, 5, 5)]
+
+
+def test_batch_and_time_may_be_unknown_in_every_kind_of_model(randomise):
+    layer, weights = built(randomise, num_heads=2, causal=True)
+    inputs = keras.Input((None, 8))
+    functional = keras.Model(inputs, layer(inputs))
+    sequential = keras.Sequential([keras.Input((None, 8)), layers.Masking(), layer])
+    for batch, time in [(2, 5), (1, 3)]:
+        x = random(batch, time, 8)
+        everywhere = np.ones((batch, time), bool)
+        expected = reference(x, weights, everywhere, num_heads=2, causal=True)
+        close(functional.predict(x, verbose=0), expected)
+        mask = np.arange(time) < time - 1
+        expected = reference(x, weights, everywhere & mask, num_heads=2, causal=True)
+        close(sequential.predict(x * mask[:, None], verbose=0), expected)
+
+
+@pytest.mark.parametrize(
+    ("policy", "unit"), [("mixed_float16", 2.0**-11), ("mixed_bfloat16", 2.0**-8)]
+)
+def test_half_precision_stays_near_float32(randomise, policy, unit):
+    config = dict(num_heads=2, causal=True, position=RotaryEmbedding(), qk_norm=True)
+    precise, _ = built(randomise, **config)
+    half, _ = built(randomise, dtype=policy, **config)
+    x, mask = random(2, 200, 8), np.arange(200) < [[200], [150]]
+    y = half(x, mask=mask)
+    assert keras.backend.standardize_dtype(y.dtype) == half.compute_dtype
+    close(ops.cast(y, "float32"), precise(x, mask=mask), relative=4 * unit)
+
+
+def test_one_position_layer_serves_two_attention_layers(randomise):
+    class Learned(layers.Layer):
+        def build(self, input_shape):
+            self.shift = self.add_weight(shape=(input_shape[-1],), name="shift")
+
+        def call(self, inputs):
+            return inputs + self.shift
+
+    shared = Learned()
+    first, second = SelfAttention(2, position=shared), SelfAttention(4, head_dim=4, position=shared)
+    first.build((None, None, 8))
+    second.build((None, None, 8))
+    assert len(shared.weights) == 1
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (dict(num_heads=0), "`num_heads` must be a positive integer. Received: num_heads=0"),
+        (dict(num_heads=True), "`num_heads` must be a positive integer. Received: num_heads=True"),
+        (
+            dict(num_heads=4, num_key_value_heads=3),
+            "`num_key_value_heads` must divide `num_heads`. "
+            "Received: num_heads=4, num_key_value_heads=3",
+        ),
+        (dict(num_heads=2, head_dim=1.5), "`head_dim` must be a positive integer. Received: head"),
+        (dict(num_heads=2, window=-1), "`window` must be a positive integer. Received: window=-1"),
+        (dict(num_heads=2, dropout=-0.5), "`dropout` must be between 0 and 1. Received: dropout="),
+    ],
+)
+def test_bad_arguments_are_refused(config, message):
+    with pytest.raises(ValueError, match="^" + re.escape(message)):
+        SelfAttention(**config)
+
+
+def test_bad_inputs_are_refused_and_change_nothing(randomise):
+    layer = SelfAttention(3)
+    with pytest.raises(ValueError, match=r"must divide.*Received: num_heads=3, input_shape=\(2, 5"):
+        layer(random(2, 5, 8))
+    with pytest.raises(ValueError, match=r"known size. Received: input_shape=\(None, 5, None\)"):
+        layer(keras.Input((5, None)))
+    with pytest.raises(ValueError, match=r"known size. Received: input_shape=None"):
+        layer.build(None)
+    with pytest.raises(ValueError, match=r"expected ndim=3, found ndim=2"):
+        layer(random(5, 6))
+    assert not layer.built
+    assert not layer.variables
+
+    layer(random(2, 5, 6))
+    weights = randomise(layer)
+    with pytest.raises(ValueError, match=r"value 6, but received input with shape \(2, 5, 8\)"):
+        layer(random(2, 5, 8))
+    for weight, value in zip(layer.get_weights(), weights.values(), strict=True):
+        np.testing.assert_allclose(weight, value, atol=1e-6)
+
+
+def test_an_odd_head_cannot_be_rotated():
+    with pytest.raises(ValueError, match=r"even size.*Received: input_shape=\(2, 5, 2, 3\)"):
+        SelfAttention(2, position=RotaryEmbedding())(random(2, 5, 6))
