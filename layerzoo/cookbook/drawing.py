@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html import escape
+from itertools import pairwise
 
 import keras
 
@@ -74,6 +75,11 @@ def draw(layer: keras.layers.Layer, shapes: Mapping[str, Mapping[str, int]]) -> 
     return _svg(type(layer).__name__, boxes, ranks)
 
 
+def snake_case(name: str) -> str:
+    """`SelfAttention` as `self_attention`: the name that Keras gives to a layer without one."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=.)(?=[A-Z][a-z])", "_", name).lower()
+
+
 def _record(layer, shapes):
     """The boxes of `layer.call`, in an order in which each comes after what it reads."""
     letters = {size: letter for sizes in shapes.values() for letter, size in sizes.items()}
@@ -111,7 +117,7 @@ def _box(node, reads, letters):
     if node.is_input:
         return Box("input", [operation.name], shape=shape)
     kind = type(operation).__name__
-    snake = keras.src.utils.naming.to_snake_case(kind)
+    snake = snake_case(kind)
     if not isinstance(operation, keras.layers.Layer):
         operands = (*node.arguments.args, *node.arguments.kwargs.values())
         detail = ", ".join(filter(None, (_operand(operand, letters) for operand in operands)))
@@ -141,7 +147,7 @@ def _operand(operand, letters):
 
 def _fold(boxes):
     """Runs of plain operations as one box, unless too little would be left to look at."""
-    boxes = [box for box in dict.fromkeys(boxes)]
+    boxes = list(dict.fromkeys(boxes))
     readers = {box: [other for other in boxes if box in other.reads] for box in boxes}
     into: dict[Box, Box] = {}
     for box in boxes:
@@ -186,7 +192,7 @@ def _order(ranks):
         downwards = sweep % 2 == 0
         for rank in range(1, len(ranks)) if downwards else range(len(ranks) - 2, -1, -1):
             beside = ranks[rank - 1 if downwards else rank + 1]
-            ranks[rank].sort(key=lambda box: _middle(box, beside))  # noqa: B023
+            ranks[rank].sort(key=lambda box: _middle(box, beside))
         if (crossings := _crossings(ranks)) < least:
             best, least = [list(rank) for rank in ranks], crossings
     ranks[:] = best
@@ -200,7 +206,7 @@ def _middle(box, beside):
 
 def _crossings(ranks):
     count = 0
-    for upper, lower in zip(ranks, ranks[1:], strict=False):
+    for upper, lower in pairwise(ranks):
         arrows = [(upper.index(read), i) for i, box in enumerate(lower) for read in box.reads]
         count += sum(a < c and b > d for a, b in arrows for c, d in arrows)
     return count
@@ -231,7 +237,7 @@ def _place(ranks):
 
 def _columns(ranks):
     """The first box of the column of each: boxes in a row that read only each other share one."""
-    columns = {}
+    columns: dict[Box, Box] = {}
     for upper, rank in zip([[], *ranks], ranks, strict=False):
         for box in rank:
             alone = len(box.reads) == 1 and sum(box.reads[0] in other.reads for other in rank) == 1
@@ -243,7 +249,7 @@ def _distances(ranks, columns):
     """How far apart the middles of columns that stand side by side must be."""
     apart: dict[tuple[Box, Box], float] = {}
     for rank in ranks:
-        for left, right in zip(rank, rank[1:], strict=False):
+        for left, right in pairwise(rank):
             pair = columns[left], columns[right]
             apart[pair] = max(apart.get(pair, 0), (left.width + right.width) / 2 + LANE)
     return apart
@@ -251,7 +257,7 @@ def _distances(ranks, columns):
 
 def _pack(columns, apart):
     """Every column as far to the left as it goes, or None where there is no end to it."""
-    places = {column: 0.0 for column in columns.values()}
+    places = dict.fromkeys(columns.values(), 0.0)
     for _ in range(len(places) + 1):
         moved = False
         for (left, right), distance in apart.items():

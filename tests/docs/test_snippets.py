@@ -1,0 +1,53 @@
+"""Every Python block of the documentation runs as it stands, without a warning, and prints what it says."""
+
+import io
+import re
+import textwrap
+from contextlib import redirect_stdout
+from pathlib import Path
+
+import pytest
+
+import layerzoo
+
+ROOT = Path(__file__).parents[2]
+BLOCK = re.compile(r"^( *)(`{3,})python\b[^\n]*\n(.*?)\n\1\2$", re.MULTILINE | re.DOTALL)
+
+
+def blocks(text):
+    """The Python blocks of a Markdown text, less those that only include a file."""
+    found = [textwrap.dedent(match[3]) for match in BLOCK.finditer(text)]
+    return [code for code in found if not code.startswith("--8<--")]
+
+
+def expected(code):
+    """What the `#>` lines of a block say that it prints."""
+    lines = re.findall(r"^#>(?: (.*))?$", code, re.MULTILINE)
+    return "".join(line + "\n" for line in lines)
+
+
+def all_blocks():
+    for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
+        for number, code in enumerate(blocks(path.read_text(encoding="utf-8"))):
+            yield pytest.param(code, id=f"{path.relative_to(ROOT)}-{number}")
+    for name, card in sorted(layerzoo.catalogue().items()):
+        for code in blocks(textwrap.dedent(card.layer.__doc__)):
+            yield pytest.param(code, id=f"docstring-of-{name}")
+
+
+@pytest.mark.parametrize("code", list(all_blocks()))
+def test_the_block_prints_what_it_says(code, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    printed = io.StringIO()
+    source = tmp_path / "block.py"
+    source.write_text(code, encoding="utf-8")
+    with redirect_stdout(printed):
+        exec(compile(code, str(source), "exec"), {"__name__": "block"})
+    assert printed.getvalue() == expected(code)
+    assert printed.getvalue(), "a block must print something, or it shows nothing"
+
+
+def test_a_block_is_found_inside_a_tab_and_an_include_is_not():
+    text = '=== "Tab"\n\n    ```python\n    print(1)\n    #> 1\n    ```\n\n````python\n--8<-- "x"\n````\n'
+    assert blocks(text) == ["print(1)\n#> 1"]
+    assert expected("print('a\\n')\n#> a\n#>\n") == "a\n\n"
