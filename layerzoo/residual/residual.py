@@ -1,7 +1,13 @@
 import keras
 from keras import initializers, layers
 
-from layerzoo.ops.arguments import one_of, optional_positive_number, positive_number, probability
+from layerzoo.ops.arguments import (
+    known_width,
+    one_of,
+    optional_positive_number,
+    positive_number,
+    probability,
+)
 from layerzoo.ops.sublayers import apply_in_turn, unbuilt
 from layerzoo.residual.drop_path import DropPath
 
@@ -45,7 +51,7 @@ class Residual(layers.Layer):
         training: Whether to drop branches. The wrapped layers get it too.
 
     Input shape:
-        Any that `layer` takes.
+        Any that `layer` takes, with a last axis of known size.
 
     Output shape:
         That of `layer`'s output. All axes but the last must be the input's.
@@ -55,7 +61,7 @@ class Residual(layers.Layer):
 
     Raises:
         ValueError: `layer` is not a layer or a list of them, `norm` is unknown, a number is out of its
-            range, or `layer` changes an axis other than the last.
+            range, the width is unknown, or `layer` changes an axis other than the last.
 
     Example:
         ```python
@@ -107,6 +113,7 @@ class Residual(layers.Layer):
         self.supports_masking = True
 
     def build(self, input_shape):
+        input_width = known_width(input_shape)
         branch = keras.KerasTensor(input_shape, dtype=self.compute_dtype)
         for layer in self._chain():
             branch = layer(branch)
@@ -128,13 +135,13 @@ class Residual(layers.Layer):
             self.gamma = self.add_weight(
                 shape=(width,), initializer=initializers.Constant(self.scale), name="gamma"
             )
-        if width != input_shape[-1]:
+        if width != input_width:
             self.project = layers.Dense(
                 width, use_bias=False, dtype=self.dtype_policy, name="project"
             )
             self.project.build(input_shape)
         self.drop = DropPath(self.drop_path, self.seed, dtype=self.dtype_policy, name="drop_path")
-        self.input_spec = layers.InputSpec(min_ndim=1, axes={-1: input_shape[-1]})
+        self.input_spec = layers.InputSpec(min_ndim=1, axes={-1: input_width})
 
     def call(self, inputs, mask=None, training=None):
         branch = inputs if self.norm_in is None else self.norm_in(inputs)

@@ -1,0 +1,64 @@
+import numpy as np
+import pytest
+
+from layerzoo.ops import arguments
+
+
+@pytest.mark.parametrize("value", [1, 7, np.int64(3)])
+def test_positive_integers_pass(value):
+    arguments.positive_int(units=value)
+    arguments.optional_positive_int(units=value, filters=None)
+
+
+@pytest.mark.parametrize("value", [0, -3, 2.0, True, "4", float("nan")])
+def test_anything_else_is_no_positive_integer(value):
+    for rule in (arguments.positive_int, arguments.optional_positive_int):
+        with pytest.raises(
+            ValueError, match=r"`units` must be a positive integer. Received: units="
+        ):
+            rule(filters=4, units=value)
+    with pytest.raises(ValueError, match="Received: units=None"):
+        arguments.positive_int(units=None)
+
+
+@pytest.mark.parametrize("value", [1, 1e-9, np.float32(0.5)])
+def test_positive_numbers_pass(value):
+    arguments.positive_number(scale=value)
+    arguments.optional_positive_number(scale=value, base=None)
+
+
+@pytest.mark.parametrize("value", [0, -0.5, True, "1", float("nan"), float("inf"), 1j])
+def test_anything_else_is_no_positive_number(value):
+    for rule in (arguments.positive_number, arguments.optional_positive_number):
+        with pytest.raises(
+            ValueError, match=r"`scale` must be a positive number. Received: scale="
+        ):
+            rule(scale=value)
+    with pytest.raises(ValueError, match="Received: scale=None"):
+        arguments.positive_number(scale=None)
+
+
+@pytest.mark.parametrize("value", [0, 0.0, 0.3, 1, np.float32(1)])
+def test_probabilities_pass(value):
+    arguments.probability(rate=value)
+
+
+@pytest.mark.parametrize("value", [-1e-9, 1.1, True, None, "0.5", float("nan")])
+def test_anything_else_is_no_probability(value):
+    with pytest.raises(ValueError, match=r"`rate` must be between 0 and 1. Received: rate="):
+        arguments.probability(rate=value)
+
+
+def test_one_of_some_options():
+    arguments.one_of((None, "pre"), norm=None, place="pre")
+    with pytest.raises(
+        ValueError, match=r"`norm` must be one of \(None, 'pre'\). Received: norm='post'"
+    ):
+        arguments.one_of((None, "pre"), norm="post")
+
+
+def test_the_width_must_be_known():
+    assert arguments.known_width((None, None, 3)) == 3
+    for shape in [(2, None), (), None]:
+        with pytest.raises(ValueError, match=r"must have a known size. Received: input_shape="):
+            arguments.known_width(shape)

@@ -1,0 +1,54 @@
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from layerzoo.ops.masks import masked_softmax, visible, zero_padding
+
+
+def test_padding_becomes_zero_whatever_it_holds():
+    x = np.array([[[1.0, 2.0], [np.nan, np.inf], [-3.0, 4.0]]], "float32")
+    y = ops.convert_to_numpy(zero_padding(x, np.array([[1, 0, 1]])))
+    np.testing.assert_array_equal(y, [[[1, 2], [0, 0], [-3, 4]]])
+    assert zero_padding(x, None) is x
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_zeroing_keeps_the_dtype(dtype):
+    y = zero_padding(ops.ones((1, 2, 3), dtype=dtype), np.array([[True, False]]))
+    assert keras.backend.standardize_dtype(y.dtype) == dtype
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("window", [None, 1, 2, 9])
+def test_visible_step_by_step(causal, window):
+    expected = [
+        [(not causal or s <= t) and (window is None or abs(t - s) < window) for s in range(4)]
+        for t in range(4)
+    ]
+    seen = visible(4, causal, window)
+    if seen is None:
+        assert np.all(expected)
+    else:
+        np.testing.assert_array_equal(ops.convert_to_numpy(seen), expected)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+def test_softmax_of_half_precision_is_computed_in_float32(dtype):
+    scores = ops.cast(np.random.default_rng(0).normal(size=(3, 50), scale=4), dtype)
+    exact = np.asarray(ops.convert_to_numpy(ops.cast(scores, "float32")), "float64")
+    allowed = np.random.default_rng(1).random((3, 50)) < 0.6
+    for seen in (allowed, None):
+        weights = np.exp(exact) * (1 if seen is None else seen)
+        weights /= weights.sum(axis=-1, keepdims=True)
+        result = masked_softmax(scores, seen)
+        assert keras.backend.standardize_dtype(result.dtype) == "float32"
+        np.testing.assert_allclose(ops.convert_to_numpy(result), weights, atol=1e-6)
+
+
+@pytest.mark.parametrize("level", [-1e30, 0.0, 1e30])
+def test_a_row_with_nothing_allowed_is_zero(level):
+    scores = np.full((2, 3), level, "float32")
+    allowed = np.array([[False] * 3, [True, False, True]])
+    result = ops.convert_to_numpy(masked_softmax(scores, allowed))
+    np.testing.assert_array_equal(result, [[0, 0, 0], [0.5, 0, 0.5]])
