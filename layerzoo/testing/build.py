@@ -45,9 +45,9 @@ def state_tracked(case):
 
 
 def _described(layer) -> list[str]:
-    """Each variable in a line; Keras numbers its seed generators through the process."""
+    """Each variable in a line; Keras numbers what nobody named through the whole process."""
     return [
-        f"{re.sub('seed_generator_[0-9]+', 'seed_generator', v.path)} {tuple(v.shape)} {v.dtype}"
+        f"{re.sub('_[0-9]+(?=/|$)', '', v.path)} {tuple(v.shape)} {v.dtype}"
         f"{'' if v.trainable else ' frozen'}"
         for v in layer.variables
     ]

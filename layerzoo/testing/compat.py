@@ -7,6 +7,7 @@ import contextlib
 import copy
 import inspect
 import logging
+import warnings
 from collections.abc import Callable, Iterator
 
 import keras
@@ -45,17 +46,6 @@ def evaluate(layer, values, inputs: dict, **arguments):
         return call(layer, inputs, **arguments)
 
 
-def evaluate_with_state(layer, values, inputs: dict, **arguments):
-    """Like `evaluate`, and the values of the variables after the call."""
-    mapping = list(zip(layer.variables, values, strict=True))
-    with keras.StatelessScope(state_mapping=mapping) as scope:
-        outputs = call(layer, inputs, **arguments)
-    after = [scope.get_current_value(variable) for variable in layer.variables]
-    return outputs, [
-        value if new is None else new for new, value in zip(after, values, strict=True)
-    ]
-
-
 def call(layer, inputs: dict, **arguments):
     """Call a layer as a user would: the first input by position, the others by name."""
     first, *others = inputs.items()
@@ -75,37 +65,73 @@ def quick(function: Callable) -> Callable:
     return function
 
 
-def compiled(function: Callable) -> Callable:
-    """The function under the backend's compiler."""
+def values(layer) -> list:
+    """The values of a layer's variables, cut off from them."""
+    return [keras.ops.stop_gradient(keras.ops.copy(v.value)) for v in layer.variables]
+
+
+def compiled(layer, inputs: dict, **arguments) -> Callable:
+    """A function without arguments that calls the layer, compiled; its state goes on from call to call.
+
+    PyTorch is given `torch.compile` with the plain backend: what is checked is the tracing.
+    """
+    inputs = {name: tensor(x) for name, x in inputs.items()}
+    if BACKEND == "torch":
+        import torch
+
+        torch.compiler.reset()
+        traced = torch.compile(lambda: call(layer, inputs, **arguments), backend="eager")
+
+        def quietly():
+            with warnings.catch_warnings():  # the tracer's remarks on Keras's own functions
+                warnings.simplefilter("ignore")
+                return traced()
+
+        return quietly
+
+    def step(state, given):
+        mapping = list(zip(layer.variables, state, strict=True))
+        with keras.StatelessScope(state_mapping=mapping) as scope:
+            outputs = call(layer, given, **arguments)
+        return outputs, [scope.get_current_value(variable) for variable in layer.variables]
+
     if BACKEND == "tensorflow":
         import tensorflow as tf
 
-        return tf.function(function, jit_compile=True)
-    if BACKEND == "jax":
-        import jax
-
-        return jax.jit(function)
-    import torch
-
-    torch.compiler.reset()
-    return torch.compile(function, backend="eager")
-
-
-def traced(function: Callable, *arguments) -> None:
-    """Run the function's Python once under the backend's tracer."""
-    if BACKEND == "tensorflow":
-        import tensorflow as tf
-
-        tf.function(function).get_concrete_function(*arguments)
-    elif BACKEND == "jax":
-        import jax
-
-        jax.make_jaxpr(function)(*arguments)
+        step = tf.function(step, jit_compile=True)
     else:
-        from torch._subclasses.fake_tensor import FakeTensorMode
+        import jax
 
-        with FakeTensorMode(allow_non_fake_inputs=True):
-            function(*arguments)
+        step = jax.jit(step)
+    state = values(layer)
+
+    def run():
+        nonlocal state
+        outputs, state = step(state, inputs)
+        return outputs
+
+    return run
+
+
+def trace(layer, inputs: dict, **arguments) -> None:
+    """Run the layer's Python once under the backend's tracer."""
+    if BACKEND == "torch":
+        compiled(layer, inputs, **arguments)()
+        return
+    state = values(layer)
+    inputs = {name: tensor(x) for name, x in inputs.items()}
+
+    def function(state, inputs):
+        return evaluate(layer, state, inputs, **arguments)
+
+    if BACKEND == "tensorflow":
+        import tensorflow as tf
+
+        tf.function(function).get_concrete_function(state, inputs)
+    else:
+        import jax
+
+        jax.make_jaxpr(function)(state, inputs)
 
 
 def is_traced(x) -> bool:
@@ -262,11 +288,11 @@ def undisturbed() -> Iterator[None]:
     image = keras.config.image_data_format()
     filtering = keras.config.is_traceback_filtering_enabled()
     numpy_state = np.random.get_state()
-    logger = logging.getLogger(
-        "tensorflow"
-    )  # it complains of retracing, which is what we are here for
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    # both complain of retracing, which is what they are made to do here
+    loggers = [logging.getLogger("tensorflow"), logging.getLogger("torch._dynamo")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     keras.config.disable_traceback_filtering()
     try:
         yield
@@ -275,6 +301,7 @@ def undisturbed() -> Iterator[None]:
         keras.config.set_floatx(floatx)
         keras.config.set_image_data_format(image)
         np.random.set_state(numpy_state)
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
         if filtering:
             keras.config.enable_traceback_filtering()

@@ -37,8 +37,8 @@ def drop_in(case):
 def shared(case):
     """Used twice in a model, the layer has one set of weights, and its gradients add up."""
     layer = case.built()
-    model = case.functional(layer, layer)
-    once, twice = len(layer.weights), len(model.weights)
+    once = len(layer.weights)
+    twice = len(case.functional(layer, layer).weights)
     demand(twice == once, f"  weights used once {once}, used twice in a model {twice}")
     if not layer.trainable_weights:
         return
@@ -86,7 +86,7 @@ def errors(case):
         error = _error(lambda config=config: case.card.layer(**config))
         demand(
             isinstance(error, ValueError | TypeError),
-            f"  the constructor was given {config}\n  raised          {error!r}",
+            f"  the constructor was given {config}\n  outcome         {error!r}",
         )
     first, axes = next(iter(case.card.axes.items()))
     if axes[-1] in case.traits.dynamic.split():
@@ -101,7 +101,7 @@ def errors(case):
     demand(
         isinstance(error, ValueError | TypeError),
         f"  built for a last axis of {wrong[first].shape[-1] - 1}, called with one more\n"
-        f"  raised          {error!r}",
+        f"  outcome         {error!r}",
     )
     after = [compat.array(v) for v in layer.variables]
     demand(

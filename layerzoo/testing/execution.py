@@ -1,7 +1,5 @@
 """Execution: compiled and eager are the same, and a trace leaves nothing behind."""
 
-import keras
-
 from layerzoo.testing import compat
 from layerzoo.testing.case import flat
 from layerzoo.testing.closeness import demand_close
@@ -17,10 +15,9 @@ def jit_equals_eager(case):
     layer = case.built()
     arrays = case.arrays(values="normal")
     eager = case.run(layer, arrays)
-    function, values, tensors = _traceable(layer, arrays)
-    compiled = compat.compiled(function)
+    compiled = compat.compiled(layer, arrays)
     for turn in ("first", "second"):
-        for a, e in zip(flat(compiled(values, tensors)), eager, strict=True):
+        for a, e in zip(flat(compiled()), eager, strict=True):
             demand_close(a, e, 1e-5, f"  the {turn} compiled call, and eager", FUSED)
     for a, e in zip(case.run(layer, arrays), eager, strict=True):
         demand_close(a, e, 0, "  eager after compiling, and before", "equal bits")
@@ -31,24 +28,13 @@ def no_tracer_leak(case):
     """After a trace no attribute holds a traced tensor, and the layer runs and prints."""
     layer = case.built()
     arrays = case.arrays()
-    function, values, tensors = _traceable(layer, arrays, training=True)
-    compat.traced(function, values, tensors)
+    compat.trace(layer, arrays, training=True)
     for inner in compat.sublayers(layer):
         for name, value in vars(inner).items():
             held = [x for x in _contents(value) if compat.is_traced(x)]
             demand(not held, f"  {inner.name}.{name} holds a tensor of a trace that is over")
     case.call(layer, arrays)
     demand(repr(layer), "  the layer has no text form")
-
-
-def _traceable(layer, arrays, training=False):
-    values = [keras.ops.copy(v.value) for v in layer.variables]
-    tensors = {name: compat.tensor(a) for name, a in arrays.items()}
-    return (
-        lambda values, tensors: compat.evaluate(layer, values, tensors, training=training),
-        values,
-        tensors,
-    )
 
 
 def _contents(value):

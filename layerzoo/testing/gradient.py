@@ -24,7 +24,7 @@ class Slice:
         self.leaves = [*(a.astype(dtype) for a in arrays.values()), *weights]
         index = {id(variable): i for i, variable in enumerate(layer.variables)}
         places = [index[id(weight)] for weight in layer.trainable_weights]
-        rest = [keras.ops.copy(variable.value) for variable in layer.variables]
+        rest = compat.values(layer)
         inputs = len(arrays)
         cotangents = None
 

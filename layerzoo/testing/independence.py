@@ -50,13 +50,14 @@ def causality(case):
         raise NotApplicable("the card claims nothing about causality")
     arrays = case.arrays(values="normal")
     first = next(iter(arrays))
+    other = case.arrays(1, "normal")[first]
     layer = case.built()
     whole = case.run(layer, arrays)
     leaks = []
     for k in range(1, arrays[first].shape[1]):
         later = dict(arrays)
         later[first] = arrays[first].copy()
-        later[first][:, k:] += 1
+        later[first][:, k:] = other[:, k:]
         for a, e in zip(case.run(layer, later), whole, strict=True):
             if case.traits.causal:
                 demand_close(

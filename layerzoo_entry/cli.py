@@ -1,0 +1,105 @@
+"""The command line: arguments are read here, before Keras is imported; `layerzoo.cli` does the work."""
+
+import argparse
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+PROFILES = ("smoke", "dev", "ci", "deep")
+BACKENDS = ("tensorflow", "jax", "torch")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of every command."""
+    top = argparse.ArgumentParser(
+        prog="layerzoo",
+        description="Layers that Keras does not ship, and a conformance kit for anybody's Keras layer.",
+        epilog="`layerzoo COMMAND --help` explains a command.",
+    )
+    top.add_argument("--version", action="version", version=f"layerzoo {version('layerzoo')}")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+
+    each = commands.add_parser("list", help="list the layers, ours and the plug-ins'")
+    each.add_argument(
+        "pattern", nargs="?", default="*", help="a shell pattern for name, family or tag"
+    )
+
+    each = commands.add_parser("show", help="show what a layer is, takes and claims")
+    each.add_argument("name", help="the layer's name, as `layerzoo list` prints it")
+
+    each = commands.add_parser(
+        "check",
+        help="check the properties of layers",
+        description="Check layers property by property. Exit code 0: all hold, 1: one does not, 2: misuse.",
+    )
+    each.add_argument("names", nargs="*", metavar="NAME", help="layers; all of them by default")
+    each.add_argument("--only", action="append", default=[], metavar="ID", help="G1, gradient, S*")
+    each.add_argument("--profile", choices=PROFILES, default="dev", help="how thoroughly")
+    each.add_argument(
+        "--backend", action="append", choices=(*BACKENDS, "all"), help="by default Keras's own"
+    )
+    each.add_argument("--report", type=Path, metavar="FILE", help="write the results as JSON")
+
+    each = commands.add_parser(
+        "demo",
+        help="train two models on real digits, save, reload, and draw what they attend to",
+        description=(
+            "Train a Sequential and a branching Functional model of these layers on the 1,797 handwritten "
+            "digits that scikit-learn ships, save both, reload them in a new process, compare the "
+            "predictions bit by bit, and write the models, the numbers and a figure. Takes about a minute."
+        ),
+    )
+    each.add_argument(
+        "--out",
+        type=Path,
+        default=Path("layerzoo-demo"),
+        help="folder for the results [%(default)s]",
+    )
+    each.add_argument("--seed", type=int, default=0, help="seed of data split and weights [0]")
+
+    each = commands.add_parser(
+        "eject",
+        help="write a layer as one file of your own, without layerzoo",
+        description="Write a layer and all that it needs as one file that does not import layerzoo.",
+    )
+    each.add_argument("name", help="the layer's name")
+    each.add_argument("--package", default="my_layers", help="registers the class under this name")
+    each.add_argument("--out", type=Path, metavar="FILE", help="by default it is printed")
+
+    each = commands.add_parser("docs", help="write the generated pages of the documentation")
+    each.add_argument("--root", type=Path, default=Path("docs"), help="the pages' folder [docs]")
+    each.add_argument(
+        "--check", action="store_true", help="write nothing; exit 1 if a page is stale"
+    )
+
+    each = commands.add_parser(
+        "bench", help="measure the layers beside what one would use instead, in alternating runs"
+    )
+    each.add_argument("names", nargs="*", metavar="NAME", help="layers; all of them by default")
+    each.add_argument("--pairs", type=int, default=15, help="counted pairs of runs [15]")
+    each.add_argument("--report", type=Path, metavar="FILE", help="write the results as JSON")
+    return top
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command. Exit codes: 0 well, 1 the command's own no, 2 misuse, 130 interrupted."""
+    options = parser().parse_args(arguments)
+    try:
+        from layerzoo import cli
+
+        return cli.run(options)
+    except (ValueError, ImportError, OSError) as error:
+        if not _ours(error):
+            raise
+        print(f"layerzoo: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("layerzoo: interrupted", file=sys.stderr)
+        return 130
+
+
+def _ours(error: BaseException) -> bool:
+    """Whether the error states a rule to the user, rather than showing a defect of ours."""
+    return isinstance(error, OSError) or any(
+        sign in str(error) for sign in ("Received:", "layerzoo[", "layerzoo needs")
+    )

@@ -1,0 +1,32 @@
+"""The kit can fail: each broken layer is killed by the property that names its defect."""
+
+import pytest
+
+from layerzoo.testing import PROPERTIES, check_layer, check_property
+from layerzoo.testing.broken import BROKEN, SOUND
+
+
+def _name(broken):
+    return f"{broken.kill}-{broken.card.name}"
+
+
+@pytest.mark.parametrize("broken", BROKEN, ids=_name)
+def test_killed_by_the_property_that_names_it(broken):
+    result = check_property(broken.card, PROPERTIES[broken.kill], "smoke")
+    assert result.status == "failed", result
+    assert ("\n  raised " in result.message) == broken.raises, result.message
+    assert broken.card.name in result.message
+
+
+@pytest.mark.parametrize("card", SOUND, ids=lambda card: card.name)
+def test_no_property_accuses_a_sound_layer(card):
+    report = check_layer(card)
+    assert report.ok, str(report)
+
+
+def test_every_property_kills_some_layer():
+    assert {broken.kill for broken in BROKEN} == set(PROPERTIES)
+
+
+def test_the_zoo_is_large_enough():
+    assert len(BROKEN) >= 25

@@ -1,0 +1,89 @@
+"""Samples: drawn from few shapes, covered pairwise, simplified, replayed from a token."""
+
+import itertools
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from layerzoo import Card, catalogue
+from layerzoo.gated import GatedMLP
+from layerzoo.testing.samples import (
+    BUCKETS,
+    VALUES,
+    Replay,
+    Sample,
+    deck,
+    options,
+    samples,
+    simpler,
+    simplest,
+)
+
+CARD = catalogue()["SelfAttention"]
+
+
+@given(samples(CARD))
+@settings(max_examples=50, deadline=None, derandomize=True)
+def test_a_token_brings_its_sample_back(sample):
+    assert Sample.parse(sample.token) == sample
+
+
+@pytest.mark.parametrize(
+    "token", ["", "nonsense", "0.1:9:normal:0", "0.1:0:strange:0", "a:0:normal:0", "1:2:3"]
+)
+def test_what_is_no_token_is_refused(token):
+    with pytest.raises(ValueError, match="Received: token="):
+        Sample.parse(token)
+
+
+def test_the_deck_begins_with_the_plain_layer_and_then_moves_everything():
+    first, second = itertools.islice(deck(CARD, 2), 2)
+    assert set(first.choices) == {0}
+    assert first.bucket == 0
+    assert 0 not in second.choices
+    assert second.bucket == 1
+
+
+def test_the_deck_soon_covers_every_pair_of_options():
+    counts = [*options(CARD), len(BUCKETS)]
+    seen = set()
+    rows = list(deck(CARD, 60))
+    for sample in rows:
+        row = [*sample.choices, sample.bucket]
+        seen |= {(i, row[i], j, row[j]) for i, j in itertools.combinations(range(len(row)), 2)}
+    due = sum(a * b for a, b in itertools.combinations(counts, 2))
+    assert len(seen) == due
+    assert len(rows) < 40, "and then it ends"
+
+
+def test_no_two_axes_of_a_bucket_that_meet_in_an_input_have_one_size():
+    for bucket in BUCKETS[:2]:
+        for axes in ("btd", "bsd", "byxc", "bts"):
+            sizes = [bucket[letter] for letter in axes]
+            assert len(set(sizes)) == len(sizes), (axes, sizes)
+
+
+@given(st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, 3)), st.integers(0, 99))
+@settings(max_examples=50, deadline=None, derandomize=True)
+def test_a_failing_sample_is_simplified_as_far_as_it_fails(choices, seed):
+    sample = Sample(choices, 1, VALUES[1], seed)
+    found = simplest(sample, lambda each: each.choices[1] == choices[1])
+    assert found == Sample((0, choices[1], 0), 0, "normal", 0)
+    assert list(simpler(Sample((0, 0, 0)))) == []
+
+
+def test_a_choice_beyond_the_options_wraps_around():
+    replay = Replay([5])
+    assert replay(["a", "b", "c"]) == "c"
+    assert replay(["x", "y"]) == "x", "nothing recorded means the first"
+    assert replay.options == [3, 2]
+
+
+def test_picks_may_depend_on_each_other():
+    card = Card(
+        layer=GatedMLP,
+        inputs="b d",
+        configs=lambda pick: dict(hidden_dim=pick([2, 4]) * (1 if pick([0, 1]) else pick([1, 2]))),
+    )
+    assert options(card) == [2, 2, 2]
