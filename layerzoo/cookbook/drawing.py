@@ -16,7 +16,7 @@ import keras
 
 CHARACTER = 7.3  # width of a character of the 12 pixel monospace font
 LINE, MARGIN, GAP, LANE = 17, 12, 30, 26
-MOVES = {"cast", "expand_dims", "reshape", "squeeze", "transpose"}  # values stay as they are
+MOVES = {"cast", "expand_dims", "get_item", "reshape", "squeeze", "transpose"}  # compute nothing
 HEADS = {"einsum", "matmul"}  # never folded: what such a layer is about
 
 
@@ -34,9 +34,8 @@ class Box:
 
     @property
     def title(self) -> str:
-        """The names on the box, without those that only move values where others tell more."""
-        names = [name for name in self.names if name not in MOVES] or self.names[:1]
-        return " → ".join(names)
+        """The names on the box, in the order in which they happen."""
+        return " → ".join(self.names)
 
     @property
     def lines(self) -> list[str]:
@@ -146,27 +145,35 @@ def _operand(operand, letters):
 
 
 def _fold(boxes):
-    """Runs of plain operations as one box, unless too little would be left to look at."""
+    """Without moves, and runs of plain operations as one box, unless too little would be left."""
     boxes = list(dict.fromkeys(boxes))
-    readers = {box: [other for other in boxes if box in other.reads] for box in boxes}
+    kept = [box for box in boxes if not MOVES & set(box.names)]
+    reads = {box: list(dict.fromkeys(_unmoved(read) for read in box.reads)) for box in kept}
     into: dict[Box, Box] = {}
-    for box in boxes:
-        above = box.reads[0] if len(box.reads) == 1 else None
-        plain = box.kind == "op" and not HEADS & set(box.names)
-        if above and plain and above.kind == "op" and len(readers[above]) == 1:
-            run = into.get(above, above)
-            if not (HEADS & set(run.names) and set(box.names) - MOVES):
-                into[box] = run
-    if len(boxes) - len(into) < 5:
+    for box in kept:
+        for above in reads[box]:
+            alone = len(reads[box]) == 1 == sum(above in others for others in reads.values())
+            if alone and _is_plain(box) and _is_plain(above):
+                into[box] = into.get(above, above)
+    if len(kept) - len(into) < 5:
         return boxes
     for box, run in into.items():
-        run.detail = (run.detail or box.detail) if MOVES & {*run.names, *box.names} else ""
         run.names += box.names
-        run.shape = box.shape
-    kept = [box for box in boxes if box not in into]
+        run.shape, run.detail = box.shape, ""
+    kept = [box for box in kept if box not in into]
     for box in kept:
-        box.reads = [into.get(read, read) for read in box.reads]
+        box.reads = list(dict.fromkeys(into.get(read, read) for read in reads[box]))
     return kept
+
+
+def _unmoved(box):
+    while MOVES & set(box.names):
+        box = box.reads[0]
+    return box
+
+
+def _is_plain(box):
+    return box.kind == "op" and not HEADS & set(box.names)
 
 
 def _rank(boxes):

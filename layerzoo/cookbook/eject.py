@@ -1,0 +1,131 @@
+"""A layer as one file that needs Keras alone: the recipe with every part that it imports."""
+
+import ast
+import importlib
+import inspect
+import keyword
+import re
+import sys
+from importlib.metadata import metadata, packages_distributions
+
+from layerzoo.catalogue import Card
+
+
+def eject(card: Card, package: str = "my_layers") -> str:
+    """The source of one file with the layer and all that it imports from layerzoo or its own package.
+
+    The parts are copied as they are written, each after what it needs and the layer last. Examples in
+    docstrings are left out, for they use layers that are not in the file.
+
+    Args:
+        card: Of the layer.
+        package: What the classes are registered under with Keras.
+
+    Raises:
+        ValueError: `package` is no identifier, or two parts of different files have the same name.
+    """
+    if not package.isidentifier() or keyword.iskeyword(package):
+        raise ValueError(
+            "`package` must be a Python identifier, for it stands in the names of saved classes. "
+            f"Received: package={package!r}"
+        )
+    root = card.layer.__module__.split(".")[0]
+    imports: set[tuple[str, str]] = set()
+    parts: dict[str, tuple[str, str]] = {}
+    _collect(card.layer.__module__, card.name, {root, "layerzoo"}, imports, parts)
+    body = "\n\n\n".join(text for _, text in parts.values())
+    for inlined in (root, "layerzoo"):
+        body = re.sub(rf"\b{inlined}\b", package, body)
+    return f"{_header(card, root)}\n{_import_lines(imports)}\n\n\n{body}\n"
+
+
+def _header(card, root):
+    about = metadata(packages_distributions().get(root, [root])[0]).json
+    licence = about.get("license_expression") or about.get("license") or "see there"
+    return (
+        f"# {card.name}, copied from {about['name']} {about['version']}.\n"
+        f"# Licence: {licence}. This file needs nothing but Keras, and is yours to change.\n"
+    )
+
+
+def _collect(module, name, inlined, imports, parts):
+    """Put what a module calls `name` into `parts`, after all that it uses."""
+    tree = _tree(module)
+    for node in tree.body:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            for alias in node.names:
+                if (alias.asname or alias.name.split(".")[0]) == name:
+                    _import(node, alias, inlined, imports, parts)
+                    return
+        elif name in _defined(node):
+            if parts.get(name, (module,))[0] != module:
+                raise ValueError(
+                    "The parts of an ejected layer must have different names. "
+                    f"Received: {name} of {parts[name][0]} and {name} of {module}"
+                )
+            if name in parts:
+                return
+            parts[name] = module, ""  # for a part that uses itself
+            used = {inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name)}
+            for other in sorted(used - {name}):
+                _collect(module, other, inlined, imports, parts)
+            del parts[name]
+            parts[name] = module, _segment(module, node)
+            return
+
+
+def _import(node, alias, inlined, imports, parts):
+    source = getattr(node, "module", "")  # "" for `import x`; no relative imports here
+    if (source or alias.name).split(".")[0] not in inlined:
+        imports.add((source, ast.unparse(alias)))
+    elif source and alias.asname is None:
+        _collect(source, alias.name, inlined, imports, parts)
+    else:
+        raise ValueError(
+            "A recipe must import its parts by name, as in `from package.module import part`. "
+            f"Received: {ast.unparse(node)}"
+        )
+
+
+def _tree(module):
+    return ast.parse(inspect.getsource(importlib.import_module(module)))
+
+
+def _defined(node):
+    """The names that a statement at the top of a module defines."""
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        return [node.name]
+    targets = getattr(node, "targets", [getattr(node, "target", None)])
+    return [target.id for target in targets if isinstance(target, ast.Name)]
+
+
+def _segment(module, node):
+    """The source of a statement with its decorators, its docstring without the example."""
+    lines = inspect.getsource(importlib.import_module(module)).splitlines()
+    first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
+    text = "\n".join(lines[first - 1 : node.end_lineno])
+    return re.sub(r"\n    Example:\n(?:\n|        .*\n)*", "\n", text)
+
+
+def _import_lines(imports):
+    """Import statements as isort would write them: the standard library's, then the others."""
+    blocks = []
+    for standard in (True, False):
+        chosen = [
+            (source, name)
+            for source, name in imports
+            if ((source or name).split(".")[0] in sys.stdlib_module_names) is standard
+        ]
+        plain = sorted(f"import {name}" for source, name in chosen if not source)
+        named = [
+            f"from {source} import {', '.join(sorted(names, key=_isort))}"
+            for source in sorted({source for source, _ in chosen if source})
+            if (names := [name for other, name in chosen if other == source])
+        ]
+        blocks.append("\n".join([*plain, *named]))
+    return "\n\n".join(filter(None, blocks))
+
+
+def _isort(name):
+    """Constants, then classes, then the rest, each by the alphabet."""
+    return not name.isupper(), not name[:1].isupper(), name
