@@ -394,14 +394,13 @@ def _configuration(card, doc):
     for name, kind, default in _parameters(card.layer):
         meaning = _cell(meanings.get(name, ""))
         rows.append(f"| `{name}` | {_code(kind)} | {_code(default) or 'required'} | {meaning} |")
-    rest = entries(doc.get("Args", "")).get(
-        "**kwargs", "Keras's own: `name`, `dtype`, `trainable`."
-    )
+    if "**kwargs" in meanings:
+        rows.append(f"| `**kwargs` | | | {_cell(meanings['**kwargs'])} |")
     return (
         "## Configuration\n\n"
         + "\n".join(rows)
-        + f"\n\n`**kwargs` are {rest[0].lower()}{rest[1:]} "
-        "`get_config` gives back every one of these values."
+        + "\n\n`get_config` gives every one of these back as it was passed, and `from_config` makes the "
+        "same layer from them."
     )
 
 

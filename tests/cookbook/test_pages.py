@@ -1,0 +1,275 @@
+"""Pages say what cards, docstrings and measurements say, and the committed ones are not stale."""
+
+import contextlib
+import importlib
+import inspect
+import io
+import json
+import re
+import sys
+import textwrap
+from pathlib import Path
+
+import keras
+import pytest
+
+import layerzoo
+from layerzoo.catalogue import Card, Traits
+from layerzoo.cookbook import pages
+
+DOCS = Path(__file__).parents[2] / "docs"
+CARDS = layerzoo.catalogue()
+HEADINGS = [
+    "Equation",
+    "When to use it",
+    "Use it",
+    "The recipe",
+    "Configuration",
+    "Shapes, masks, precision",
+    "Properties verified",
+    "Measured cost",
+    "Paper",
+]
+
+
+@pytest.fixture(scope="module")
+def rendered(tmp_path_factory):
+    """Every page where nothing was measured."""
+    return pages.render(tmp_path_factory.mktemp("docs"))
+
+
+def page_of(rendered, name):
+    return next(text for text in rendered.values() if f"\n# {name}\n" in text)
+
+
+def test_the_committed_pages_are_what_the_code_says_now():
+    assert pages.stale(DOCS) == [], "run `layerzoo docs`"
+
+
+def test_writing_writes_what_is_stale_and_nothing_else(tmp_path):
+    everything = pages.write(tmp_path)
+    assert pages.stale(tmp_path) == []
+    assert {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*")} == set(
+        everything
+    )
+    (tmp_path / "catalogue.md").write_text("old")
+    (tmp_path / "llms.txt").unlink()
+    assert pages.stale(tmp_path) == pages.write(tmp_path) == ["catalogue.md", "llms.txt"]
+    assert pages.write(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_a_page_has_its_parts_in_order(name, rendered):
+    page = page_of(rendered, name)
+    assert re.findall(r"^## (.*)$", page, re.MULTILINE) == HEADINGS
+    assert page.index(CARDS[name].summary) < page.index("<svg") < page.index("## Equation")
+    tabs = re.findall(r'^=== "(.*)"$', page, re.MULTILINE)
+    assert tabs == ["Sequential", "Functional", "Subclassed", "Save and load"]
+    assert f"layerzoo eject {name} " in page
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_no_line_of_a_docstring_is_lost(name, rendered):
+    page = " ".join(page_of(rendered, name).replace("\\|", "|").split())
+    doc = pages.sections(CARDS[name].layer.__doc__)
+    assert set(doc) == {"", *pages.SECTIONS}
+    for section in (
+        "",
+        "Use when",
+        "Avoid when",
+        "Input shape",
+        "Output shape",
+        "Masking",
+        "Raises",
+    ):
+        assert " ".join(doc[section].split()) in page
+    for section in ("Args", "Call arguments"):
+        for argument, meaning in pages.entries(doc[section]).items():
+            assert f"`{argument}`" in page
+            assert meaning in page
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_the_table_is_the_signature(name, rendered):
+    table = page_of(rendered, name).split("## Configuration")[1].split("\n\n")[1]
+    rows = [re.split(r" (?<!\\)\| ", row.strip("| ")) for row in table.split("\n")[2:]]
+    parameters = inspect.signature(CARDS[name].layer).parameters
+    assert [row[0].strip("`") for row in rows] == [
+        "**kwargs" if parameter == "kwargs" else parameter for parameter in parameters
+    ]
+    for row in rows[:-1]:
+        default = parameters[row[0].strip("`")].default
+        if default is inspect.Parameter.empty:
+            assert row[2] == "required"
+        else:
+            assert eval(row[2].strip("`")) == default
+
+
+def test_every_layer_is_listed_and_every_link_has_a_page(rendered):
+    for listing in ("catalogue.md", "llms.txt"):
+        for name in CARDS:
+            assert f"[{name}]" in rendered[listing]
+        for link in re.findall(r"\]\((?!https)([^)]*)\)", rendered[listing]):
+            assert link in rendered or (DOCS / link).is_file(), link
+
+
+def test_what_was_not_measured_is_said_so(rendered):
+    page = page_of(rendered, "GatedMLP")
+    assert "Not measured yet: `layerzoo check --report`" in page
+    assert "Not measured yet: `layerzoo bench --report`" in page
+
+
+def test_measurements_are_written_as_they_are(tmp_path):
+    statuses = {
+        "passed": ("S1", 44, ""),
+        "failed": ("S2", 3, "shape (2, 3)"),
+        "expected_failure": ("S3", 5, "a defect of the backend"),
+        "not_applicable": ("S4", 0, "no dropout"),
+        "inconclusive": ("S5", 7, "kinked"),
+    }
+    verified = {
+        "profile": "ci",
+        "keras": "3.15.1",
+        "backends": {"tensorflow": "2.21.0", "jax": "0.10.0"},
+        "properties": {
+            identity: {"name": "x", "tier": "M", "group": "shape", "statement": f"Law {identity}."}
+            for identity, _, _ in statuses.values()
+        },
+        "layers": {
+            "GatedMLP": {
+                identity: {"tensorflow": {"status": status, "samples": samples, "reason": reason}}
+                for status, (identity, samples, reason) in statuses.items()
+            }
+        },
+    }
+    row = dict(work="b 8, d 512", layer="GatedMLP(2048)", parameters=3151360, ms=12.345, pairs=11)
+    row |= dict(
+        instead="keras.layers.Dense", parameters_instead=2099712, ms_instead=10.0, ratio=1.2345
+    )
+    cost = {
+        "date": "2026-11-20",
+        "machine": "2 cores",
+        "versions": {"keras": "3.15.1"},
+        "backend": "tensorflow",
+        "layers": {"GatedMLP": [row]},
+    }
+    (tmp_path / "assets").mkdir()
+    (tmp_path / "assets" / "verified.json").write_text(json.dumps(verified))
+    (tmp_path / "assets" / "cost.json").write_text(json.dumps(cost))
+    rendered = pages.render(tmp_path)
+    page = page_of(rendered, "GatedMLP")
+    assert "1 of 5 checks passed, on 59 samples in all: 5 properties" in page
+    assert "TensorFlow 2.21.0, JAX 0.10.0" in page
+    assert "| **S1** Law S1. | passed, 44 | not run |" in page
+    assert "| **S2** Law S2. | **failed**, 3: shape (2, 3) | not run |" in page
+    assert "| **S3** Law S3. | expected failure, 5: a defect of the backend | not run |" in page
+    assert "| **S4** Law S4. | does not apply: no dropout | not run |" in page
+    assert "| **S5** Law S5. | inconclusive, 7: kinked | not run |" in page
+    assert (
+        "| `GatedMLP(2048)` | 3,151,360 | 12.3 ms | `keras.layers.Dense` | 2,099,712 | 10 ms | 1.23 |"
+        in page
+    )
+    assert "2 cores, 2026-11-20" in page
+    assert "Not measured yet" in page_of(rendered, "DropPath")
+
+
+PLUGIN = '''
+import keras
+
+
+@keras.saving.register_keras_serializable(package="stripes")
+class Cross(keras.layers.Layer):
+    """Adds the mean of a context.
+
+    $y = x + c$
+
+    Args:
+        scale: Float. Factor of the context.
+        mode: Word.
+        **kwargs: Keras's own.
+
+    Call arguments:
+        inputs: The sequence.
+        context: Another one.
+    """
+
+    def __init__(self, scale: float, mode: str = "mean", **kwargs):
+        super().__init__(**kwargs)
+        self.scale, self.mode = scale, mode
+
+    def call(self, inputs, context=None):
+        if context is None:
+            return inputs
+        return inputs + self.scale * keras.ops.mean(context, axis=1, keepdims=True)
+
+    def compute_output_shape(self, inputs_shape, context_shape=None):
+        return inputs_shape
+
+    def get_config(self):
+        return {**super().get_config(), "scale": self.scale, "mode": self.mode}
+'''
+
+
+@pytest.fixture
+def plugin(tmp_path, monkeypatch):
+    """The card of a layer with two inputs and no example, of a package that is not ours."""
+    (tmp_path / "stripes.py").write_text(PLUGIN)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "stripes", raising=False)
+    module = importlib.import_module("stripes")
+    card = Card(
+        layer=module.Cross,
+        inputs={"inputs": "b t d", "context": "b s d"},
+        configs=lambda pick: dict(scale=pick([2.0, 1.0]), mode=pick(["sum", "mean"])),
+        dims=lambda pick, config: dict(d=pick([6])),
+        traits=Traits(dynamic="b t s"),
+        tags=["stripes"],
+    )
+    monkeypatch.setattr(pages, "catalogue", lambda: {**CARDS, "Cross": card})
+    return card
+
+
+def test_a_plugin_gets_pages_of_its_own_whose_code_runs(plugin, tmp_path, monkeypatch):
+    rendered = pages.render(tmp_path, "stripes")
+    assert set(rendered) == {
+        *["layers/stripes/cross.md", "layers/stripes/index.md"],
+        *["catalogue.md", "tags.md", "llms.txt"],
+    }
+    page = rendered["layers/stripes/cross.md"]
+    assert "def compute_output_shape(self, inputs_shape" in page, "the source stands on the page"
+    found = re.findall(r"^    ```python\n(.*?)^    ```", page, re.MULTILINE | re.DOTALL)
+    assert len(found) == 4
+    monkeypatch.chdir(tmp_path)
+    for code in map(textwrap.dedent, found):
+        assert "from stripes import Cross" in code
+        assert 'Cross(scale=2.0, mode="sum")' in code
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            exec(code, {"__name__": "block"})
+        assert printed.getvalue().split("\n")[:-1] == re.findall("^#> (.*)$", code, re.MULTILINE)
+
+
+def test_a_config_that_cannot_be_written_asks_for_an_example(plugin):
+    layer = keras.layers.ReLU()
+    card = Card(layer=plugin.layer, inputs="b d", configs=lambda pick: dict(scale=layer))
+    with pytest.raises(ValueError, match=r"`Example` that calls it\. Received: scale="):
+        pages.plain(card)
+
+
+def test_a_docstring_is_read_by_its_sections():
+    doc = """One line.
+
+    Text.
+
+    Args:
+        a: First: with a colon
+            and more.
+        b: Second.
+
+    Masking:
+        Passed on.
+    """
+    found = pages.sections(doc)
+    assert found[""] == "Text."
+    assert found["Masking"] == "Passed on."
+    assert pages.entries(found["Args"]) == {"a": "First: with a colon and more.", "b": "Second."}
