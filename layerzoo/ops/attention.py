@@ -27,8 +27,12 @@ def attention(query, key, value, key_mask=None, causal=False, window=None, dropo
     """
     b, t, n, h = ops.shape(query)
     s, g = ops.shape(key)[1], key.shape[2]
-    query = ops.reshape(query * h**-0.5, (b, t, g, n // g, h))
-    scores = ops.einsum("btgrh,bsgh->bgrts", query, key)
+    r = n // g
+    query = ops.reshape(query * h**-0.5, (b, t, g, r, h))
+    query = ops.reshape(ops.transpose(query, (0, 2, 3, 1, 4)), (b, g, r * t, h))
+    key = ops.transpose(key, (0, 2, 3, 1))  # (b, g, h, s)
+    value = ops.transpose(value, (0, 2, 1, 3))  # (b, g, s, h)
+    scores = ops.reshape(ops.matmul(query, key), (b, g, r, t, s))
 
     allowed = visible(t, causal, window)  # (t, s)
     if key_mask is not None:
@@ -38,5 +42,6 @@ def attention(query, key, value, key_mask=None, causal=False, window=None, dropo
     scores = ops.cast(masked_softmax(scores, allowed), value.dtype)
     if dropout is not None:
         scores = dropout(scores)
-    attended = ops.einsum("bgrts,bsgh->btgrh", scores, value)
+    attended = ops.matmul(ops.reshape(scores, (b, g, r * t, s)), value)
+    attended = ops.transpose(ops.reshape(attended, (b, g, r, t, h)), (0, 3, 1, 2, 4))
     return ops.reshape(attended, (b, t, n, h)), ops.reshape(scores, (b, n, t, s))

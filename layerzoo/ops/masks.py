@@ -30,8 +30,11 @@ def masked_softmax(scores, allowed):
     """
     dtype = backend.result_type(scores.dtype, "float32")
     scores = ops.cast(scores, dtype)
-    if allowed is None:
-        return ops.softmax(scores)
-    lowest = -3.4e38  # finite, so that a row full of it has no inf - inf
-    weights = ops.softmax(ops.where(allowed, scores, lowest))
-    return ops.where(allowed, weights, 0.0)
+    if scores.shape[-1] == 1:  # where Keras's softmax warns of what a sequence of one step is
+        weights = ops.ones_like(scores)
+    elif allowed is None:
+        weights = ops.softmax(scores)
+    else:
+        lowest = -3.4e38  # finite, so that a row full of it has no inf - inf
+        weights = ops.softmax(ops.where(allowed, scores, lowest))
+    return weights if allowed is None else ops.where(allowed, weights, 0.0)

@@ -161,6 +161,22 @@ def gradient(function: Callable) -> Callable:
     return lambda tensors: _as_arrays(_torch_gradient(function, tensors))
 
 
+def training_step(function: Callable, leaves: list[np.ndarray]) -> Callable[[], object]:
+    """A traced computation of the gradient that returns when it is done, for timing."""
+    tensors = [tensor(leaf) for leaf in leaves]
+    if BACKEND == "tensorflow":
+        import tensorflow as tf
+
+        traced = tf.function(lambda tensors: _tensorflow_gradient(function, tensors))
+        return lambda: traced(tensors)[0].numpy()
+    if BACKEND == "jax":
+        import jax
+
+        differentiated = jax.jit(jax.grad(function))
+        return lambda: jax.block_until_ready(differentiated(tensors))
+    return lambda: _torch_gradient(function, tensors)
+
+
 def _as_arrays(found) -> list[np.ndarray | None]:
     return [None if g is None else np.asarray(array(g)) for g in found]
 

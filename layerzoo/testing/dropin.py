@@ -43,7 +43,7 @@ def shared(case):
     if not layer.trainable_weights:
         return
     both = case.arrays(values="normal"), case.arrays(1, "normal")
-    subject = Slice(case, layer, both[0])
+    subject = Slice(layer, both[0], case.sample.seed)
     parts = [subject.gradient(subject.leaves_at(arrays)) for arrays in both]
     weights = slice(len(both[0]), None)
     joined = compat.gradient(

@@ -1,5 +1,6 @@
 """Gradients, held against numerical derivatives in probed float64."""
 
+from collections.abc import Callable
 from fnmatch import fnmatchcase
 
 import keras
@@ -17,7 +18,7 @@ class Slice:
     The outputs meet fixed random cotangents; other variables, random seeds among them, stay as they are.
     """
 
-    def __init__(self, case, layer, arrays, dtype="float32", training=False, **arguments):
+    def __init__(self, layer, arrays, seed, dtype="float32", training=False, **arguments):
         self.layer = layer
         self.names = [*arrays, *(w.path.split("/", 1)[-1] for w in layer.trainable_weights)]
         weights = [compat.array(w).astype(dtype) for w in layer.trainable_weights]
@@ -37,7 +38,7 @@ class Slice:
             outputs = compat.evaluate(layer, values, given, training=training, **arguments)
             outputs = [y for y in keras.tree.flatten(outputs) if "float" in str(y.dtype)]
             if cotangents is None:
-                generator = np.random.default_rng([case.sample.seed, 31])
+                generator = np.random.default_rng([seed, 31])
                 cotangents = [
                     (generator.normal(size=y.shape) / max(1, np.prod(y.shape)) ** 0.5).astype(dtype)
                     for y in outputs
@@ -60,6 +61,10 @@ class Slice:
         """Its gradient with respect to each leaf, None where it does not reach."""
         return self._gradient([compat.tensor(leaf) for leaf in leaves])
 
+    def training_step(self) -> Callable[[], None]:
+        """A traced step that computes the gradient at the leaves and waits for it, to be timed."""
+        return compat.training_step(self.scalar, self.leaves)
+
     def leaves_at(self, arrays) -> list[np.ndarray]:
         """The leaves with other inputs of the same shapes."""
         return [*arrays.values(), *self.leaves[len(arrays) :]]
@@ -71,7 +76,7 @@ def gradient_fd(case):
     with compat.float64():
         layer = case.built(dtype="float64")
         for training in (False, True) if case.traits.stochastic else (False,):
-            subject = Slice(case, layer, case.arrays(), "float64", training)
+            subject = Slice(layer, case.arrays(), case.sample.seed, "float64", training)
             _demand_derivative(case, subject)
 
 
@@ -81,7 +86,7 @@ def gradient_flow(case):
     layer = case.built()
     largest: dict[str, float] = {}
     roomy = {letter: max(size, 3) for letter, size in case.longer().items()}
-    subject = Slice(case, layer, case.arrays(0, "normal", **roomy))
+    subject = Slice(layer, case.arrays(0, "normal", **roomy), case.sample.seed)
     for salt in range(3):
         leaves = subject.leaves_at(case.arrays(salt, "normal", **roomy))
         for name, found in zip(subject.names, subject.gradient(leaves), strict=True):
@@ -142,7 +147,7 @@ def _alive(case, layer) -> set[str]:
     """The weights whose gradient is not zero at this very sample, in training."""
     if case.traits.stochastic:
         return set()  # which weights the noise spares is chance, and G2 has seen to them
-    subject = Slice(case, layer, case.arrays(values="normal"), training=True)
+    subject = Slice(layer, case.arrays(values="normal"), case.sample.seed, training=True)
     found = zip(subject.names, subject.gradient(subject.leaves), strict=True)
     return {name for name, g in found if g is not None and np.abs(g).max(initial=0) > 1e-4}
 
@@ -150,7 +155,7 @@ def _alive(case, layer) -> set[str]:
 def _demand_finite_gradient(case, layer, arrays, where, **arguments):
     for output in case.run(layer, arrays, **arguments):
         demand_finite(output, f"  {where}: the output is not finite")
-    subject = Slice(case, layer, arrays, **arguments)
+    subject = Slice(layer, arrays, case.sample.seed, **arguments)
     for name, found in zip(subject.names, subject.gradient(subject.leaves), strict=True):
         if found is not None:
             demand_finite(found, f"  {where}: the gradient of {name} is not finite")

@@ -75,7 +75,8 @@ def check_layer(
 
     Raises:
         TypeError: the first argument is neither a card nor a layer.
-        ValueError: an instance comes without `inputs`, or a profile or property is unknown.
+        ValueError: an instance comes without `inputs`, a profile or property is unknown, or a card leaves
+            an axis letter without a size.
     """
     profile = profile_named(profile)
     demanded = select(*only)
@@ -102,8 +103,13 @@ def check_layer(
 
 
 def check_property(card: Card, each: Property, profile: str | None = None) -> Result:
-    """Check one property of a card at the samples that the profile grants its cost."""
+    """Check one property of a card at the samples that the profile grants its cost.
+
+    Raises:
+        ValueError: the card leaves an axis letter without a size, or the profile is unknown.
+    """
     profile = profile_named(profile)
+    Case(card, Sample()).sizes  # noqa: B018  a card that is wrong is no finding about its layer
     start = time.perf_counter()
     with compat.undisturbed():
         status, looked, message, token = _search(card, each, PROFILES[profile])

@@ -99,9 +99,8 @@ def test_arguments_are_checked():
 
 def test_a_letter_without_a_size_names_the_card_and_the_letter():
     card = Card(layer=Sound, inputs="b t q", configs=lambda pick: dict(units=2))
-    report = check_layer(card, only=["S1"], profile="smoke")
-    assert "card of `Sound`" in report.failures[0].message
-    assert "without size: ['q']" in report.failures[0].message
+    with pytest.raises(ValueError, match=r"card of `Sound`.*without size: \['q'\]"):
+        check_layer(card, only=["S1"], profile="smoke")
 
 
 def test_a_failure_names_numbers_sample_and_how_to_see_it():
