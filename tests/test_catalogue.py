@@ -1,0 +1,145 @@
+import importlib
+import re
+import sys
+import types
+from importlib.metadata import EntryPoint, entry_points
+
+import keras
+import pytest
+
+import layerzoo
+from layerzoo import Card, DropPath, GatedMLP, Traits, catalogue, find
+from layerzoo.catalogue import GROUP, load
+
+
+def plug_in(monkeypatch, name, cards):
+    """An entry point of a package that is not there, whose module holds these cards."""
+    module = types.ModuleType(name)
+    module.CARDS = cards
+    monkeypatch.setitem(sys.modules, name, module)
+    return EntryPoint(name, f"{name}:CARDS", GROUP)
+
+
+OURS = [point for point in entry_points(group=GROUP) if point.value.startswith("layerzoo.")]
+
+
+class Plugged(keras.layers.Layer):
+    """A layer of somebody else."""
+
+
+def test_the_built_in_families_come_through_the_entry_points():
+    assert {point.name for point in OURS} >= {"attention", "residual", "gated"}
+    cards, problems = load(OURS)
+    assert problems == ()
+    assert {card.family for card in cards.values()} == {point.name for point in OURS}
+    assert cards.items() <= catalogue().items()
+
+
+def test_the_catalogue_is_sorted_and_a_copy():
+    assert list(catalogue()) == sorted(catalogue())
+    assert all(card.name == name for name, card in catalogue().items())
+    catalogue().clear()
+    assert "GatedMLP" in catalogue()
+
+
+def test_find_by_name_family_and_tag():
+    names = {pattern: [card.name for card in find(pattern)] for pattern in ("gated*", "GATEDMLP")}
+    assert "GatedMLP" in names["gated*"]
+    assert names["GATEDMLP"] == ["GatedMLP"]
+    assert {card.family for card in find("residual")} == {"residual"}
+    assert [card.name for card in find("position")] == ["RotaryEmbedding"]
+    assert [card.name for card in find("*")] == list(catalogue())
+    assert find("no such layer") == []
+
+
+def test_every_layer_that_is_exported_has_a_card():
+    exported = {
+        name
+        for name in layerzoo.__all__
+        if isinstance(getattr(layerzoo, name), type)
+        and issubclass(getattr(layerzoo, name), keras.layers.Layer)
+    }
+    assert exported == set(load(OURS)[0])
+
+
+@pytest.mark.parametrize("card", load(OURS)[0].values(), ids=lambda card: card.name)
+def test_every_card_is_complete(card):
+    assert re.fullmatch(r"arXiv:\d{4}\.\d{4,5}|https://\S+", card.paper)
+    assert 1980 < card.year < 2100
+    assert card.tags
+    assert card.summary.endswith(".")
+    assert len(card.summary) < 100
+
+
+def test_a_plug_in_adds_its_cards(monkeypatch):
+    card = Card(layer=Plugged, inputs="b d")
+    cards, problems = load([*OURS, plug_in(monkeypatch, "somebody", [card])])
+    assert problems == ()
+    assert cards["Plugged"] is card
+    assert card.summary == "A layer of somebody else."
+
+
+def test_a_plug_in_that_cannot_be_loaded_is_named_and_harms_nobody(monkeypatch):
+    broken = [
+        EntryPoint("absent", "no_such_module:CARDS", GROUP),
+        EntryPoint("nameless", "json:NO_SUCH_CARDS", GROUP),
+        plug_in(monkeypatch, "countless", 5),
+    ]
+    cards, problems = load([*broken, *OURS])
+    assert set(cards) == set(load(OURS)[0])
+    assert [line.split("'")[1] for line in problems] == ["absent", "nameless", "countless"]
+    assert "ModuleNotFoundError: No module named 'no_such_module'" in problems[0]
+    assert all("could not be loaded" in line for line in problems)
+
+
+def test_what_is_no_card_is_reported_and_the_cards_beside_it_stay(monkeypatch):
+    card = Card(layer=Plugged, inputs="b d")
+    cards, problems = load([plug_in(monkeypatch, "mixed", [42, card])])
+    assert cards == {"Plugged": card}
+    assert problems == ("The plug-in 'mixed' gave 42, which is no Card.",)
+
+
+def test_a_name_that_exists_stays_ours_wherever_the_plug_in_stands(monkeypatch):
+    usurper = plug_in(monkeypatch, "usurper", [Card(layer=GatedMLP, inputs="b d")])
+    for points in ([usurper, *OURS], [*OURS, usurper]):
+        cards, problems = load(points)
+        assert cards["GatedMLP"].paper
+        assert problems == (
+            "The plug-in 'usurper' names a layer 'GatedMLP', which there is already; the first stays.",
+        )
+
+
+def test_the_catalogue_warns_of_a_broken_plug_in_and_goes_on(monkeypatch):
+    module = importlib.import_module("layerzoo.catalogue")
+    points = [EntryPoint("absent", "no_such_module:CARDS", GROUP), *OURS]
+    monkeypatch.setattr(module, "entry_points", lambda group: points)
+    module._installed.cache_clear()
+    try:
+        with pytest.warns(RuntimeWarning, match=r"'absent' \(no_such_module:CARDS\) could not be"):
+            assert set(catalogue()) == set(load(OURS)[0])
+    finally:
+        module._installed.cache_clear()
+
+
+@pytest.mark.parametrize("layer", [DropPath(0.5), "DropPath", int, None])
+def test_a_card_is_of_a_class_of_layers(layer):
+    with pytest.raises(TypeError, match=r"must be a subclass.*Received: layer="):
+        Card(layer=layer, inputs="b d")
+
+
+def test_a_card_claims_only_axes_that_it_has():
+    with pytest.raises(ValueError, match=r"Received: dynamic='b t', inputs='b d'"):
+        Card(layer=Plugged, inputs="b d", traits=Traits(dynamic="b t"))
+    Card(layer=Plugged, inputs={"x": "b d", "y": "b t"}, traits=Traits(dynamic="b t"))
+
+
+def test_a_claim_may_depend_on_the_config():
+    traits = Traits(causal=lambda config: config["causal"], masking="passes")
+    assert traits.under({"causal": True}) == Traits(causal=True, masking="passes")
+    assert traits.under({"causal": False}).causal is False
+
+
+def test_axes_by_input():
+    assert Card(layer=Plugged, inputs="b t d").axes == {"inputs": ["b", "t", "d"]}
+    two = Card(layer=Plugged, inputs={"query": "b t d", "context": "b s d"})
+    assert two.axes == {"query": ["b", "t", "d"], "context": ["b", "s", "d"]}
