@@ -62,7 +62,8 @@ def draw(layer: keras.layers.Layer, shapes: Mapping[str, Mapping[str, int]]) -> 
     Args:
         layer: The layer. It is built if it is not; its variables keep their values.
         shapes: The size of every axis letter of each input, as in `{"inputs": {"b": 3, "t": 7, "d": 16}}`.
-            Sizes that occur again in the picture are written as their letters.
+            Sizes that occur again in the picture are written as their letters, and multiples of odd
+            ones as multiples of theirs: large primes cannot be mistaken.
 
     Returns:
         An `<svg>` element without line breaks inside text, ids or references to anything outside.
@@ -130,7 +131,17 @@ def _box(node, reads, letters):
 
 
 def _shape(shape, letters):
-    return f"({', '.join(str(letters.get(size, size)) for size in shape)})"
+    return f"({', '.join(_size(size, letters) for size in shape)})"
+
+
+def _size(size, letters):
+    """A size as its letter, or as a multiple of a letter that stands for an odd size."""
+    if size in letters:
+        return letters[size]
+    for one, letter in letters.items():
+        if one % 2 and one > 1 and size and size % one == 0:
+            return f"{size // one}{letter}"
+    return str(size)
 
 
 def _operand(operand, letters):

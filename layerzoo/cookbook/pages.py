@@ -49,6 +49,7 @@ STATUSES = {
     "passed": "passed",
     "failed": "**failed**",
     "expected_failure": "expected failure",
+    "unexpected_pass": "**passed, though expected to fail**",
     "not_applicable": "does not apply",
     "inconclusive": "inconclusive",
 }
@@ -421,11 +422,12 @@ def _parameters(layer):
 
 
 def _cell(text):
-    return text.replace("|", "\\|")
+    """Text for a cell of a table, where a bar outside of code would end the cell."""
+    return re.sub(r"(`[^`]*`)|\|", lambda found: found[1] or "\\|", text)
 
 
 def _code(text):
-    return f"`{_cell(text)}`" if text else ""
+    return f"`{text}`" if text else ""
 
 
 def _tensors(doc):
@@ -438,24 +440,25 @@ def _tensors(doc):
 | --- | --- |
 {rows}
 
-| | |
-| --- | --- |
-| Input shape | {_line(doc.get("Input shape"))} |
-| Output shape | {_line(doc.get("Output shape"))} |
-| Mask | {_line(doc.get("Masking"))} |
-| Precision | Outputs have the compute dtype of the layer's dtype policy, weights its variable dtype. |
-| Errors | {_line(doc.get("Raises"))} |"""
+- **Input shape.** {_line(doc.get("Input shape"))}
+- **Output shape.** {_line(doc.get("Output shape"))}
+- **Mask.** {_line(doc.get("Masking"))}
+- **Precision.** Outputs have the compute dtype of the layer's dtype policy, weights its variable dtype.
+- **Errors.** {_line(doc.get("Raises"))}"""
 
 
 def _line(text):
-    return _cell(" ".join((text or "").split()))
+    return " ".join((text or "").split())
 
 
 def _verified(card, report):
     head = "## Properties verified\n\n"
     results = report.get("layers", {}).get(card.name)
     if not results:
-        return head + "Not measured yet: `layerzoo check --report` measures it."
+        return head + (
+            "Not measured yet: `layerzoo check --profile ci --backend all "
+            "--report docs/assets/verified.json` measures it."
+        )
     backends = list(report["backends"])
     versions = ", ".join(f"{BACKENDS[name]} {report['backends'][name]}" for name in backends)
     counts = [result["samples"] for ids in results.values() for result in ids.values()]
@@ -483,14 +486,16 @@ def _result(result):
     text = STATUSES[result["status"]]
     if result["samples"]:
         text += f", {result['samples']}"
-    return text + (f": {_cell(result['reason'])}" if result["reason"] else "")
+    return text + (f": {_cell(_line(result['reason']))}" if result["reason"] else "")
 
 
 def _cost(card, report):
     head = "## Measured cost\n\n"
     rows = report.get("layers", {}).get(card.name)
     if not rows:
-        return head + "Not measured yet: `layerzoo bench --report` measures it."
+        return (
+            head + "Not measured yet: `layerzoo bench --report docs/assets/cost.json` measures it."
+        )
     versions = ", ".join(f"{name} {version}" for name, version in report["versions"].items())
     lines = [
         "| Work | | Parameters | Time | Instead | Parameters | Time | Ratio of times |",
@@ -571,7 +576,7 @@ def _llms(cards):
         "",
         "## Guides",
         "",
-        "- [Guide](guide/index.md)",
+        "- [Guide](guide/index.md): saving and loading, the three ways to build a model, checking a layer",
         "- [Reference](reference/index.md)",
     ]
     return "\n".join(lines) + "\n"

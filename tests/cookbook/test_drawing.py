@@ -10,7 +10,7 @@ import pytest
 
 import layerzoo
 from layerzoo import DropPath, GatedMLP, Residual, RotaryEmbedding, SelfAttention
-from layerzoo.cookbook.drawing import draw, snake_case
+from layerzoo.cookbook.drawing import HEADS, draw, snake_case
 
 SHAPE = {"inputs": {"b": 13, "t": 17, "d": 64}}
 LAYERS = {
@@ -118,7 +118,7 @@ def test_attention_shows_its_parts():
     assert 6 <= len(found) <= 12
     assert found.count("RotaryEmbedding") == 2
     assert {"query_key_value", "where → softmax → where", "output"} <= set(found)
-    assert found.count("einsum") == 2
+    assert sum(title in HEADS for title in found) == 2, "scores, and their mean of the values"
 
 
 def test_the_gate_and_what_it_gates_meet_in_a_product():
@@ -137,6 +137,15 @@ def test_a_wrapper_shows_its_shortcut_and_its_variable():
 
 def test_a_layer_that_only_moves_values_is_drawn_all_the_same():
     assert titles(keras.layers.Permute((2, 1)))[1] == "transpose"
+
+
+def test_sizes_are_written_as_letters():
+    class Doubled(keras.layers.Layer):
+        def call(self, inputs):
+            return keras.ops.concatenate([inputs, inputs], axis=1)
+
+    assert titles(Doubled())[-1] == "outputs (b, 2t, d)"
+    assert "(b, t, 128)" in draw(GatedMLP(128), SHAPE)
 
 
 def test_what_is_switched_off_is_not_drawn():
