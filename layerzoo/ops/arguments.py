@@ -19,7 +19,7 @@ def positive_number(**arguments) -> None:
     """Each argument must be a finite number above 0."""
     for name, value in arguments.items():
         number = isinstance(value, Real) and not isinstance(value, bool)
-        if not number or not 0 < value < float("inf"):
+        if not number or not 0 < float(value) < float("inf"):
             raise ValueError(f"`{name}` must be a positive number. Received: {name}={value!r}")
 
 
@@ -31,7 +31,7 @@ def optional_positive_number(**arguments) -> None:
 def probability(**arguments) -> None:
     """Each argument must be a number from 0 to 1."""
     for name, value in arguments.items():
-        if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value <= 1:
+        if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) <= 1:
             raise ValueError(f"`{name}` must be between 0 and 1. Received: {name}={value!r}")
 
 

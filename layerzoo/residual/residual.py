@@ -124,7 +124,6 @@ class Residual(layers.Layer):
             )
         width = branch.shape[-1]
 
-        self.norm_in = self.norm_out = self.gamma = self.project = None
         if self.norm in ("pre", "sandwich"):
             self.norm_in = self._norm("norm_in")
             self.norm_in.build(input_shape)
@@ -135,6 +134,7 @@ class Residual(layers.Layer):
             self.gamma = self.add_weight(
                 shape=(width,), initializer=initializers.Constant(self.scale), name="gamma"
             )
+        self.project = None
         if width != input_width:
             self.project = layers.Dense(
                 width, use_bias=False, dtype=self.dtype_policy, name="project"
@@ -144,11 +144,11 @@ class Residual(layers.Layer):
         self.input_spec = layers.InputSpec(min_ndim=1, axes={-1: input_width})
 
     def call(self, inputs, mask=None, training=None):
-        branch = inputs if self.norm_in is None else self.norm_in(inputs)
+        branch = self.norm_in(inputs) if self.norm in ("pre", "sandwich") else inputs
         branch = apply_in_turn(self._chain(), branch, mask)
         if self.norm == "sandwich":
             branch = self.norm_out(branch)
-        if self.gamma is not None:
+        if self.scale is not None:
             branch = branch * self.gamma
         shortcut = inputs if self.project is None else self.project(inputs)
         outputs = shortcut + self.drop(branch, training=training)

@@ -207,7 +207,8 @@ def card_of(layer: keras.layers.Layer, inputs, traits: Traits | None = None) -> 
                 f"`call`'s arguments. Received: {name}={shape!r}"
             )
     letters = iter("ijklmnopqruvw")
-    axes, sizes = {}, {}
+    axes: dict[str, list[str]] = {}
+    sizes: dict[str, int] = {}
     for name, shape in shapes.items():
         axes[name] = ["b", *(next(letters) for _ in shape[1:])]
         sizes.update(zip(axes[name][1:], shape[1:], strict=True))

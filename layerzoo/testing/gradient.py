@@ -61,7 +61,7 @@ class Slice:
         """Its gradient with respect to each leaf, None where it does not reach."""
         return self._gradient([compat.tensor(leaf) for leaf in leaves])
 
-    def training_step(self) -> Callable[[], None]:
+    def training_step(self) -> Callable[[], object]:
         """A traced step that computes the gradient at the leaves and waits for it, to be timed."""
         return compat.training_step(self.scalar, self.leaves)
 
@@ -90,7 +90,8 @@ def gradient_flow(case):
     for salt in range(3):
         leaves = subject.leaves_at(case.arrays(salt, "normal", **roomy))
         for name, found in zip(subject.names, subject.gradient(leaves), strict=True):
-            demand(found is not None, f"  no gradient reaches {name}")
+            if found is None:
+                raise Violation(f"  no gradient reaches {name}")
             demand_finite(found, f"  the gradient of {name} is not finite")
             largest[name] = max(largest.get(name, 0.0), float(np.abs(found).max(initial=0)))
     for name, size in largest.items():
