@@ -125,7 +125,7 @@ def test_the_three_ways_nest():
 # Sequential
 
 
-def test_sequential_from_a_list_equals_sequential_by_add():
+def test_sequential_list_equals_add():
     """A list of layers and calls of `add` declare the same model."""
     dense, mlp = layers.Dense(4), GatedMLP(6)
     by_list = keras.Sequential([keras.Input((3,)), dense, mlp])
@@ -156,7 +156,7 @@ def test_sequential_is_enough_for_a_text_classifier(tmp_path):
     equal(model.predict(more_padding, verbose=0), outputs)
 
 
-def test_sequential_without_input_has_no_weights_until_it_is_called():
+def test_sequential_without_input_is_unbuilt():
     """Without an `Input` a Sequential is built by its first batch."""
     model = keras.Sequential([GatedMLP(4)])
     assert not model.built
@@ -223,7 +223,7 @@ def test_sequential_may_end_in_two_outputs():
         model.add(layers.Dense(2))
 
 
-def test_sequential_repeats_a_layer_with_one_set_of_weights():
+def test_sequential_repeats_a_layer():
     """One layer object may stand twice in the list: applied twice, one set of weights."""
     block = Residual(GatedMLP(8))
     model = keras.Sequential([keras.Input((4,)), block, block])
@@ -233,7 +233,7 @@ def test_sequential_repeats_a_layer_with_one_set_of_weights():
     equal(numbers(model(x)), numbers(block(block(x))))
 
 
-def test_sequential_loses_a_repeated_layer_when_saved(tmp_path):
+def test_saved_sequential_forgets_a_repeat(tmp_path):
     """A Sequential that repeats a layer is loaded with the layer once, and says nothing."""
     block = Residual(GatedMLP(8))
     model = keras.Sequential([keras.Input((4,)), block, block])
@@ -336,7 +336,7 @@ def test_functional_shares_a_layer_across_branches():
     equal(numbers(model([x, x])), np.zeros((3, 4)))
 
 
-def test_functional_keeps_a_repeated_layer_when_saved(tmp_path):
+def test_saved_functional_keeps_a_repeat(tmp_path):
     """A layer that is called twice in a Functional model is called twice after loading."""
     block = Residual(GatedMLP(8))
     inputs = keras.Input((4,))
@@ -366,7 +366,7 @@ def test_an_unconnected_output_is_an_error():
         keras.Model(left, layers.Dense(2)(right))
 
 
-def test_a_forgotten_branch_is_silently_left_out():
+def test_a_forgotten_branch_is_left_out():
     """A layer whose output leads nowhere is no part of the model; an unused input is one."""
     left, right = two_inputs()
     main, forgotten = layers.Dense(3), layers.Dense(3)
@@ -379,7 +379,7 @@ def test_a_forgotten_branch_is_silently_left_out():
     equal(numbers(model([x, x])), numbers(model([x, 0 * x])))
 
 
-def test_a_layer_made_anew_is_silently_not_shared():
+def test_a_layer_made_anew_is_not_shared():
     """Writing the class twice where the object was meant gives two sets of weights."""
     left, right = two_inputs()
     difference = layers.Subtract()([GatedMLP(6)(left), GatedMLP(6)(right)])
@@ -389,7 +389,7 @@ def test_a_layer_made_anew_is_silently_not_shared():
     differ(numbers(model([x, x])), np.zeros((3, 4)))
 
 
-def test_swapped_inputs_are_silent_unless_they_are_named():
+def test_swapped_inputs_are_silent_unless_named():
     """A list is taken by position whatever it holds; a dict is taken by name in any order."""
     left, right = two_inputs()
     model = keras.Model([left, right], layers.Subtract()([left, right]))
@@ -416,7 +416,7 @@ def test_functional_refuses_an_if_on_a_tensor():
 
 
 @pytest.mark.parametrize("way", [sequential, functional])
-def test_declared_models_are_loaded_without_a_class_of_ones_own(way, tmp_path):
+def test_declared_models_load_without_own_class(way, tmp_path):
     """Sequential and Functional models are saved as data: Keras's own classes come back."""
     assert type(reloaded(way(), tmp_path)) in (keras.Sequential, type(functional()))
 
@@ -446,7 +446,7 @@ def test_keras_ships_none_of_the_layers_used_here():
         assert not hasattr(keras.layers, layer.__name__)
 
 
-def test_subclassing_lets_the_call_decide_the_depth():
+def test_subclassed_call_decides_the_depth():
     """`call` is Python: an argument may say how often a layer is applied."""
 
     class Recurrent(keras.Model):
@@ -465,7 +465,7 @@ def test_subclassing_lets_the_call_decide_the_depth():
     assert len(model.weights) == len(model.block.weights)
 
 
-def test_subclassed_model_takes_and_gives_what_its_call_says():
+def test_subclassed_model_takes_and_gives_any():
     """`call` may take two tensors, share a layer between two branches, merge, and give a dict."""
 
     class Compare(keras.Model):
@@ -485,7 +485,7 @@ def test_subclassed_model_takes_and_gives_what_its_call_says():
     assert len(model.weights) == len(model.encode.weights)
 
 
-def test_subclassed_model_has_no_weights_until_it_is_called():
+def test_subclassed_model_starts_unbuilt():
     """A subclassed model learns its shapes from its first call."""
     model = Network()
     assert model.weights == []
@@ -504,7 +504,7 @@ def test_subclassed_model_has_no_graph():
         assert not hasattr(unwired, name)
 
 
-def test_a_class_must_be_registered_to_be_loaded(tmp_path):
+def test_own_class_must_be_registered(tmp_path):
     """A class of one's own is found on loading only if it is registered or handed over."""
 
     class Double(layers.Layer):
@@ -528,7 +528,7 @@ def test_a_class_must_be_registered_to_be_loaded(tmp_path):
         reloaded(model, tmp_path)
 
 
-def test_keras_derives_a_config_from_plain_arguments_only():
+def test_config_is_derived_from_plain_arguments():
     """Numbers and strings come into the config by themselves, a layer or an initializer does not."""
 
     class Around(layers.Layer):
@@ -543,7 +543,7 @@ def test_keras_derives_a_config_from_plain_arguments_only():
     assert "layer" in Residual(layers.Dense(2)).get_config()
 
 
-def test_keras_never_derives_the_config_of_a_subclassed_model():
+def test_subclassed_model_needs_a_get_config():
     """A model with arguments needs a `get_config` of its own, however plain they are."""
 
     class Plain(keras.Model):
@@ -580,7 +580,7 @@ def test_a_layer_made_inside_call_is_never_trained():
     assert layer.weights == []
 
 
-def test_a_stated_output_shape_is_believed_right_or_wrong():
+def test_a_stated_output_shape_is_believed():
     """Without `compute_output_shape` Keras traces `call`; with it, Keras does not look."""
 
     class Traced(layers.Layer):
@@ -602,7 +602,7 @@ def test_a_stated_output_shape_is_believed_right_or_wrong():
         assert model.output_shape[1:] == numbers(model(x)).shape[1:]
 
 
-def test_a_new_layer_drops_the_mask_unless_it_says_otherwise():
+def test_a_new_layer_drops_the_mask():
     """Without `supports_masking` a mask ends at the layer, with a warning."""
 
     class Double(layers.Layer):
@@ -618,7 +618,7 @@ def test_a_new_layer_drops_the_mask_unless_it_says_otherwise():
         assert numbers(layer(embedded)._keras_mask).tolist() == [[True, True, False]]
 
 
-def test_a_sublayer_misses_the_dtype_of_its_owner_unless_told():
+def test_a_sublayer_misses_its_owners_dtype():
     """A sub-layer follows the global dtype policy, not its owner's."""
 
     class Around(layers.Layer):
