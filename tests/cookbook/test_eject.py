@@ -2,12 +2,12 @@
 
 import ast
 import dataclasses
+import importlib
 import io
 import shutil
 import subprocess
 import sys
 import tokenize
-import types
 
 import keras
 import numpy as np
@@ -21,14 +21,17 @@ CARDS = layerzoo.catalogue()
 
 
 @pytest.fixture(scope="module")
-def ejected():
-    """The ejected class of each layer, each from a module of its own."""
+def ejected(tmp_path_factory):
+    """The ejected class of each layer, each from a file of its own."""
+    folder = tmp_path_factory.mktemp("ejected")
     classes = {}
-    for name, card in CARDS.items():
-        module = types.ModuleType(f"ejected_{name}")
-        exec(compile(eject(card, module.__name__), module.__name__, "exec"), module.__dict__)
-        classes[name] = getattr(module, name)
-    return classes
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(folder)
+        for name, card in CARDS.items():
+            module = f"ejected_{name}"
+            (folder / f"{module}.py").write_text(eject(card, module))
+            classes[name] = getattr(importlib.import_module(module), name)
+        yield classes
 
 
 def plain(card):

@@ -3,6 +3,7 @@
 import io
 import re
 import textwrap
+from collections import defaultdict
 from contextlib import redirect_stdout
 from pathlib import Path
 
@@ -28,23 +29,29 @@ def expected(code):
 
 def all_blocks():
     for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
+        page = path.relative_to(ROOT).as_posix()
         for number, code in enumerate(blocks(path.read_text(encoding="utf-8"))):
-            yield pytest.param(code, id=f"{path.relative_to(ROOT)}-{number}")
+            yield pytest.param(page, code, id=f"{page}-{number}")
     for name, card in sorted(layerzoo.catalogue().items()):
         for code in blocks(textwrap.dedent(card.layer.__doc__)):
-            yield pytest.param(code, id=f"docstring-of-{name}")
+            yield pytest.param(name, code, id=f"docstring-of-{name}")
 
 
-@pytest.mark.parametrize("code", list(all_blocks()))
-def test_the_block_prints_what_it_says(code, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """A working folder for each page, as a reader has one: a block may load what another saved."""
+    return defaultdict(lambda: tmp_path_factory.mktemp("page"))
+
+
+@pytest.mark.parametrize(("page", "code"), list(all_blocks()))
+def test_the_block_prints_what_it_says(page, code, folders, monkeypatch):
+    monkeypatch.chdir(folders[page])
     printed = io.StringIO()
-    source = tmp_path / "block.py"
+    source = folders[page] / "block.py"
     source.write_text(code, encoding="utf-8")
     with redirect_stdout(printed):
         exec(compile(code, str(source), "exec"), {"__name__": "block"})
     assert printed.getvalue() == expected(code)
-    assert printed.getvalue(), "a block must print something, or it shows nothing"
 
 
 def test_a_block_is_found_inside_a_tab_and_an_include_is_not():
