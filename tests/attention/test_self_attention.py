@@ -238,7 +238,7 @@ def test_batch_and_time_may_be_unknown_in_every_kind_of_model(randomise):
     inputs = keras.Input((None, 8))
     functional = keras.Model(inputs, layer(inputs))
     sequential = keras.Sequential([keras.Input((None, 8)), layers.Masking(), layer])
-    for batch, time in [(2, 5), (1, 3)]:
+    for batch, time in [(2, 5), (1, 3), (3, 1)]:
         x = random(batch, time, 8)
         everywhere = np.ones((batch, time), bool)
         expected = reference(x, weights, everywhere, num_heads=2, causal=True)
@@ -315,6 +315,11 @@ def test_bad_inputs_are_refused_and_change_nothing(randomise):
         layer(random(2, 5, 8))
     for weight, value in zip(layer.get_weights(), weights.values(), strict=True):
         np.testing.assert_allclose(weight, value, atol=1e-6)
+
+
+def test_a_position_is_a_layer():
+    with pytest.raises(TypeError, match=r"`position` must be a Keras layer.*Received: position='"):
+        SelfAttention(2, position="rotary")
 
 
 def test_an_odd_head_cannot_be_rotated():

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from keras import layers
 
 from layerzoo.ops import arguments
 
@@ -55,6 +56,12 @@ def test_one_of_some_options():
         ValueError, match=r"`norm` must be one of \(None, 'pre'\). Received: norm='post'"
     ):
         arguments.one_of((None, "pre"), norm="post")
+
+
+def test_a_layer_or_none():
+    arguments.optional_layer(position=layers.Dense(3), gate=None)
+    with pytest.raises(TypeError, match=r"`position` must be a Keras layer or None. Received: pos"):
+        arguments.optional_layer(position=layers.Dense)
 
 
 def test_the_width_must_be_known():

@@ -52,3 +52,10 @@ def test_a_row_with_nothing_allowed_is_zero(level):
     allowed = np.array([[False] * 3, [True, False, True]])
     result = ops.convert_to_numpy(masked_softmax(scores, allowed))
     np.testing.assert_array_equal(result, [[0, 0, 0], [0.5, 0, 0.5]])
+
+
+def test_the_only_step_gets_all_the_weight_unless_it_is_padding():
+    scores = np.array([[7.0], [-3.0]], "float32")
+    np.testing.assert_array_equal(ops.convert_to_numpy(masked_softmax(scores, None)), [[1], [1]])
+    allowed = np.array([[False], [True]])
+    np.testing.assert_array_equal(ops.convert_to_numpy(masked_softmax(scores, allowed)), [[0], [1]])

@@ -1,5 +1,6 @@
 import keras
 import numpy as np
+import pytest
 from keras import layers, ops
 
 from layerzoo import GatedMLP, SelfAttention
@@ -38,6 +39,31 @@ def test_each_layer_gets_the_mask_that_the_one_before_it_leaves():
     chain = [attention, layers.Dropout(0.5), pool, layers.Dense(4, kernel_initializer="identity")]
     result = ops.convert_to_numpy(apply_in_turn(chain, x, mask))
     np.testing.assert_allclose(result, expected, atol=1e-5)
+
+
+class Reverse(layers.Layer):
+    """Turns time round, and the mask with it."""
+
+    def __init__(self, supports_masking):
+        super().__init__()
+        self.supports_masking = supports_masking
+
+    def call(self, inputs):
+        return ops.flip(inputs, axis=1)
+
+    def compute_mask(self, inputs, previous_mask):
+        return None if previous_mask is None else ops.flip(previous_mask, axis=1)
+
+
+@pytest.mark.parametrize("supports_masking", [True, False])
+def test_a_layer_may_change_the_mask_or_lose_it(supports_masking):
+    x = np.random.default_rng(0).normal(size=(1, 5, 4)).astype("float32")
+    mask = np.array([[1, 1, 1, 0, 0]], bool)
+    attention = SelfAttention(2)
+    result = apply_in_turn([Reverse(supports_masking), attention], x, mask)
+    seen = mask[:, ::-1] if supports_masking else None
+    expected = ops.convert_to_numpy(attention(x[:, ::-1].copy(), mask=seen))
+    np.testing.assert_allclose(ops.convert_to_numpy(result), expected, atol=1e-6)
 
 
 def test_a_layer_that_makes_a_mask_hands_it_on():
