@@ -33,6 +33,7 @@ class Traits:
         dynamic: Axis letters whose size may be unknown, as in `"b t"`.
         causal: No output depends on a later step. The axis is `t`.
         stochastic: Training draws random numbers that change the outputs.
+        train_differs: Training computes something else than inference, without drawing anything.
         couples_batch: The samples of a batch influence each other: `"training"`, `"always"` or None.
         differentiable: `"smooth"`, or `"kinked"` where a point without derivative can be met.
         dead: Patterns of weight paths whose gradient is zero by theory; they must stay dead.
@@ -42,6 +43,7 @@ class Traits:
     dynamic: str = "b"
     causal: Any = None
     stochastic: Any = False
+    train_differs: Any = False
     couples_batch: Literal["training", "always"] | None = None
     differentiable: Literal["smooth", "kinked"] = "smooth"
     dead: Any = ()

@@ -50,6 +50,7 @@ CARDS = [
             dict(num_heads=2, head_dim=-1),
             dict(num_heads=2, window=0),
             dict(num_heads=2, dropout=-0.1),
+            dict(num_heads=2, position="rotary"),
         ],
         paper="arXiv:1706.03762",
         year=2017,

@@ -1,7 +1,13 @@
 import keras
 from keras import initializers, layers, ops
 
-from layerzoo.ops.arguments import known_width, optional_positive_int, positive_int, probability
+from layerzoo.ops.arguments import (
+    known_width,
+    optional_layer,
+    optional_positive_int,
+    positive_int,
+    probability,
+)
 from layerzoo.ops.attention import attention
 from layerzoo.ops.masks import zero_padding
 from layerzoo.ops.sublayers import dense, unbuilt
@@ -60,6 +66,7 @@ class SelfAttention(layers.Layer):
     Raises:
         ValueError: a size is no positive integer, `dropout` is not between 0 and 1,
             `num_key_value_heads` does not divide `num_heads`, or `num_heads` not the width.
+        TypeError: `position` is no layer.
 
     Example:
         ```python
@@ -100,6 +107,7 @@ class SelfAttention(layers.Layer):
         optional_positive_int(
             num_key_value_heads=num_key_value_heads, head_dim=head_dim, window=window
         )
+        optional_layer(position=position)
         probability(dropout=dropout)
         if num_heads % (num_key_value_heads or num_heads):
             raise ValueError(

@@ -2,6 +2,8 @@
 
 from numbers import Integral, Real
 
+from keras import layers
+
 
 def positive_int(**arguments) -> None:
     """Each argument must be an integer of at least 1."""
@@ -40,6 +42,13 @@ def one_of(options, **arguments) -> None:
     for name, value in arguments.items():
         if value not in options:
             raise ValueError(f"`{name}` must be one of {options}. Received: {name}={value!r}")
+
+
+def optional_layer(**arguments) -> None:
+    """Each argument must be None or a Keras layer."""
+    for name, value in arguments.items():
+        if value is not None and not isinstance(value, layers.Layer):
+            raise TypeError(f"`{name}` must be a Keras layer or None. Received: {name}={value!r}")
 
 
 def known_width(input_shape) -> int:

@@ -17,6 +17,7 @@ CARDS = [
             dynamic="b t d",
             causal=True,
             stochastic=lambda config: 0 < config["rate"] < 1,
+            train_differs=lambda config: config["rate"] == 1,
         ),
         errors=[dict(rate=-0.1), dict(rate=1.5), dict(rate="half")],
         paper="arXiv:1603.09382",

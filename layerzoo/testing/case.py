@@ -3,6 +3,7 @@
 import copy
 import functools
 import inspect
+import random
 
 import keras
 import numpy as np
@@ -77,6 +78,7 @@ class Case:
 
     def built(self, **settings) -> keras.layers.Layer:
         """A new layer after its first call, with every weight moved off its initial value."""
+        random.seed(self.sample.seed)  # where Keras takes the seeds that nobody gave
         layer = self.make(**settings)
         self.call(layer, self.arrays())
         self.move_weights(layer)

@@ -7,6 +7,7 @@ import contextlib
 import copy
 import inspect
 import logging
+import random
 import warnings
 from collections.abc import Callable, Iterator
 
@@ -89,7 +90,10 @@ def compiled(layer, inputs: dict, **arguments) -> Callable:
 
         return quietly
 
+    names = list(inputs)
+
     def step(state, given):
+        given = {name: given[name] for name in names}  # a JAX trace sorts a dict
         mapping = list(zip(layer.variables, state, strict=True))
         with keras.StatelessScope(state_mapping=mapping) as scope:
             outputs = call(layer, given, **arguments)
@@ -121,8 +125,11 @@ def trace(layer, inputs: dict, **arguments) -> None:
     state = values(layer)
     inputs = {name: tensor(x) for name, x in inputs.items()}
 
-    def function(state, inputs):
-        return evaluate(layer, state, inputs, **arguments)
+    names = list(inputs)
+
+    def function(state, given):
+        given = {name: given[name] for name in names}  # a JAX trace sorts a dict
+        return evaluate(layer, state, given, **arguments)
 
     if BACKEND == "tensorflow":
         import tensorflow as tf
@@ -135,7 +142,7 @@ def trace(layer, inputs: dict, **arguments) -> None:
 
 
 def is_traced(x) -> bool:
-    """Whether `x` is a tensor of a trace, which must not outlive it."""
+    """Whether `x` belongs to a trace, or on PyTorch to a graph, that it keeps alive."""
     if BACKEND == "tensorflow":
         import tensorflow as tf
 
@@ -144,21 +151,32 @@ def is_traced(x) -> bool:
         import jax
 
         return isinstance(x, jax.core.Tracer)
-    from torch._subclasses.fake_tensor import FakeTensor
+    import torch
 
-    return isinstance(x, FakeTensor)
+    return torch.is_tensor(x) and x.grad_fn is not None
 
 
 def gradient(function: Callable) -> Callable:
-    """The gradient of a scalar function of a list of tensors: NumPy arrays, None where it does not reach."""
+    """The gradient of a scalar function of a list of tensors: NumPy arrays, zeros where it does not reach."""
     if BACKEND == "tensorflow":
-        return lambda tensors: _as_arrays(_tensorflow_gradient(function, tensors))
-    if BACKEND == "jax":
+        find = _tensorflow_gradient
+    elif BACKEND == "torch":
+        find = _torch_gradient
+    else:
         import jax
 
         differentiated = jax.jit(jax.grad(function))
-        return lambda tensors: _as_arrays(differentiated(tensors))
-    return lambda tensors: _as_arrays(_torch_gradient(function, tensors))
+
+        def find(function, tensors):
+            return differentiated(tensors)
+
+    def found(tensors) -> list[np.ndarray]:
+        return [
+            np.zeros(tuple(x.shape)) if g is None else np.asarray(array(g))
+            for g, x in zip(find(function, tensors), tensors, strict=True)
+        ]
+
+    return found
 
 
 def training_step(function: Callable, leaves: list[np.ndarray]) -> Callable[[], object]:
@@ -175,10 +193,6 @@ def training_step(function: Callable, leaves: list[np.ndarray]) -> Callable[[], 
         differentiated = jax.jit(jax.grad(function))
         return lambda: jax.block_until_ready(differentiated(tensors))
     return lambda: _torch_gradient(function, tensors)
-
-
-def _as_arrays(found) -> list[np.ndarray | None]:
-    return [None if g is None else np.asarray(array(g)) for g in found]
 
 
 def _tensorflow_gradient(function, tensors):
@@ -202,11 +216,14 @@ def _torch_gradient(function, tensors):
 
 @contextlib.contextmanager
 def float64() -> Iterator[None]:
-    """Let Keras compute in float64, which JAX and PyTorch otherwise narrow to float32 in silence."""
+    """Let Keras compute in float64, which JAX and PyTorch otherwise narrow to float32 in silence.
+
+    The global policy follows, for the layers that a config makes and passes in.
+    """
     from keras.src.backend.common import dtypes
 
     narrowing = getattr(dtypes, "BIT64_TO_BIT32_DTYPE", None)
-    before_floatx = keras.config.floatx()
+    before_floatx, before_policy = keras.config.floatx(), keras.config.dtype_policy()
     before = None if narrowing is None else dict(narrowing)
     with contextlib.ExitStack() as stack:
         if BACKEND == "jax":
@@ -214,12 +231,14 @@ def float64() -> Iterator[None]:
 
             stack.enter_context(jax.enable_x64(True))
         keras.config.set_floatx("float64")
+        keras.config.set_dtype_policy("float64")
         if narrowing is not None:
             narrowing["float64"] = "float64"
         try:
             yield
         finally:
             keras.config.set_floatx(before_floatx)
+            keras.config.set_dtype_policy(before_policy)
             if narrowing is not None:
                 narrowing.clear()
                 narrowing.update(before)
@@ -303,7 +322,7 @@ def undisturbed() -> Iterator[None]:
     floatx = keras.config.floatx()
     image = keras.config.image_data_format()
     filtering = keras.config.is_traceback_filtering_enabled()
-    numpy_state = np.random.get_state()
+    numpy_state, python_state = np.random.get_state(), random.getstate()
     # both complain of retracing, which is what they are made to do here
     loggers = [logging.getLogger("tensorflow"), logging.getLogger("torch._dynamo")]
     levels = [logger.level for logger in loggers]
@@ -317,6 +336,7 @@ def undisturbed() -> Iterator[None]:
         keras.config.set_floatx(floatx)
         keras.config.set_image_data_format(image)
         np.random.set_state(numpy_state)
+        random.setstate(python_state)
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
         if filtering:

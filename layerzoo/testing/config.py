@@ -29,6 +29,10 @@ class Subclassed(keras.Model):
         """Call the layer, with several inputs given as a dict."""
         return compat.call(self.layer, inputs) if isinstance(inputs, dict) else self.layer(inputs)
 
+    def get_build_config(self):
+        """None: the layer has one of its own."""
+        return None
+
     def get_config(self):
         """The layer."""
         return {

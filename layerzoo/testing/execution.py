@@ -25,14 +25,14 @@ def jit_equals_eager(case):
 
 @declare("X3", cost="fair")
 def no_tracer_leak(case):
-    """After a trace no attribute holds a traced tensor, and the layer runs and prints."""
+    """After a traced call no attribute holds a tensor of it, and the layer runs and prints."""
     layer = case.built()
     arrays = case.arrays()
     compat.trace(layer, arrays, training=True)
     for inner in compat.sublayers(layer):
         for name, value in vars(inner).items():
             held = [x for x in _contents(value) if compat.is_traced(x)]
-            demand(not held, f"  {inner.name}.{name} holds a tensor of a trace that is over")
+            demand(not held, f"  {inner.name}.{name} holds a tensor of a call that is over")
     case.call(layer, arrays)
     demand(repr(layer), "  the layer has no text form")
 
