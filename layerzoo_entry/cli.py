@@ -55,7 +55,7 @@ def parser() -> argparse.ArgumentParser:
         default=Path("layerzoo-demo"),
         help="folder for the results [%(default)s]",
     )
-    each.add_argument("--seed", type=int, default=0, help="seed of data split and weights [0]")
+    each.add_argument("--seed", type=natural, default=0, help="seed of data split and weights [0]")
 
     each = commands.add_parser(
         "eject",
@@ -79,6 +79,13 @@ def parser() -> argparse.ArgumentParser:
     each.add_argument("--pairs", type=int, default=15, help="counted pairs of runs [15]")
     each.add_argument("--report", type=Path, metavar="FILE", help="write the results as JSON")
     return top
+
+
+def natural(text: str) -> int:
+    """A whole number that is not negative, as argparse asks for a type."""
+    if not text.isascii() or not text.isdigit():
+        raise argparse.ArgumentTypeError(f"must be a whole number from 0 up. Received: {text!r}")
+    return int(text)
 
 
 def main(arguments: list[str] | None = None) -> int:

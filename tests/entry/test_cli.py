@@ -30,6 +30,7 @@ print("code", code, "imported", heavy)
         (["demo", "--help"], 0),
         (["chekc"], 2),
         (["check", "--profile", "sloppy"], 2),
+        (["demo", "--seed", "-1"], 2),
         ([], 2),
     ],
 )
