@@ -8,7 +8,6 @@ import datetime
 import importlib
 import os
 import platform
-import re
 import statistics
 import time
 
@@ -17,6 +16,7 @@ import numpy as np
 from rich.table import Table
 
 from layerzoo.catalogue import catalogue
+from layerzoo.cookbook.drawing import snake_case
 from layerzoo.ops.arguments import positive_int
 from layerzoo.testing.gradient import Slice
 
@@ -50,9 +50,8 @@ def peer_of(name: str):
     Raises:
         ValueError: there is none.
     """
-    module = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
     try:
-        return importlib.import_module(f"layerzoo.cookbook.peers.{module}")
+        return importlib.import_module(f"layerzoo.cookbook.peers.{snake_case(name)}")
     except ModuleNotFoundError:
         raise ValueError(
             f"A layer is measured beside a module of `layerzoo.cookbook.peers`. Received: {name!r}, "

@@ -36,13 +36,9 @@ FAMILIES = {
     "gated": "Layers in which one half of the computation decides how much of the other passes.",
 }
 GENERATED = "<!-- Written by `layerzoo docs` from the layer's card and docstring. Edit those. -->"
-SIZES = {
-    "b": 13,
-    "t": 17,
-    "s": 19,
-    "y": 23,
-    "x": 29,
-}  # primes, so that a drawing can tell axes by size
+SIZES = {"b": 13, "t": 17, "s": 19, "y": 23, "x": 29}
+"""Sizes by which a drawing tells axes apart: primes that no layer has by chance."""
+
 SHOWN = {"b": 2, "t": 10, "s": 12, "y": 8, "x": 8}
 WIDTH = 64
 STATUSES = {
@@ -504,7 +500,7 @@ def _cost(card, report):
     for row in rows:
         lines.append(
             f"| {row['work']} | `{row['layer']}` | {row['parameters']:,} | {row['ms']:.3g} ms "
-            f"| `{row['instead']}` | {row['parameters_instead']:,} | {row['ms_instead']:.3g} ms "
+            f"| {row['instead']} | {row['parameters_instead']:,} | {row['ms_instead']:.3g} ms "
             f"| {row['ratio']:.2f} |"
         )
     return (
