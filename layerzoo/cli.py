@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import keras
+from rich import traceback
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -21,6 +22,7 @@ console = Console()
 
 def run(options) -> int:
     """Carry out a command and give its exit code."""
+    traceback.install(console=Console(stderr=True), suppress=[keras])
     return COMMANDS[options.command](options)
 
 
