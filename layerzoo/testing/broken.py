@@ -420,6 +420,18 @@ class CompilesDifferently(Sound):
 
 
 @register
+class FrozenNoise(Sound):
+    """The noise is drawn once, when the call is compiled, and stays."""
+
+    def call(self, inputs, mask=None, training=None):
+        """Noise as a constant."""
+        import numpy as np
+
+        y = super().call(inputs, training=False)
+        return y + np.random.default_rng().normal() if training else y
+
+
+@register
 class KeepsTracer(Sound):
     """The last output stays on the layer."""
 
@@ -506,11 +518,13 @@ class Broken:
         card: Its card, with the claims that it does not keep.
         kill: The id of the property that names the defect.
         raises: Whether the defect shows as an error of Keras's or Python's, not as a wrong number.
+        sound_on: Backends on which the same code has no defect.
     """
 
     card: Card
     kill: str
     raises: bool = False
+    sound_on: tuple[str, ...] = ()
 
 
 def _card(layer, **traits) -> Card:
@@ -573,6 +587,9 @@ BROKEN = (
     Broken(_card(SilentNoise), "R2"),
     Broken(_card(GlobalNoise, stochastic=True), "R3"),
     Broken(_card(CompilesDifferently), "X1"),
+    Broken(
+        _card(FrozenNoise, stochastic=True), "X1", sound_on=("torch",)
+    ),  # it steps out to Python
     Broken(_card(KeepsTracer), "X3"),
     Broken(_card(NotInSequential), "L1", raises=True),
     Broken(_card(NewWeightsPerUse), "L2"),

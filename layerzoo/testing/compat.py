@@ -135,10 +135,12 @@ def trace(layer, inputs: dict, **arguments) -> None:
         import tensorflow as tf
 
         tf.function(function).get_concrete_function(state, inputs)
-    else:
+    elif BACKEND == "jax":
         import jax
 
         jax.make_jaxpr(function)(state, inputs)
+    else:
+        call(layer, inputs, **arguments)
 
 
 def is_traced(x) -> bool:

@@ -5,13 +5,14 @@ from layerzoo.testing.case import flat
 from layerzoo.testing.closeness import demand_close
 from layerzoo.testing.outcomes import demand
 from layerzoo.testing.properties import declare
+from layerzoo.testing.randomness import BATCH, TRIES, varied
 
 FUSED = "float32, 1e-5 for operations that the compiler fuses"
 
 
 @declare("X1", cost="dear")
 def jit_equals_eager(case):
-    """Compiled, the layer computes what it computes eagerly, twice over, and eagerly again after."""
+    """Compiled, the layer computes what it does eagerly, call by call; its noise differs call by call."""
     layer = case.built()
     arrays = case.arrays(values="normal")
     eager = case.run(layer, arrays)
@@ -21,6 +22,10 @@ def jit_equals_eager(case):
             demand_close(a, e, 1e-5, f"  the {turn} compiled call, and eager", FUSED)
     for a, e in zip(case.run(layer, arrays), eager, strict=True):
         demand_close(a, e, 0, "  eager after compiling, and before", "equal bits")
+    if case.traits.stochastic:
+        step = compat.compiled(layer, case.arrays(values="normal", b=BATCH), training=True)
+        outputs = [flat(step()) for _ in range(TRIES)]
+        demand(varied(outputs), f"  {TRIES} compiled calls in training gave the same numbers")
 
 
 @declare("X3", cost="fair")

@@ -33,9 +33,9 @@ class Profile:
 
 
 PROFILES = {
-    "smoke": Profile(dict(cheap=2, fair=1, dear=1), dict(cheap=0, fair=0, dear=0)),
-    "dev": Profile(dict(cheap=4, fair=3, dear=1), dict(cheap=2, fair=1, dear=0)),
-    "ci": Profile(dict(cheap=30, fair=12, dear=3), dict(cheap=20, fair=6, dear=1)),
+    "smoke": Profile(dict(cheap=2, fair=2, dear=2), dict(cheap=0, fair=0, dear=0)),
+    "dev": Profile(dict(cheap=4, fair=3, dear=2), dict(cheap=2, fair=1, dear=0)),
+    "ci": Profile(dict(cheap=30, fair=12, dear=4), dict(cheap=20, fair=6, dear=1)),
     "deep": Profile(dict(cheap=60, fair=60, dear=20), dict(cheap=500, fair=100, dear=20)),
 }
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from layerzoo.testing import PROPERTIES, check_layer, check_property
+from layerzoo.testing import PROPERTIES, check_layer, check_property, compat
 from layerzoo.testing.broken import BROKEN, SOUND
 
 
@@ -12,6 +12,8 @@ def _name(broken):
 
 @pytest.mark.parametrize("broken", BROKEN, ids=_name)
 def test_killed_by_the_property_that_names_it(broken):
+    if compat.BACKEND in broken.sound_on:
+        pytest.skip(f"no defect on {compat.BACKEND}")
     result = check_property(broken.card, PROPERTIES[broken.kill], "smoke")
     assert result.status == "failed", result
     assert ("\n  raised " in result.message) == broken.raises, result.message
