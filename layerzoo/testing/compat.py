@@ -41,10 +41,26 @@ def tensor(x: np.ndarray):
 
 
 def evaluate(layer, values, inputs: dict, **arguments):
-    """Call a layer with other values of its variables; the variables stay as they are."""
+    """Call a layer with other values of its variables; the variables stay as they are.
+
+    The noise is that of the seeds among the values, every time.
+    """
     mapping = list(zip(layer.variables, values, strict=True))
-    with keras.StatelessScope(state_mapping=mapping):
+    with keras.StatelessScope(state_mapping=mapping), _frozen_global_noise():
         return call(layer, inputs, **arguments)
+
+
+@contextlib.contextmanager
+def _frozen_global_noise() -> Iterator[None]:
+    """On PyTorch, `Dropout` without a seed draws from the global generator and not from its own."""
+    if BACKEND != "torch":
+        yield
+        return
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        yield
 
 
 def call(layer, inputs: dict, **arguments):
