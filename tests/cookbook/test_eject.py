@@ -1,10 +1,10 @@
 """An ejected layer is a file that runs alone, and is the layer that it was."""
 
 import ast
+import importlib.util
 import dataclasses
 import importlib
 import io
-import shutil
 import subprocess
 import sys
 import tokenize
@@ -69,14 +69,15 @@ def test_every_class_in_the_file_is_registered_under_the_package(name):
         assert ast.unparse(node.decorator_list[0]).endswith("(package='zebra')")
 
 
-@pytest.mark.skipif(shutil.which("ruff") is None, reason="ruff is not installed")
+@pytest.mark.skipif(not importlib.util.find_spec("ruff"), reason="ruff is not installed")
 def test_the_files_are_clean(tmp_path):
     for name, card in CARDS.items():
         (tmp_path / f"{name.lower()}.py").write_text(eject(card))
     rules = ["--select=E,F,I,UP,B,RUF", "--line-length=110"]
-    subprocess.run(["ruff", "check", "--isolated", *rules, str(tmp_path)], check=True)
+    ruff = [sys.executable, "-m", "ruff"]
+    subprocess.run([*ruff, "check", "--isolated", *rules, str(tmp_path)], check=True)
     layout = ["--check", "--isolated", "--line-length=100"]
-    subprocess.run(["ruff", "format", *layout, str(tmp_path)], check=True)
+    subprocess.run([*ruff, "format", *layout, str(tmp_path)], check=True)
 
 
 def test_a_file_runs_where_there_is_no_layerzoo(tmp_path):
