@@ -30,8 +30,10 @@ def masked_softmax(scores, allowed):
     """
     dtype = backend.result_type(scores.dtype, "float32")
     scores = ops.cast(scores, dtype)
-    if scores.shape[-1] == 1:  # where Keras's softmax warns of what a sequence of one step is
-        weights = ops.ones_like(scores)
+    if (
+        scores.shape[-1] == 1
+    ):  # Keras's softmax warns of such an axis, which a sequence may well have
+        weights = ops.exp(scores - scores)
     elif allowed is None:
         weights = ops.softmax(scores)
     else:

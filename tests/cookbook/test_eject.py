@@ -1,9 +1,9 @@
 """An ejected layer is a file that runs alone, and is the layer that it was."""
 
 import ast
-import importlib.util
 import dataclasses
 import importlib
+import importlib.util
 import io
 import subprocess
 import sys
