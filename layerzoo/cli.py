@@ -55,12 +55,13 @@ def show(options) -> int:
     """Print a layer's documentation and claims."""
     card = card_named(options.name)
     console.print(f"[bold]{card.name}[/bold]{inspect.signature(card.layer)}", highlight=False)
-    console.print(inspect.getdoc(card.layer), markup=False, highlight=False)
+    console.print(inspect.getdoc(card.layer), markup=False, highlight=False, soft_wrap=True)
     claims = {
         name: value if not callable(value) else "depends on the config"
         for name, value in vars(card.traits).items()
     }
-    console.print("\nClaims: ", ", ".join(f"{k}={v!r}" for k, v in claims.items()), highlight=False)
+    written = ", ".join(f"{k}={v!r}" for k, v in claims.items())
+    console.print(f"\nClaims: {written}", markup=False, highlight=False, soft_wrap=True)
     return 0
 
 
