@@ -468,7 +468,7 @@ def _verified(card, report):
         f"| Property | {' | '.join(BACKENDS[name] for name in backends)} |",
         f"| --- |{' --- |' * len(backends)}",
     ]
-    for identity, by_backend in results.items():
+    for identity, by_backend in sorted(results.items(), key=_reading_order):
         law = report["properties"][identity]
         cells = [_result(by_backend.get(name)) for name in backends]
         name = f"**{identity}** {_cell(law['statement'])}"
@@ -476,12 +476,18 @@ def _verified(card, report):
     return head + text + "\n".join(rows)
 
 
+def _reading_order(item):
+    """From what a layer looks like (shapes, building, config) to how it is used."""
+    identity = item[0]
+    return "SBCGNMIRXL".find(identity[0]), identity
+
+
 def _result(result):
     if result is None:
         return "not run"
     text = STATUSES[result["status"]]
     if result["samples"]:
-        text += f", {result['samples']}"
+        text += f",&nbsp;{result['samples']}"
     return text + (f": {_cell(_line(result['reason']))}" if result["reason"] else "")
 
 
