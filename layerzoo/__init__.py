@@ -7,10 +7,10 @@ from layerzoo._backend import import_keras
 
 import_keras()
 
-from layerzoo.attention import RotaryEmbedding, SelfAttention  # noqa: E402
-from layerzoo.catalogue import Card, Traits, catalogue, find  # noqa: E402
-from layerzoo.gated import GatedMLP  # noqa: E402
-from layerzoo.residual import DropPath, Residual  # noqa: E402
+from layerzoo.attention import RotaryEmbedding, SelfAttention
+from layerzoo.catalogue import Card, Traits, catalogue, find
+from layerzoo.gated import GatedMLP
+from layerzoo.residual import DropPath, Residual
 
 __all__ = [
     "Card",

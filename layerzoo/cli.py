@@ -128,7 +128,8 @@ def _check_here(names, options) -> dict:
 def _check_elsewhere(backend, names, options) -> dict:
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"
-        command = [sys.executable, "-m", "layerzoo", "check", *names, "--profile", options.profile]
+        command = [sys.executable, "-m", "layerzoo_entry.cli", "check", *names]
+        command += ["--profile", options.profile]
         command += [f"--only={pattern}" for pattern in options.only]
         command += ["--backend", backend, "--report", str(report)]
         done = subprocess.run(

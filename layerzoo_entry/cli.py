@@ -110,3 +110,7 @@ def _ours(error: BaseException) -> bool:
     return isinstance(error, OSError) or any(
         sign in str(error) for sign in ("Received:", "layerzoo[", "layerzoo needs")
     )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

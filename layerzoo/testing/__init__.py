@@ -4,12 +4,13 @@
 test of each property. The groups are modules of small functions, one property each.
 """
 
-try:
-    import hypothesis as _hypothesis  # noqa: F401
-except ModuleNotFoundError as error:
-    raise ImportError(
-        'layerzoo.testing needs hypothesis, which is not installed: pip install "layerzoo[testing]".'
-    ) from error
+from importlib.util import find_spec
+
+for _needed in ("hypothesis", "pytest"):
+    if find_spec(_needed) is None:
+        raise ImportError(
+            f'layerzoo.testing needs {_needed}, which is not installed: pip install "layerzoo[testing]".'
+        )
 
 from layerzoo.testing import (  # noqa: F401  importing a group registers its properties
     build,

@@ -165,7 +165,9 @@ def test_measurements_are_written_as_they_are(tmp_path):
     assert "TensorFlow 2.21.0, JAX 0.10.0" in page
     assert "| **S1** Law S1. | passed,&nbsp;44 | not run |" in page
     assert "| **S2** Law S2. | **failed**,&nbsp;3: shape (2, 3) | not run |" in page
-    assert "| **S3** Law S3. | expected failure,&nbsp;5: a defect of the backend | not run |" in page
+    assert (
+        "| **S3** Law S3. | expected failure,&nbsp;5: a defect of the backend | not run |" in page
+    )
     assert "| **S4** Law S4. | does not apply: no dropout | not run |" in page
     assert "| **S5** Law S5. | inconclusive,&nbsp;7: kinked | not run |" in page
     assert (

@@ -3,6 +3,8 @@
 import json
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import keras
 import pytest
@@ -12,6 +14,8 @@ from layerzoo_entry.cli import main
 
 WITHOUT_KERAS = """
 import sys
+import tempfile
+from pathlib import Path
 from layerzoo_entry.cli import main
 try:
     code = main({arguments})
@@ -137,3 +141,21 @@ def test_every_command_is_documented_and_done():
     (commands,) = [a for a in parser()._actions if hasattr(a, "choices") and a.choices]
     assert set(commands.choices) == set(COMMANDS)
     assert catalogue(), "and there is something to list"
+
+
+def test_a_backend_that_is_not_there_is_told_in_a_line(monkeypatch, capfd):
+    """The other process has a `jax` that cannot be imported, and says so without a traceback."""
+    other = "jax" if keras.backend.backend() != "jax" else "torch"
+    blocked = (
+        "import sys, importlib.util as u\n"
+        f"sys.modules['{other}'] = None\n"
+        "found = u.find_spec\n"
+        f"u.find_spec = lambda name, *a: None if name == '{other}' else found(name, *a)\n"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "sitecustomize.py").write_text(blocked)
+        monkeypatch.setenv("PYTHONPATH", folder)
+        assert main(["check", "DropPath", "--only", "S1", "--backend", other]) == 2
+    told = capfd.readouterr().err
+    assert "Traceback" not in told
+    assert f'pip install "layerzoo[{other}]"' in told
