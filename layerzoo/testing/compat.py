@@ -198,28 +198,36 @@ def gradient(function: Callable) -> Callable:
 
 
 def training_step(function: Callable, leaves: list[np.ndarray]) -> Callable[[], object]:
-    """A traced computation of the gradient that returns when it is done, for timing."""
+    """A traced computation of value and gradient that returns when both are done, for timing.
+
+    The value is asked for too: without it a compiler leaves out the forward half of a linear layer.
+    """
     tensors = [tensor(leaf) for leaf in leaves]
     if BACKEND == "tensorflow":
         import tensorflow as tf
 
-        traced = tf.function(lambda tensors: _tensorflow_gradient(function, tensors))
+        traced = tf.function(lambda tensors: _tensorflow_value_and_gradient(function, tensors))
         return lambda: traced(tensors)[0].numpy()
     if BACKEND == "jax":
         import jax
 
-        differentiated = jax.jit(jax.grad(function))
+        differentiated = jax.jit(jax.value_and_grad(function))
         return lambda: jax.block_until_ready(differentiated(tensors))
     return lambda: _torch_gradient(function, tensors)
 
 
 def _tensorflow_gradient(function, tensors):
+    return _tensorflow_value_and_gradient(function, tensors)[1]
+
+
+def _tensorflow_value_and_gradient(function, tensors):
     import tensorflow as tf
 
     with tf.GradientTape() as tape:
         tape.watch(tensors)
         value = function(tensors)
-    return [None if g is None else tf.convert_to_tensor(g) for g in tape.gradient(value, tensors)]
+    found = tape.gradient(value, tensors)
+    return value, [None if g is None else tf.convert_to_tensor(g) for g in found]
 
 
 def _torch_gradient(function, tensors):
