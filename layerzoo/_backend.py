@@ -17,9 +17,10 @@ def import_keras() -> None:
     try:
         importlib.import_module("keras")
     except ModuleNotFoundError as error:
-        if error.name not in BACKENDS:
+        missing = (error.name or "").split(".")[0]  # it may be a module inside the backend
+        if missing not in BACKENDS:
             raise
-        raise ImportError(_explain(error.name)) from None
+        raise ImportError(_explain(missing)) from None
 
 
 def _explain(missing: str) -> str:
