@@ -19,7 +19,6 @@ class Slice:
     """
 
     def __init__(self, layer, arrays, seed, dtype="float32", training=False, **arguments):
-        self.layer = layer
         self.names = [*arrays, *(w.path.split("/", 1)[-1] for w in layer.trainable_weights)]
         weights = [compat.array(w).astype(dtype) for w in layer.trainable_weights]
         self.leaves = [*(a.astype(dtype) for a in arrays.values()), *weights]
