@@ -15,13 +15,16 @@ from hypothesis import strategies as st
 from layerzoo.catalogue import Card
 
 BUCKETS: tuple[dict[str, int], ...] = (
-    {"b": 2, "t": 5, "s": 3, "d": 4, "y": 6, "x": 7, "c": 3, "e": 2},
-    {"b": 3, "t": 7, "s": 5, "d": 6, "y": 5, "x": 4, "c": 2, "e": 3},
-    {"b": 1, "t": 1, "s": 2, "d": 3, "y": 2, "x": 3, "c": 3, "e": 2},
+    {"b": 2, "t": 5, "s": 3, "d": 4, "z": 5, "y": 6, "x": 7, "c": 3, "e": 2},
+    {"b": 3, "t": 7, "s": 5, "d": 6, "z": 6, "y": 5, "x": 4, "c": 2, "e": 3},
+    {"b": 1, "t": 1, "s": 2, "d": 3, "z": 4, "y": 2, "x": 3, "c": 3, "e": 2},
 )
 """Sizes by axis letter. No two axes of a bucket that could be confused have one size."""
 
 VALUES = ("normal", "large", "small", "ties", "sorted")
+
+CONTRACT = "1"
+"""The version of what a sample means; a change of buckets, values or of how the seed is used raises it."""
 
 
 @dataclass(frozen=True)
