@@ -28,7 +28,7 @@ from layerzoo.testing.case import Case
 from layerzoo.testing.closeness import demand_close, demand_finite
 from layerzoo.testing.outcomes import Inconclusive, NotApplicable, Violation, demand
 from layerzoo.testing.parametrize import Check, parametrize_with_checks
-from layerzoo.testing.properties import PROPERTIES, Property, declare, select
+from layerzoo.testing.properties import PROPERTIES, Property, declare, load_plugins, select
 from layerzoo.testing.report import ConformanceError, Report, Result
 from layerzoo.testing.run import PROFILES, Profile, check_layer, check_property, check_sample
 from layerzoo.testing.samples import Sample
@@ -57,3 +57,5 @@ __all__ = [
     "parametrize_with_checks",
     "select",
 ]
+
+load_plugins()  # last, for they import from here what they declare their properties with

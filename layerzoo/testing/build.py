@@ -35,8 +35,9 @@ def build_config(case):
 @declare("B3")
 def state_tracked(case):
     """Every variable that the layer makes is among its `variables`."""
+    config = case.config  # a layer that is passed in may be a mere pattern, as in Bidirectional
     with compat.recorded_variables() as made:
-        layer = case.make()
+        layer = case.card.layer(**config)
         case.call(layer, case.arrays())
         case.call(layer, case.arrays(), training=True)
     known = {id(variable) for variable in layer.variables}

@@ -1,6 +1,6 @@
 """A card at a sample: the layer, its inputs and its weights, made anew as often as a property asks."""
 
-import copy
+import contextlib
 import functools
 import inspect
 import random
@@ -8,8 +8,9 @@ import random
 import keras
 import numpy as np
 
-from layerzoo.catalogue import Card, Config, Traits
+from layerzoo.catalogue import Card, Config, Tensor, Traits
 from layerzoo.testing import compat
+from layerzoo.testing.outcomes import NotApplicable
 from layerzoo.testing.samples import BUCKETS, Replay, Sample
 
 
@@ -36,12 +37,17 @@ class Case:
         return self.card.traits.under(self.config)
 
     @functools.cached_property
+    def tensors(self) -> dict[str, Tensor]:
+        """The input tensors by path, as the card describes them."""
+        return self.card.tensors(self.config)
+
+    @functools.cached_property
     def sizes(self) -> dict[str, int]:
         """The size of each axis letter."""
         replay = Replay(self.sample.choices)
         config = self.card.configs(replay)
         sizes = {**BUCKETS[self.sample.bucket], **self.card.dims(replay, config)}
-        letters = {letter for axes in self.card.axes.values() for letter in axes}
+        letters = {letter for tensor in self.tensors.values() for letter in tensor.letters}
         unknown = letters - set(sizes)
         if unknown:
             raise ValueError(
@@ -50,11 +56,29 @@ class Case:
             )
         return {letter: sizes[letter] for letter in sorted(letters)}
 
+    @property
+    def first(self) -> str:
+        """The path of the first input tensor."""
+        return next(iter(self.tensors))
+
+    @property
+    def floats(self) -> list[str]:
+        """The paths of the inputs in which one may differentiate."""
+        return [path for path, tensor in self.tensors.items() if tensor.floating]
+
     def shapes(self, **changed) -> dict[str, tuple[int, ...]]:
-        """The shape of each input; `changed` replaces sizes of axis letters, also by None."""
+        """The shape of each input tensor; `changed` replaces sizes of axis letters, also by None.
+
+        Raises:
+            NotApplicable: the size of a letter is to change, and the card says that it may not.
+        """
+        fixed = set(changed) - set(self.traits.dynamic.split())
+        if any(changed[letter] != self.sizes.get(letter) for letter in fixed):
+            raise NotApplicable(f"the size of {', '.join(sorted(fixed))} may not change")
         sizes = {**self.sizes, **changed}
         return {
-            name: tuple(sizes[letter] for letter in axes) for name, axes in self.card.axes.items()
+            path: tuple(sizes[letter] for letter in tensor.letters)
+            for path, tensor in self.tensors.items()
         }
 
     def longer(self) -> dict[str, int]:
@@ -65,16 +89,22 @@ class Case:
         }
 
     def arrays(self, salt: int = 0, values: str | None = None, **changed) -> dict[str, np.ndarray]:
-        """Float32 inputs; another salt gives other numbers."""
+        """The input arrays by path; another salt gives other numbers."""
         generator = np.random.default_rng([self.sample.seed, salt])
         kind = values or self.sample.values
         return {
-            name: draw(generator, kind, shape) for name, shape in self.shapes(**changed).items()
+            path: draw(generator, kind, shape, self.tensors[path])
+            for path, shape in self.shapes(**changed).items()
         }
 
     def make(self, **settings) -> keras.layers.Layer:
-        """A new layer; `settings` are Keras's own arguments or replace some of the config."""
-        return self.card.layer(**{**self.config, **settings})
+        """A new layer; `settings` are Keras's own arguments or replace some of the config.
+
+        Layers that the config passes in are made under the same dtype policy.
+        """
+        with compat.global_policy(settings.get("dtype")):
+            config = self.config
+        return self.card.layer(**{**config, **settings})
 
     def built(self, **settings) -> keras.layers.Layer:
         """A new layer after its first call, with every weight moved off its initial value."""
@@ -100,61 +130,138 @@ class Case:
         twin.set_weights(layer.get_weights())
         return twin
 
-    def build(self, layer, **changed) -> None:
-        """Build a layer from shapes alone."""
-        shapes = self.shapes(**changed)
+    def build(self, layer, shapes=None) -> None:
+        """Build a layer from shapes alone, as Keras does before a first call."""
+        shapes = compat.packed(shapes or self.shapes())
+        named = {f"{name}_shape": shape for name, shape in shapes.items()}
         parameters = inspect.signature(layer.build).parameters
-        if len(shapes) == 1:
-            layer.build(*shapes.values())
-        elif all(f"{name}_shape" in parameters for name in shapes):
-            layer.build(**{f"{name}_shape": shape for name, shape in shapes.items()})
+        if len(shapes) > 1 and all(name in parameters for name in named):
+            layer.build(**named)
+        elif len(shapes) == 1 or compat.builds_by_itself(layer):
+            layer.build(next(iter(shapes.values())))
         else:
-            layer.build({f"{name}_shape": shape for name, shape in shapes.items()})
+            layer.build(named)
 
     def call(self, layer, arrays, **arguments):
         """The raw outputs for NumPy inputs, which are copied first."""
-        return compat.call(layer, {name: a.copy() for name, a in arrays.items()}, **arguments)
+        with self.resting(layer):
+            return compat.call(layer, {name: a.copy() for name, a in arrays.items()}, **arguments)
+
+    def resting(self, layer):
+        """Keep the state of a layer, or of a model around it, whose every call would move it."""
+        if self.traits.state != "always":
+            return contextlib.nullcontext()
+        if not layer.built and not isinstance(layer, keras.Model):
+            self.build(layer)
+        return compat.kept_state(layer)
+
+    def run_model(self, model, arrays) -> list[np.ndarray]:
+        """The outputs of a model around the layer as a flat list of NumPy arrays."""
+        with self.resting(model):
+            return flat(model(self.feed(arrays)))
 
     def run(self, layer, arrays, **arguments) -> list[np.ndarray]:
         """The outputs for NumPy inputs as a flat list of NumPy arrays."""
         return flat(self.call(layer, arrays, **arguments))
 
     def symbols(self, **changed) -> dict[str, keras.KerasTensor]:
-        """Symbolic inputs."""
+        """Symbolic inputs by path."""
         return {
-            name: keras.KerasTensor(shape, dtype="float32", name=name)
-            for name, shape in self.shapes(**changed).items()
+            path: keras.KerasTensor(shape, dtype=self.tensors[path].dtype, name=path)
+            for path, shape in self.shapes(**changed).items()
         }
 
     def functional(self, *layers, **changed) -> keras.Model:
         """A Functional model of one input or a dict of them; several layers share the inputs."""
+        if "b" in self.traits.dynamic.split():
+            changed = {"b": None, **changed}
         inputs = {
-            name: keras.Input(shape[1:], batch_size=shape[0], name=name)
-            for name, shape in self.shapes(**{"b": None, **changed}).items()
+            path: keras.Input(
+                shape[1:], batch_size=shape[0], dtype=self.tensors[path].dtype, name=path
+            )
+            for path, shape in self.shapes(**changed).items()
         }
         outputs = [compat.call(layer, inputs) for layer in layers]
-        only = inputs[next(iter(inputs))] if len(inputs) == 1 else inputs
+        only = inputs[self.first] if len(inputs) == 1 else inputs
         return keras.Model(only, outputs[0] if len(outputs) == 1 else outputs)
 
     def feed(self, arrays):
         """The inputs as `functional` takes them."""
         return next(iter(arrays.values())) if len(arrays) == 1 else arrays
 
-    def snippet(self) -> str:
-        """Python that makes the layer and its inputs with keras and numpy alone, and calls it."""
+    @property
+    def sequential(self) -> bool:
+        """Whether the layer may stand in a Sequential model: one tensor in, and no list around it."""
+        return len(self.tensors) == 1 and "." not in self.first
+
+    @property
+    def written(self) -> str:
+        """The constructor arguments off their defaults, as Python."""
+        parameters = inspect.signature(self.card.layer.__init__).parameters
+        return ", ".join(
+            f"{name}={_source(value)}"
+            for name, value in self.config.items()
+            if name not in parameters or not same(value, parameters[name].default)
+        )
+
+    def snippet(self, shown: str = "") -> str:
+        """Python that imports keras, numpy and the layer alone, and shows a property.
+
+        Args:
+            shown: Lines that use `make(**settings)`, which gives a new layer, `built(**settings)`, which
+                gives one whose weights are moved off their initial values, and the dict `inputs`, as in
+                `layer(**inputs)`. Only what they use is written before them.
+        """
+        shown = shown or "print(make()(**inputs))"
         cls = self.card.layer
-        arguments = ", ".join(f"{name}={_source(value)}" for name, value in self.config.items())
-        lines = ["import numpy as np", f"from {cls.__module__} import {cls.__qualname__}"]
-        lines += [f"layer = {cls.__qualname__}({arguments})"]
-        for salt, (name, shape) in enumerate(self.shapes().items()):
-            lines += [f"{name} = np.random.default_rng({salt}).normal(size={shape})"]
-        first, *others = self.shapes()
-        call = ", ".join([first, *(f"{name}={name}" for name in others)])
-        return "\n".join([*lines, f"print(layer({call}))"])
+        home = "keras.layers" if cls.__module__.startswith("keras.src.layers") else cls.__module__
+        arguments = self.written
+        comma = ", " if arguments else ""
+        lines = ["import keras", "import numpy as np", f"from {home} import {cls.__qualname__}", ""]
+        lines += [
+            "def make(**settings):",
+            f"    return {cls.__qualname__}({arguments}{comma}**settings)",
+            "",
+        ]
+        if "inputs" in shown or "built(" in shown:
+            lines += [f"rng = np.random.default_rng([{self.sample.seed}, 0])"]
+            sources = {
+                path: draw_source(self.sample.values, self.shapes()[path], tensor)
+                for path, tensor in self.tensors.items()
+            }
+            packed = compat.packed(sources)
+            _, argument, *_ = inspect.signature(
+                cls.call
+            ).parameters  # the first may be named freely
+            named = {argument: packed.pop(next(iter(packed))), **packed}
+            lines += [f"inputs = {_nested_source(named)}", ""]
+        if "built(" in shown:
+            lines += [
+                "def built(**settings):",
+                "    layer = make(**settings)",
+                "    layer(**inputs)",
+                f"    rng = np.random.default_rng([{self.sample.seed}, 977])",
+                "    for weight in layer.weights:",
+                '        if "float" in weight.dtype:',
+                "            step = rng.normal(size=weight.shape, scale=0.3)",
+                "            weight.assign(weight + (step if weight.trainable else np.abs(step)))",
+                "    return layer",
+                "",
+            ]
+        return "\n".join([*lines, shown])
 
 
-def draw(generator: np.random.Generator, kind: str, shape) -> np.ndarray:
-    """Input values of a class; all but `ties` are continuous, so that kinks have probability 0."""
+def draw(generator: np.random.Generator, kind: str, shape, tensor: Tensor) -> np.ndarray:
+    """Input values of a class; of the floats all but `ties` are continuous, so that kinks are not met."""
+    if tensor.dtype == "bool":
+        return generator.random(shape) < 0.5
+    if not tensor.floating:
+        low = int(tensor.low or 0)
+        x = generator.integers(low, int(tensor.high), shape)
+        x = np.full(shape, low) if kind == "zeros" else x
+        return (np.sort(x, axis=-1) if kind == "sorted" else x).astype(tensor.dtype)
+    if tensor.low is not None and tensor.high is not None:
+        return generator.uniform(tensor.low, tensor.high, shape).astype(tensor.dtype)
     x = generator.normal(size=shape)
     if kind == "large":
         x = x * 30
@@ -166,12 +273,48 @@ def draw(generator: np.random.Generator, kind: str, shape) -> np.ndarray:
         x = np.sort(x, axis=-1)
     elif kind in ("zeros", "ones"):
         x = np.full(shape, float(kind == "ones"))
-    return x.astype("float32")
+    return x.astype(tensor.dtype)
+
+
+def draw_source(kind: str, shape, tensor: Tensor) -> str:
+    """The Python that draws what `draw` draws, from a generator `rng`."""
+    if tensor.dtype == "bool":
+        return f"rng.random({shape}) < 0.5"
+    if not tensor.floating:
+        drawn = f"rng.integers({int(tensor.low or 0)}, {int(tensor.high)}, {shape})"
+        drawn = f"np.sort({drawn}, axis=-1)" if kind == "sorted" else drawn
+    elif tensor.low is not None and tensor.high is not None:
+        drawn = f"rng.uniform({tensor.low}, {tensor.high}, {shape})"
+    else:
+        normal = f"rng.normal(size={shape})"
+        drawn = {
+            "large": f"({normal} * 30)",
+            "small": f"({normal} * 1e-2)",
+            "ties": f"np.round({normal})",
+            "sorted": f"np.sort({normal}, axis=-1)",
+        }.get(kind, normal)
+    return f'{drawn}.astype("{tensor.dtype}")'
+
+
+def same(a, b) -> bool:
+    """Whether two arguments are equal, as far as they can be compared."""
+    try:
+        return bool(a == b)
+    except Exception:  # an object whose comparison raises is not the other one
+        return False
 
 
 def flat(outputs) -> list[np.ndarray]:
     """Nested outputs as a flat list of NumPy arrays."""
     return [compat.array(leaf) for leaf in keras.tree.flatten(outputs)]
+
+
+def _nested_source(node) -> str:
+    if isinstance(node, dict):
+        return "{" + ", ".join(f'"{k}": {_nested_source(v)}' for k, v in node.items()) + "}"
+    if isinstance(node, list):
+        return f"[{', '.join(map(_nested_source, node))}]"
+    return node
 
 
 def _source(value) -> str:
@@ -185,6 +328,10 @@ def _source(value) -> str:
         return f"{type(value).__name__}({inside})"
     if isinstance(value, list):
         return f"[{', '.join(map(_source, value))}]"
+    if isinstance(value, keras.initializers.Initializer | keras.regularizers.Regularizer):
+        return (
+            f"keras.saving.deserialize_keras_object({keras.saving.serialize_keras_object(value)!r})"
+        )
     return repr(value)
 
 
@@ -193,33 +340,53 @@ def card_of(layer: keras.layers.Layer, inputs, traits: Traits | None = None) -> 
 
     Args:
         layer: The instance. It is not touched: the checks make layers like it.
-        inputs: A shape, or a dict of shapes by the names of `call`'s arguments. The first axis is the
-            batch.
+        inputs: A shape with the batch first; or an example array, whose shape, type and range are taken;
+            or axis letters or a `Tensor`, whose sizes the kit chooses; or a list or dict of these, and
+            for several arguments a dict by the names of `call`'s arguments.
         traits: What it claims; by default only what every layer must keep.
 
     Raises:
         ValueError: a shape is missing or is no tuple of positive integers.
     """
-    shapes = inputs if isinstance(inputs, dict) else {"inputs": inputs}
-    for name, shape in shapes.items():
+    letters = iter("ijklmnopqruvwfgh")
+    sizes: dict[str, int] = {}
+
+    def described(node, path):
+        if isinstance(node, str | Tensor):
+            return node
+        if hasattr(node, "dtype"):
+            whole = np.asarray(node)
+            if np.issubdtype(whole.dtype, np.integer):
+                low, high = int(whole.min(initial=0)), int(whole.max(initial=1)) + 1
+                return Tensor(axes(whole.shape, path), str(whole.dtype), low, high)
+            return Tensor(axes(whole.shape, path), str(whole.dtype).replace("64", "32"))
+        if isinstance(node, dict) and node:
+            return {name: described(inner, f"{path}.{name}") for name, inner in node.items()}
+        if isinstance(node, list | tuple) and node and not isinstance(node[0], int | None):
+            return [described(inner, f"{path}.{place}") for place, inner in enumerate(node)]
+        return Tensor(axes(node, path))
+
+    def axes(shape, path):
         sound = isinstance(shape, tuple | list) and len(shape) > 0
         if not sound or not all(isinstance(size, int) and size > 0 for size in shape):
             raise ValueError(
-                "`inputs` must be a shape of positive integers, or a dict of them by the names of "
-                f"`call`'s arguments. Received: {name}={shape!r}"
+                "`inputs` must be a shape of positive integers, an example array, axis letters, or a "
+                "list or dict of these, by the names of `call`'s arguments where there are several. "
+                f"Received: {path}={shape!r}"
             )
-    letters = iter("ijklmnopqruvw")
-    axes: dict[str, list[str]] = {}
-    sizes: dict[str, int] = {}
-    for name, shape in shapes.items():
-        axes[name] = ["b", *(next(letters) for _ in shape[1:])]
-        sizes.update(zip(axes[name][1:], shape[1:], strict=True))
+        own = ["b", *(next(letters) for _ in shape[1:])]
+        sizes.update(zip(own[1:], shape[1:], strict=True))
+        return " ".join(own)
+
+    if isinstance(inputs, dict):
+        tensors = {name: described(each, name) for name, each in inputs.items()}
+    else:
+        tensors = described(inputs, "inputs")
     arguments = compat.constructor_arguments(layer)
-    written = {name: " ".join(each) for name, each in axes.items()}
     return Card(
         layer=type(layer),
-        inputs=written if isinstance(inputs, dict) else written["inputs"],
-        configs=lambda pick: copy.deepcopy(arguments),
+        inputs=tensors,
+        configs=lambda pick: compat.made_anew(arguments),
         dims=lambda pick, config: sizes,
         traits=traits or Traits(),
     )

@@ -5,10 +5,12 @@ Where a hook is missing, the function that needs it raises `Inconclusive` and sa
 
 import contextlib
 import copy
+import gc
 import inspect
 import logging
 import random
 import warnings
+import weakref
 from collections.abc import Callable, Iterator
 
 import keras
@@ -63,9 +65,34 @@ def _frozen_global_noise() -> Iterator[None]:
         yield
 
 
+def packed(flat: dict) -> dict:
+    """Tensors by path as `call` takes them: by argument, in lists and dicts where a path has dots."""
+    tree: dict = {}
+    for path, value in flat.items():
+        *outer, last = path.split(".")
+        place = tree
+        for key in outer:
+            place = place.setdefault(key, {})
+        place[last] = value
+    return {argument: _listed(value) for argument, value in tree.items()}
+
+
+def _listed(node):
+    if not isinstance(node, dict):
+        return node
+    inside = {key: _listed(value) for key, value in node.items()}
+    return list(inside.values()) if "0" in inside else inside
+
+
 def call(layer, inputs: dict, **arguments):
-    """Call a layer as a user would: the first input by position, the others by name."""
-    first, *others = inputs.items()
+    """Call a layer as a user would: the first argument by position, the others by name.
+
+    Args:
+        layer: What is called.
+        inputs: The tensors or arrays by path.
+        **arguments: Other arguments of the call, such as `training`.
+    """
+    first, *others = packed(inputs).items()
     return layer(first[1], **dict(others), **arguments)
 
 
@@ -85,6 +112,19 @@ def quick(function: Callable) -> Callable:
 def values(layer) -> list:
     """The values of a layer's variables, cut off from them."""
     return [keras.ops.stop_gradient(keras.ops.copy(v.value)) for v in layer.variables]
+
+
+@contextlib.contextmanager
+def kept_state(layer) -> Iterator[None]:
+    """Put every variable back as it was, those too that a layer keeps without tracking them."""
+    held = [x for inner in sublayers(layer) for x in keras.tree.flatten(list(vars(inner).values()))]
+    variables = {id(v): v for v in held if isinstance(v, keras.Variable)}
+    kept = [(v, keras.ops.copy(v.value)) for v in variables.values()]
+    try:
+        yield
+    finally:
+        for variable, value in kept:
+            variable.assign(value)
 
 
 def compiled(layer, inputs: dict, **arguments) -> Callable:
@@ -291,21 +331,24 @@ def with_mask(x, mask):
 
 @contextlib.contextmanager
 def recorded_variables() -> Iterator[list]:
-    """Record every variable that is created."""
+    """Record every variable that is created, of which those are left at the end that somebody holds."""
     from keras.src.backend.common.variables import Variable
 
     made: list = []
+    references: list = []
     original = Variable.__init__
 
     def recording(self, *args, **kwargs):
         original(self, *args, **kwargs)
-        made.append(self)
+        references.append(weakref.ref(self))
 
     Variable.__init__ = recording
     try:
         yield made
     finally:
         Variable.__init__ = original
+        gc.collect()  # what a discarded pattern of a layer held goes with it
+        made += [variable for each in references if (variable := each()) is not None]
 
 
 def sublayers(layer) -> list:
@@ -321,6 +364,11 @@ def own_weights(layer) -> list:
     return [w for w in layer.weights if id(w) not in inside and "float" in w.dtype]
 
 
+def builds_by_itself(layer) -> bool:
+    """Whether the layer has a `build` of its own, and is not built by running its call."""
+    return not getattr(layer.build, "_is_default", False)
+
+
 def takes(layer, argument: str) -> bool:
     """Whether the layer's `call` has an argument of this name."""
     return argument in inspect.signature(layer.call).parameters
@@ -329,16 +377,47 @@ def takes(layer, argument: str) -> bool:
 def constructor_arguments(layer) -> dict:
     """The arguments that an instance was made with, as far as Keras remembers or the config tells."""
     remembered = getattr(layer, "_auto_config", None)
-    if remembered is not None:
-        config = copy.deepcopy(remembered.config)
-    else:
-        config = {
-            name: keras.saving.deserialize_keras_object(value)
-            if isinstance(value, dict) and "class_name" in value
-            else value
-            for name, value in layer.get_config().items()
-        }
+    config = remembered.config if remembered is not None else layer.get_config()
     return {k: v for k, v in config.items() if k not in ("name", "dtype", "trainable")}
+
+
+def made_anew(value):
+    """An argument made anew: a layer in it is another one, and follows the global dtype policy."""
+    if isinstance(value, keras.layers.Layer):
+        value = keras.saving.serialize_keras_object(value)
+    if isinstance(value, list | tuple):
+        return type(value)(map(made_anew, value))
+    if isinstance(value, dict) and "class_name" in value:
+        return keras.saving.deserialize_keras_object(_without_policy(value))
+    if isinstance(value, dict):
+        return {key: made_anew(inner) for key, inner in value.items()}
+    return copy.deepcopy(value)
+
+
+def _without_policy(config):
+    """A serialized layer without the policy that was the global one when it was made."""
+    if isinstance(config, list | tuple):
+        return type(config)(map(_without_policy, config))
+    if not isinstance(config, dict):
+        return config
+    policy = keras.saving.serialize_keras_object(keras.config.dtype_policy())
+    plain = keras.saving.serialize_keras_object(keras.dtype_policies.get("float32"))
+    return {
+        key: _without_policy(value)
+        for key, value in config.items()
+        if not (key == "dtype" and value in (policy, plain))
+    }
+
+
+@contextlib.contextmanager
+def global_policy(policy) -> Iterator[None]:
+    """Another global dtype policy, or with None the one that there is."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy or before)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 @contextlib.contextmanager

@@ -15,17 +15,19 @@ from layerzoo.testing.properties import declare
 class Slice:
     """A layer as a scalar function of its float inputs and trainable weights.
 
-    The outputs meet fixed random cotangents; other variables, random seeds among them, stay as they are.
+    The outputs meet fixed random cotangents; other inputs and other variables, random seeds among them,
+    stay as they are.
     """
 
     def __init__(self, layer, arrays, seed, dtype="float32", training=False, **arguments):
-        self.names = [*arrays, *(w.path.split("/", 1)[-1] for w in layer.trainable_weights)]
+        self.inputs = [path for path, a in arrays.items() if np.issubdtype(a.dtype, np.floating)]
+        self.names = [*self.inputs, *(w.path.split("/", 1)[-1] for w in layer.trainable_weights)]
         weights = [compat.array(w).astype(dtype) for w in layer.trainable_weights]
-        self.leaves = [*(a.astype(dtype) for a in arrays.values()), *weights]
+        self.leaves = [*(arrays[path].astype(dtype) for path in self.inputs), *weights]
         index = {id(variable): i for i, variable in enumerate(layer.variables)}
         places = [index[id(weight)] for weight in layer.trainable_weights]
         rest = compat.values(layer)
-        inputs = len(arrays)
+        inputs = len(self.inputs)
         cotangents = None
 
         def scalar(leaves):
@@ -33,9 +35,12 @@ class Slice:
             values = list(rest)
             for place, leaf in zip(places, leaves[inputs:], strict=True):
                 values[place] = leaf
-            given = dict(zip(arrays, leaves[:inputs], strict=True))
+            moved = dict(zip(self.inputs, leaves[:inputs], strict=True))
+            given = {path: moved.get(path, compat.tensor(a)) for path, a in arrays.items()}
             outputs = compat.evaluate(layer, values, given, training=training, **arguments)
             outputs = [y for y in keras.tree.flatten(outputs) if "float" in str(y.dtype)]
+            if not outputs:
+                raise NotApplicable("no output is a float")
             if cotangents is None:
                 generator = np.random.default_rng([seed, 31])
                 cotangents = [
@@ -66,7 +71,7 @@ class Slice:
 
     def leaves_at(self, arrays) -> list[np.ndarray]:
         """The leaves with other inputs of the same shapes."""
-        return [*arrays.values(), *self.leaves[len(arrays) :]]
+        return [*(arrays[path] for path in self.inputs), *self.leaves[len(self.inputs) :]]
 
 
 @declare("G1", cost="fair")
@@ -126,9 +131,7 @@ def training_step(case):
     )
     model.compile(optimizer=keras.optimizers.SGD(0.5), loss="mse")
     before = [compat.array(weight) for weight in layer.weights]
-    history = model.fit(
-        case.feed(arrays), target, batch_size=len(arrays[next(iter(arrays))]), verbose=0
-    )
+    history = model.fit(case.feed(arrays), target, batch_size=len(arrays[case.first]), verbose=0)
     demand_finite(np.array(history.history["loss"]), "  the loss is not finite")
     alive = _alive(case, layer)
     for weight, old in zip(layer.weights, before, strict=True):

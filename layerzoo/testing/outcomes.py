@@ -2,7 +2,15 @@
 
 
 class Violation(AssertionError):
-    """The property does not hold: what was claimed, both numbers, and where the tolerance is from."""
+    """The property does not hold: what was claimed, both numbers, and where the tolerance is from.
+
+    Attributes:
+        hint: What is probably the cause, if these numbers say more than the property's own hint.
+    """
+
+    def __init__(self, message: str, hint: str = ""):
+        super().__init__(message)
+        self.hint = hint
 
 
 class NotApplicable(Exception):
@@ -13,7 +21,7 @@ class Inconclusive(Exception):
     """The property could be neither shown nor refuted here; this never counts as passed."""
 
 
-def demand(condition, message: str) -> None:
+def demand(condition, message: str, hint: str = "") -> None:
     """Raise a `Violation` unless the condition is true; a NaN in it is not true."""
     if not bool(condition):
-        raise Violation(message)
+        raise Violation(message, hint)

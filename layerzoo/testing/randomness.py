@@ -19,6 +19,8 @@ def inference_deterministic(case):
     first, second = case.run(layer, arrays), case.run(layer, arrays)
     for a, e in zip(second, first, strict=True):
         demand_close(a, e, 0, "  the second call and the first", "equal bits")
+    if case.traits.state == "always":
+        return  # what then moves, R5 looks at
     for variable, old in zip(layer.variables, before, strict=True):
         demand(np.array_equal(compat.array(variable), old), f"  inference changed {variable.path}")
 

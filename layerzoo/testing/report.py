@@ -24,7 +24,7 @@ class Result:
         status: How it came out.
         samples: At how many samples the property was looked at and found to apply.
         message: Why it did not pass.
-        token: The simplest sample found at which it fails; `Sample.parse` reads it.
+        token: The check at the simplest sample found at which it fails; `layerzoo replay` runs it again.
         seconds: How long it took.
     """
 

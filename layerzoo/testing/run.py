@@ -15,8 +15,10 @@ from layerzoo.testing import compat
 from layerzoo.testing.case import Case, card_of
 from layerzoo.testing.outcomes import Inconclusive, NotApplicable, Violation
 from layerzoo.testing.properties import PROPERTIES, Property, select
+from layerzoo.testing.replay import Token
 from layerzoo.testing.report import Report, Result, Status
 from layerzoo.testing.samples import Sample, deck, samples, simplest
+from layerzoo.testing.targets import home
 
 
 @dataclass(frozen=True)
@@ -81,13 +83,13 @@ def check_layer(
     profile = profile_named(profile)
     demanded = select(*only)
     if isinstance(card_or_layer, Card):
-        card = card_or_layer
+        card, target = card_or_layer, None
     elif isinstance(card_or_layer, keras.layers.Layer):
         if inputs is None:
             raise ValueError(
                 "`inputs` must be given with an instance: the shape of its input. Received: inputs=None"
             )
-        card = card_of(card_or_layer, inputs, traits)
+        card, target = card_of(card_or_layer, inputs, traits), "-"
     else:
         raise TypeError(
             "The first argument must be a Card or an instance of a Keras layer. "
@@ -98,12 +100,25 @@ def check_layer(
         backend=compat.BACKEND,
         profile=profile,
         demanded=tuple(each.id for each in demanded),
-        results=tuple(check_property(card, each, profile) for each in demanded),
+        results=tuple(check_property(card, each, profile, target) for each in demanded),
     )
 
 
-def check_property(card: Card, each: Property, profile: str | None = None) -> Result:
+def check_property(
+    card: Card,
+    each: Property,
+    profile: str | None = None,
+    target: str | None = None,
+    simplify: bool = True,
+) -> Result:
     """Check one property of a card at the samples that the profile grants its cost.
+
+    Args:
+        card: What is checked.
+        each: What for.
+        profile: As for `check_layer`.
+        target: What a token is to name the card by. Default: its name in the catalogue, if it is there.
+        simplify: Whether to look for the simplest sample at which the property fails.
 
     Raises:
         ValueError: the card leaves an axis letter without a size, or the profile is unknown.
@@ -112,7 +127,9 @@ def check_property(card: Card, each: Property, profile: str | None = None) -> Re
     Case(card, Sample()).sizes  # noqa: B018  a card that is wrong is no finding about its layer
     start = time.perf_counter()
     with compat.undisturbed():
-        status, looked, message, token = _search(card, each, PROFILES[profile])
+        status, looked, message, token = _search(
+            card, each, PROFILES[profile], target or home(card), simplify
+        )
     expected = card.expected_failures.get(f"{each.id}@{compat.BACKEND}") or (
         card.expected_failures.get(each.id)
     )
@@ -129,18 +146,21 @@ def check_sample(card: Card, each: Property, sample: Sample) -> bool | None:
         return each.check(Case(card, sample))
 
 
-def _search(card, each, profile) -> tuple[Status, int, str, str]:
+def _search(card, each, profile, target, simplify) -> tuple[Status, int, str, str]:
     looked, refuted, excuses = 0, [], []
+    token = lambda sample: str(Token(each.id, target, sample))  # noqa: E731
     for sample in _samples(card, profile.rows[each.cost], profile.draws[each.cost]):
         outcome = _outcome(card, each, sample)
         if isinstance(outcome, NotApplicable):
             excuses.append(str(outcome))
         elif isinstance(outcome, Inconclusive):
-            return "inconclusive", looked, f"{each.id} {each.name}: {outcome}", sample.token
+            return "inconclusive", looked, f"{each.id} {each.name}: {outcome}", token(sample)
         elif isinstance(outcome, Exception):
             kind = type(outcome)
-            small = simplest(sample, lambda s, kind=kind: type(_outcome(card, each, s)) is kind)
-            return "failed", looked + 1, _explain(card, each, small), small.token
+            if simplify:
+                sample = simplest(sample, lambda s, k=kind: type(_outcome(card, each, s)) is k)
+            message = failure_message(card, each, sample, target)
+            return "failed", looked + 1, message, token(sample)
         else:
             looked += 1
             refuted += [outcome] if outcome is not None else []
@@ -180,29 +200,38 @@ def _samples(card, rows, draws) -> Iterable[Sample]:
         yield from drawn
 
 
-def _explain(card, each, sample) -> str:
+def failure_message(card: Card, each: Property, sample: Sample, target: str) -> str:
+    """What is to be known of a failing check, which is run once more for it."""
     case = Case(card, sample)
+    hint = each.hint
     try:
         each.check(case)
         detail = "  (did not fail again at its simplest sample: the layer is not deterministic)"
     except Violation as violation:
         detail = f"  {violation}"
+        hint = violation.hint or hint
     except Exception as error:
         detail = f"  raised          {type(error).__name__}: {error}\n  at              {_place(card, error)}"
     versions = f"keras {keras.__version__}, {compat.BACKEND}"
-    snippet = "\n".join(f"    {line}" for line in case.snippet().split("\n"))
+    snippet = "\n".join(f"    {line}" for line in case.snippet(each.shown).split("\n"))
     return (
         f"{card.name}  {each.id} {each.name}  FAILED  ({versions})\n"
         f"  {each.statement}\n{detail}\n"
-        f"  smallest sample {sample.token}  {case.config}  {case.shapes()}\n"
-        f"  to see it\n{snippet}"
+        f"  smallest sample {sample.token}  ({case.written})  {case.shapes()}\n"
+        + (f"  hint            {hint}\n" if hint else "")
+        + f"  to see it\n{snippet}\n"
+        f"  to check again  {Token(each.id, target, sample).command}"
     )
 
 
 def _place(card, error) -> str:
     """The innermost line of the layer's own file on the way to the error, or else the innermost."""
     frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if frame.filename == inspect.getsourcefile(card.layer)]
+    try:
+        home = inspect.getsourcefile(card.layer)
+    except TypeError:  # a class typed in at a prompt has no file
+        home = None
+    own = [frame for frame in frames if frame.filename == home]
     at = (own or frames)[-1]
     return f"{at.filename}:{at.lineno}"
 

@@ -22,8 +22,10 @@ from layerzoo.testing import (
     demand_finite,
     select,
 )
-from layerzoo.testing.broken import BROKEN, Sound
+from layerzoo.testing.broken import BROKEN
+from layerzoo.testing.broken.dense import Sound
 from layerzoo.testing.parametrize import Check
+from layerzoo.testing.replay import Token
 
 SOUND_LAYERS = {
     "Dense": (lambda: keras.layers.Dense(3, activation="tanh"), (2, 5, 4)),
@@ -110,7 +112,7 @@ def test_a_failure_names_numbers_sample_and_how_to_see_it():
     assert "float64, probed" in result.message
     assert "import numpy as np" in result.message
     with pytest.raises(Violation, match=r"ratio 0\.5000"):
-        check_sample(half.card, PROPERTIES["G1"], Sample.parse(result.token))
+        check_sample(half.card, PROPERTIES["G1"], Token.parse(result.token).sample)
 
 
 def test_a_report_that_checked_too_little_is_not_ok():

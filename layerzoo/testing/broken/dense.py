@@ -1,15 +1,10 @@
-"""The broken zoo: layers with one defect each, and the property that names it.
-
-A kit that cannot fail proves nothing. Each class is one to three lines away from a sound layer, and
-`BROKEN` says which property must kill it. Not for use.
-"""
-
-from dataclasses import dataclass
+"""A dense map of each step with a gain and noise, sound and broken in every group of properties."""
 
 import keras
 from keras import activations, layers, ops
 
 from layerzoo.catalogue import Card, Traits
+from layerzoo.testing.broken.entry import Broken
 
 register = keras.saving.register_keras_serializable(package="layerzoo.broken")
 
@@ -508,23 +503,6 @@ def _compiling() -> bool:
     import torch
 
     return torch.compiler.is_compiling()
-
-
-@dataclass(frozen=True)
-class Broken:
-    """A broken layer.
-
-    Attributes:
-        card: Its card, with the claims that it does not keep.
-        kill: The id of the property that names the defect.
-        raises: Whether the defect shows as an error of Keras's or Python's, not as a wrong number.
-        sound_on: Backends on which the same code has no defect.
-    """
-
-    card: Card
-    kill: str
-    raises: bool = False
-    sound_on: tuple[str, ...] = ()
 
 
 def _card(layer, **traits) -> Card:

@@ -1,0 +1,241 @@
+"""The kit on the command line: `check`, `explain`, `replay` and `selftest`."""
+
+import inspect
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.syntax import Syntax
+from rich.table import Table
+
+from layerzoo.testing import compat, reports, run
+from layerzoo.testing.broken import BROKEN
+from layerzoo.testing.outcomes import Inconclusive, NotApplicable
+from layerzoo.testing.properties import select
+from layerzoo.testing.replay import Token
+from layerzoo.testing.selftest import prove
+from layerzoo.testing.targets import installed, labelled, resolve
+
+BACKENDS = ("tensorflow", "jax", "torch")
+
+AGAIN = [sys.executable, "-m", "layerzoo_entry.cli"]
+"""This program, for a process of its own."""
+
+console = Console()
+
+
+def check(options) -> int:
+    """Check targets on one or several backends, each in a process of its own.
+
+    Exit code 1 if a property failed or was not checked, else 2 if a target could not be used.
+    """
+    properties = select(*options.only)
+    wanted = options.backend or [compat.BACKEND]
+    backends = BACKENDS if "all" in wanted else tuple(dict.fromkeys(wanted))
+    data = reports.header(options.profile, properties, partial=bool(options.only))
+    data["backends"] = {}
+    for backend in backends:
+        here = backend == compat.BACKEND
+        found = _check_here(properties, options) if here else _check_elsewhere(backend, options)
+        reports.merge(data, found)
+    data = reports.conclude(data)
+    for path in options.report:
+        reports.write(data, path)
+    if options.part:
+        return 0
+    return _verdict(data)
+
+
+def _check_here(properties, options) -> dict:
+    targets = installed()
+    if options.names:
+        targets = [each for text in dict.fromkeys(options.names) for each in resolve(text)]
+    labels = labelled(targets)
+    data = reports.header(options.profile, properties, partial=bool(options.only))
+    data["problems"][compat.BACKEND] = [
+        {"target": each.text, "problem": each.problem} for each in targets if each.problem
+    ]
+    with _progress() as progress:
+        task = progress.add_task("", total=len(labels) * len(properties))
+        for label, target in labels.items():
+            for each in properties:
+                told = f"{escape(label)} on {compat.BACKEND}: {each.name}"
+                progress.update(task, description=told)
+                result = run.check_property(target.card, each, options.profile, target.text)
+                reports.merge(data, reports.finding(label, target.text, result))
+                progress.advance(task)
+    return data
+
+
+def _check_elsewhere(backend, options) -> dict:
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.json"
+        command = [*PYTHON, "check", "--part", "--profile", options.profile]
+        command += [f"--only={pattern}" for pattern in options.only]
+        command += ["--backend", backend, "--report", str(report), "--", *options.names]
+        code = subprocess.run(command, env=_environment(backend), check=False).returncode
+        if report.exists():
+            return json.loads(report.read_text(encoding="utf-8"))
+    problem = f"The checks on {backend} must give a report, see above. Received: exit code {code}"
+    return {"problems": {backend: [{"target": "", "problem": problem}]}}
+
+
+def _environment(backend) -> dict:
+    return {**os.environ, "KERAS_BACKEND": backend}
+
+
+def _progress() -> Progress:
+    columns = (TextColumn("{task.description}"), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=Console(stderr=True), transient=True)
+
+
+def _verdict(data) -> int:
+    if data["layers"]:
+        _print_table(data)
+    for _, _, _, entry in reports.failures(data):
+        console.print(f"\n{entry['reason']}", markup=False, highlight=False, soft_wrap=True)
+    missing = reports.shortfalls(data)
+    for line in missing:
+        console.print(f"not checked: {line}", markup=False, highlight=False, soft_wrap=True)
+    problems: dict[str, list[str]] = {}  # most problems are the same on every backend
+    for backend, found in data["problems"].items():
+        for each in found:
+            line = ": ".join(filter(None, [each["target"], each["problem"]]))
+            problems.setdefault(line, []).append(backend)
+    for line in problems:
+        print(f"layerzoo: error: {line}", file=sys.stderr)
+    if missing or reports.failures(data):
+        return 1
+    return 2 if problems else 0
+
+
+def _print_table(data) -> None:
+    backends = list(data["backends"])
+    title = f"properties that hold, profile {data['profile']}"
+    table = Table("layer", *backends, title=title, box=None)
+    for label in data["layers"]:
+        cells = []
+        for backend in backends:
+            hold, due, bad = reports.standing(data, label, backend)
+            cells.append(f"{hold} of {due}" + (" !" if bad else ""))
+        table.add_row(escape(label), *cells)
+    console.print(table)
+    for line in reports.summary(data):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def explain(options) -> int:
+    """Print what properties claim, how they are checked, and what they catch."""
+    properties = select(*options.patterns)
+    if not options.patterns:
+        table = Table("id", "name", "group", "tier", "cost", "what is claimed", box=None)
+        for each in properties:
+            table.add_row(
+                each.id, each.name, each.group, each.tier, each.cost, escape(each.statement)
+            )
+        console.print(table)
+        return 0
+    for each in properties:
+        console.print(f"[bold]{each.id} {each.name}[/bold]", highlight=False)
+        console.print(
+            f"{inspect.getdoc(each.check)}\n", markup=False, highlight=False, soft_wrap=True
+        )
+        for line in _facts(each):
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+        try:
+            lines, number = inspect.getsourcelines(each.check)
+        except OSError:  # a property typed in at a prompt has no file
+            console.print()
+            continue
+        console.print(
+            f"\n{inspect.getsourcefile(each.check)}:{number}", highlight=False, soft_wrap=True
+        )
+        source = Syntax("", "python", theme="ansi_dark").highlight("".join(lines))
+        console.print(source, soft_wrap=True)
+    return 0
+
+
+def _facts(each) -> list[str]:
+    looked = [
+        f"{name} {profile.rows[each.cost]}"
+        + (f" and {profile.draws[each.cost]} drawn" if profile.draws[each.cost] else "")
+        for name, profile in run.PROFILES.items()
+    ]
+    lines = [
+        f"group    {each.group}",
+        f"tier     {each.tier}: {TIERS[each.tier]}",
+        f"cost     {each.cost}: at most so many samples in each profile: {', '.join(looked)}",
+    ]
+    lines += [f"never    {each.never}"] if each.never else []
+    for broken in BROKEN:
+        if broken.kill == each.id:
+            what = (broken.card.layer.__doc__ or "").strip().split("\n")[0]
+            lines.append(f"catches  {broken.card.name}: {what}")
+    return lines
+
+
+TIERS = {
+    "must": "a layer that fails it is broken",
+    "should": "a layer that fails it is limited",
+    "trait": "only for a layer whose card claims it",
+}
+
+
+def replay(options) -> int:
+    """Run one check of a report again; exit code 1 if it fails again, 2 if it cannot be run."""
+    token = Token.parse(options.token)
+    if options.backend not in (None, compat.BACKEND):
+        command = [*AGAIN, "replay", "--", options.token]
+        environment = _environment(options.backend)
+        return subprocess.run(command, env=environment, check=False).returncode
+    card, each = token.subject()
+    at = f"{card.name}  {each.id} {each.name}  {{}} at {token.sample.token} on {compat.BACKEND}"
+    try:
+        run.check_sample(card, each, token.sample)
+    except NotApplicable as reason:
+        raise ValueError(
+            "A token must name a check that applies to the card, which has changed since. "
+            f"Received: {options.token!r}: {reason}"
+        ) from None
+    except Inconclusive as reason:
+        _say(f"{at.format('INCONCLUSIVE')}\n  {reason}")
+        return 1
+    except Exception:  # whatever a layer raises is a failure, and is told below
+        with compat.undisturbed():
+            _say(run.failure_message(card, each, token.sample, token.target))
+        return 1
+    _say(at.format("holds"))
+    return 0
+
+
+def selftest(options) -> int:
+    """Show that each property fails where it must; exit code 1 if one cannot."""
+    properties = select(*options.only)
+    table = Table("id", "name", "fails for", "", box=None)
+    troubles: list[str] = []
+    with _progress() as progress:
+        task = progress.add_task("", total=len(properties))
+        for each in properties:
+            progress.update(task, description=f"{each.id} {each.name} on {compat.BACKEND}")
+            proof = prove(each)
+            troubles += proof.troubles
+            table.add_row(each.id, each.name, proof.sentinel, "!" if proof.troubles else "")
+            progress.advance(task)
+    console.print(table)
+    for line in troubles:
+        _say(line)
+    if not troubles:
+        _say(
+            f"{len(properties)} properties can fail on {compat.BACKEND}, and accuse no sound layer"
+        )
+    return 1 if troubles else 0
+
+
+def _say(text: str) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)

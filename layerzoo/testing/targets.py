@@ -1,0 +1,255 @@
+"""What a text on the command line names: a card of the catalogue, cards of a module, or one of its layers."""
+
+import difflib
+import importlib
+import os
+import sys
+import traceback
+import warnings
+from dataclasses import dataclass
+
+import keras
+
+from layerzoo.catalogue import Card, catalogue
+from layerzoo.testing import compat
+from layerzoo.testing.case import Case
+from layerzoo.testing.properties import PROPERTIES
+from layerzoo.testing.samples import Sample
+
+FORMS = (
+    "A target is a layer that `layerzoo list` prints, a module with a list `CARDS`, or "
+    "`module:CARDS`, `module:card` or `module:Layer`"
+)
+
+
+@dataclass(frozen=True)
+class Target:
+    """A card that a text names, or why there is none.
+
+    Attributes:
+        text: What names this card alone, as in `my_layers.cards:CARDS:Stripes`.
+        card: The card.
+        problem: Why nothing can be checked, in a line.
+    """
+
+    text: str
+    card: Card | None = None
+    problem: str = ""
+
+
+class _Unusable(ValueError):
+    """Why a text names nothing."""
+
+
+def resolve(text: str) -> list[Target]:
+    """The cards that a text names, each with what is wrong with it.
+
+    A module is imported, also from the working directory. Nothing is raised, whatever the module does:
+    one target that cannot be used must not stop the others.
+    """
+    try:
+        found = _found(text)
+    except _Unusable as error:
+        return [Target(text, problem=str(error))]
+    return [each if each.problem else Target(each.text, each.card, _fault(each)) for each in found]
+
+
+def installed() -> list[Target]:
+    """Every card of the catalogue, and a problem for each plug-in that could not be loaded."""
+    cards, problems = _catalogue()
+    found = [Target(name, card) for name, card in cards.items()]
+    troubles = [Target("the installed plug-ins", problem=problem) for problem in problems]
+    return [Target(t.text, t.card, _fault(t)) for t in found] + troubles
+
+
+def labelled(targets: list[Target]) -> dict[str, Target]:
+    """The usable targets by the name of the layer, and by the whole text where a name is taken."""
+    labels: dict[str, Target] = {}
+    for target in targets:
+        if target.card is None or target.problem:
+            continue
+        if any(other.card is target.card for other in labels.values()):
+            continue
+        name = target.card.name
+        labels[target.text if name in labels else name] = target
+    return labels
+
+
+def home(card: Card) -> str:
+    """The text that names a card: its name in the catalogue, or `-` for a card known only to Python."""
+    cards, _ = _catalogue()
+    return card.name if cards.get(card.name) is card else "-"
+
+
+def _catalogue() -> tuple[dict[str, Card], list[str]]:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        cards = catalogue()
+    return cards, [str(each.message) for each in caught]
+
+
+def _found(text: str) -> list[Target]:
+    module, colon, rest = text.partition(":")
+    path, _, name = rest.partition(":")
+    if not colon:
+        cards, problems = _catalogue()
+        if text in cards:
+            return [Target(text, cards[text])]
+        path = "CARDS"
+    words = [*module.split("."), *path.split("."), *([name] if name else [])]
+    if not all(word.isidentifier() for word in words):
+        raise _Unusable(f"{FORMS}. Received: {text!r}")
+    holder = _imported(text, module)
+    if holder is None:
+        close = difflib.get_close_matches(text, cards, 1)
+        hints = [*(f"Did you mean {each}?" for each in close), *problems]
+        raise _Unusable(" ".join([f"{FORMS}. Received: {text!r}.", *hints]))
+    value = holder
+    for word in path.split("."):
+        value = _attribute(text, value, word, holder)
+    if isinstance(value, list | tuple):
+        origin = text if colon else f"{text}:CARDS"
+        return _of_list(origin.removesuffix(f":{name}") if name else origin, value, name)
+    if name:
+        raise _Unusable(f"Only a card of a list is named behind a second colon. Received: {text!r}")
+    return [Target(text, _card(value))]
+
+
+def _imported(text, module):
+    """The module; None if a text without a colon names none, and so was to name a layer."""
+    here = os.getcwd()
+    if here not in sys.path:
+        sys.path.insert(0, here)  # as `python -m` does
+    try:
+        return importlib.import_module(module)
+    except (Exception, SystemExit) as error:  # importing runs whatever the module holds
+        absent = isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(
+            f"{error.name}."
+        )
+        if absent and ":" not in text:
+            return None
+        if absent:
+            raise _Unusable(
+                "The module of a target must be importable from the working directory. "
+                f"Received: {text!r}: {error}"
+            ) from None
+        raise _Unusable(
+            f"The module of a target must be importable. Received: {text!r} raised {told(error)}"
+        ) from None
+
+
+def _attribute(text, value, word, holder):
+    try:
+        return getattr(value, word)
+    except Exception:  # a module may have a `__getattr__` of its own
+        layers = [
+            name
+            for name, each in vars(holder).items()
+            if _is_layer(each) and each.__module__ == holder.__name__
+        ]
+        lists = [name for name, each in vars(holder).items() if isinstance(each, Card)]
+        held = ", ".join(layers + lists)
+        raise _Unusable(
+            f"A target must be in its module. Received: {text!r}: `{holder.__name__}` has no `{word}`"
+            + (f", but {held}" if held else "")
+        ) from None
+
+
+def _of_list(text, cards, name) -> list[Target]:
+    found = []
+    taken = set()
+    for index, card in enumerate(cards):
+        if not isinstance(card, Card):
+            problem = f"A list of cards must hold cards only. Received: item {index} = {card!r}"
+            found.append(Target(f"{text}[{index}]", problem=problem))
+        elif card.name in taken:
+            problem = (
+                "A list of cards must name each layer once; give the second card a name of its own in "
+                f"the module. Received: item {index} = another card of `{card.name}`"
+            )
+            found.append(Target(f"{text}[{index}]", problem=problem))
+        else:
+            taken.add(card.name)
+            found.append(Target(f"{text}:{card.name}", card))
+    if name:
+        found = [each for each in found if each.card is not None and each.card.name == name]
+    if not found:
+        there = ", ".join(sorted(taken)) or "no card"
+        raise _Unusable(f"The list must hold such a card. Received: {text!r}, which holds {there}")
+    return found
+
+
+def _card(value) -> Card:
+    if isinstance(value, Card):
+        return value
+    if not _is_layer(value):
+        raise _Unusable(
+            "A target must be a card, a list of cards or a class of layers. "
+            f"Received: {value!r} of type {type(value).__name__}"
+        )
+    cards, _ = _catalogue()
+    known = [card for card in cards.values() if card.layer is value]
+    if known:
+        return known[0]
+    from layerzoo.testing.infer import infer
+
+    try:
+        with compat.undisturbed():
+            return infer(value)
+    except Exception as error:  # a layer may raise anything
+        raise _Unusable(
+            f"A class without a card must be a layer for which the kit can find arguments and inputs. "
+            f"Received: {value.__name__}, {told(error)}"
+        ) from None
+
+
+def _is_layer(value) -> bool:
+    return isinstance(value, type) and issubclass(value, keras.layers.Layer)
+
+
+def _fault(target: Target) -> str:
+    """What makes a card useless before any property is looked at."""
+    card, case = target.card, Case(target.card, Sample())
+    unknown = [key for key in card.expected_failures if key.partition("@")[0] not in PROPERTIES]
+    if unknown:
+        return (
+            f"The card of `{card.name}` may expect failures only of properties that there are. "
+            f"Received: expected_failures={dict(card.expected_failures)!r}, unknown: "
+            f"{', '.join(unknown)}"
+        )
+    parts = {"configs": "config", "dims": "sizes", "traits": "traits"}
+    with compat.undisturbed():
+        for part, name in parts.items():
+            try:
+                getattr(case, name)
+            except Exception as error:  # the functions of a card may raise anything
+                if "Received:" in str(error):
+                    return _line(error)
+                return (
+                    f"The `{part}` of the card of `{card.name}` must work for the plain layer. "
+                    f"Received: {told(error)}"
+                )
+        try:
+            case.make()
+        except Exception as error:  # so may a constructor
+            return (
+                f"The card of `{card.name}` must give arguments that the constructor takes. "
+                f"Received: {case.config!r}, which raised {told(error)}"
+            )
+    return ""
+
+
+def told(error: BaseException) -> str:
+    """An error in a line: its type, what it says, and where it was raised."""
+    said = f"{type(error).__name__}: {_line(error)}"
+    frames = traceback.extract_tb(error.__traceback__)
+    return (
+        said
+        if isinstance(error, SyntaxError)
+        else f"{said} ({frames[-1].filename}:{frames[-1].lineno})"
+    )
+
+
+def _line(error: BaseException) -> str:
+    line = " ".join(str(error).split())
+    return line if len(line) <= 400 else f"{line[:400]} ..."
