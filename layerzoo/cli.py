@@ -200,9 +200,10 @@ def docs(options) -> int:
     from layerzoo.cookbook import pages
 
     if not options.check:
-        pages.write(options.root)
+        for path in pages.write(options.root, options.package):
+            console.print(f"wrote {options.root / path}", soft_wrap=True)
         return 0
-    stale = pages.stale(options.root)
+    stale = pages.stale(options.root, options.package)
     for path in stale:
         console.print(f"stale: {path}")
     return 1 if stale else 0

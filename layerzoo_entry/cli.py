@@ -66,8 +66,25 @@ def parser() -> argparse.ArgumentParser:
     each.add_argument("--package", default="my_layers", help="registers the class under this name")
     each.add_argument("--out", type=Path, metavar="FILE", help="by default it is printed")
 
+    each = commands.add_parser(
+        "new",
+        help="write a plug-in package of your own: a layer, its card, its tests",
+        description=(
+            "Write a package that installs and passes its tests as it stands: one layer, the card that "
+            "makes layerzoo list and check it, a test, a README."
+        ),
+    )
+    each.add_argument("name", help="the package's name, as in my-layers; the module is my_layers")
+    each.add_argument("--out", type=Path, metavar="FOLDER", help="by default the package's name")
+
     each = commands.add_parser("docs", help="write the generated pages of the documentation")
     each.add_argument("--root", type=Path, default=Path("docs"), help="the pages' folder [docs]")
+    each.add_argument(
+        "--package",
+        default="layerzoo",
+        metavar="MODULE",
+        help="whose layers, as in my_layers: a plug-in gets a page and a picture for each [%(default)s]",
+    )
     each.add_argument(
         "--check", action="store_true", help="write nothing; exit 1 if a page is stale"
     )
@@ -92,6 +109,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command. Exit codes: 0 well, 1 the command's own no, 2 misuse, 130 interrupted."""
     options = parser().parse_args(arguments)
     try:
+        if options.command == "new":  # copies files, for which nobody should wait for Keras
+            return _new(options)
         from layerzoo import cli
 
         return cli.run(options)
@@ -103,6 +122,14 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("layerzoo: interrupted", file=sys.stderr)
         return 130
+
+
+def _new(options) -> int:
+    from layerzoo_entry import scaffold
+
+    folder = scaffold.new(options.name, options.out)
+    print(f"wrote {folder}; next: pip install -e '{folder}[testing]'")
+    return 0
 
 
 def _ours(error: BaseException) -> bool:

@@ -75,18 +75,33 @@ class Plain:
 def render(docs: Path = Path("docs"), package: str = "layerzoo") -> dict[str, str]:
     """The pages of every card whose layer lives in a package, by their paths under `docs`.
 
+    Those of layerzoo make a site. A plug-in gets a page and a picture for each layer, in plain Markdown
+    that needs no theme and links to nothing of ours.
+
     Args:
-        docs: The folder whose `assets` hold what was measured.
+        docs: The folder that holds what was measured: in `assets` for layerzoo, in itself for a plug-in.
         package: `layerzoo`, or the package of a plug-in.
+
+    Raises:
+        ValueError: no card's layer lives in the package.
     """
     cards = [card for card in catalogue().values() if _root(card) == package]
+    if not cards:
+        raise ValueError(
+            "`package` must be a package whose layers have cards, as `layerzoo list` prints it. "
+            f"Received: package={package!r}"
+        )
+    folder = docs / "assets" if package == "layerzoo" else docs
+    measured = {name: _measured(folder / f"{name}.json") for name in ("verified", "cost")}
+    if package != "layerzoo":
+        pages = {_path(card): _layer_page(card, measured) for card in cards}
+        return pages | {_path(card, ".svg"): _picture_file(card) for card in cards}
     order = [*FAMILIES, *(card.family for card in cards)]
     families = {
         family: of_family
         for family in dict.fromkeys(order)
         if (of_family := [card for card in cards if card.family == family])
     }
-    measured = {name: _measured(docs / "assets" / f"{name}.json") for name in ("verified", "cost")}
     pages = {_path(card): _layer_page(card, measured) for card in cards}
     for family, of_family in families.items():
         pages[f"layers/{family}/index.md"] = _family_page(family, of_family)
@@ -192,10 +207,16 @@ def _argument(name, value):
 def _layer_page(card, measured):
     doc = sections(card.layer.__doc__ or "")
     shown = plain(card)
+    if _ours(card):
+        picture = f'<figure class="lz-picture">{_picture(shown)}</figure>'
+        generated = GENERATED
+    else:
+        picture = f"![What {card.name} computes]({_path(card, '.svg').removeprefix('layers/')})"
+        generated = GENERATED.replace("docs`", f"docs --package {_root(card)}`")
     parts = [
         _front_matter(card),
-        f"# {card.name}\n\n{GENERATED}\n\n{card.summary}",
-        f'<figure class="lz-picture">{_picture(shown)}</figure>',
+        f"# {card.name}\n\n{generated}\n\n{card.summary}",
+        picture,
         f"## Equation\n\n{doc['']}",
         _when(doc),
         _usage(card, shown),
@@ -206,7 +227,7 @@ def _layer_page(card, measured):
         _cost(card, measured["cost"]),
         f"## Paper\n\n{doc.get('Reference', '')}",
     ]
-    return "\n\n".join(part.strip() for part in parts) + "\n"
+    return "\n\n".join(part.strip() for part in parts if part) + "\n"
 
 
 def _front_matter(card):
@@ -221,6 +242,12 @@ def _picture(shown):
         for name, letters in shown.axes.items()
     }
     return draw(shown.layer(), inputs)
+
+
+def _picture_file(card):
+    """The drawing for a page that shows it as an image, which takes no colour from the page's text."""
+    paper = '<rect width="100%" height="100%" fill="white" stroke="none"/><title>'
+    return _picture(plain(card)).replace("<title>", paper, 1) + "\n"
 
 
 def _when(doc):
@@ -241,7 +268,10 @@ def _usage(card, shown):
     text = "## Use it\n"
     for title, code in tabs.items():
         fence = f"```python\n{code.strip()}\n```"
-        text += f'\n=== "{title}"\n\n{textwrap.indent(fence, "    ")}\n'
+        if _ours(card):
+            text += f'\n=== "{title}"\n\n{textwrap.indent(fence, "    ")}\n'
+        else:
+            text += f"\n### {title}\n\n{fence}\n"
     return text
 
 
@@ -365,24 +395,24 @@ def _output_shape(shown, names):
 
 def _recipe(card):
     path = _source(card)
-    if _root(card) == "layerzoo":
-        code = f'--8<-- "{path}"'
+    if _ours(card):
+        package = "my_layers"
+        fence = textwrap.indent(f'````python linenums="1"\n--8<-- "{path}"\n````', "    ")
+        file = f'???+ quote "`{path}`"\n\n{fence}'
     else:
+        package = "mine"
         code = inspect.getsource(sys.modules[card.layer.__module__]).strip()
+        file = f"`{path}`:\n\n````python\n{code}\n````"
     return f"""\
 ## The recipe
 
 One file holds the layer. This command writes it, with the parts it imports, as a file that needs only Keras:
 
 ```console
-$ layerzoo eject {card.name} --package my_layers
+$ layerzoo eject {card.name} --package {package}
 ```
 
-???+ quote "`{path}`"
-
-    ````python linenums="1"
-{textwrap.indent(code, "    ")}
-    ````"""
+{file}"""
 
 
 def _configuration(card, doc):
@@ -451,9 +481,10 @@ def _verified(card, report):
     head = "## Properties verified\n\n"
     results = report.get("layers", {}).get(card.name)
     if not results:
+        name, folder = ("", "docs/assets") if _ours(card) else (f"{card.name} ", "docs")
         return head + (
-            "Not measured yet: `layerzoo check --profile ci --backend all "
-            "--report docs/assets/verified.json` measures it."
+            f"Not measured yet: `layerzoo check {name}--profile ci --backend all "
+            f"--report {folder}/verified.json` measures it."
         )
     backends = list(report["backends"])
     versions = ", ".join(f"{BACKENDS[name]} {report['backends'][name]}" for name in backends)
@@ -477,9 +508,9 @@ def _verified(card, report):
 
 
 def _reading_order(item):
-    """From what a layer looks like (shapes, building, config) to how it is used."""
+    """From what a layer looks like (shapes, building, config) to how it is used; a plug-in's come last."""
     identity = item[0]
-    return "SBCGNMIRXL".find(identity[0]), identity
+    return "." in identity, "SBCGNMIRXL".find(identity[0]), identity
 
 
 def _result(result):
@@ -494,6 +525,8 @@ def _result(result):
 def _cost(card, report):
     head = "## Measured cost\n\n"
     rows = report.get("layers", {}).get(card.name)
+    if not rows and not _ours(card):
+        return ""  # a layer is measured beside a peer, which is a module of ours
     if not rows:
         return (
             head + "Not measured yet: `layerzoo bench --report docs/assets/cost.json` measures it."
@@ -588,9 +621,14 @@ def _root(card):
     return card.layer.__module__.split(".")[0]
 
 
+def _ours(card):
+    return _root(card) == "layerzoo"
+
+
 def _source(card):
     return card.layer.__module__.replace(".", "/") + ".py"
 
 
-def _path(card):
-    return f"layers/{card.family}/{snake_case(card.name)}.md"
+def _path(card, suffix=".md"):
+    family = f"{card.family}/" if _ours(card) else ""
+    return f"layers/{family}{snake_case(card.name)}{suffix}"

@@ -7,7 +7,7 @@ import io
 import json
 import re
 import sys
-import textwrap
+import xml.etree.ElementTree
 from pathlib import Path
 
 import keras
@@ -234,24 +234,58 @@ def plugin(tmp_path, monkeypatch):
     return card
 
 
-def test_a_plugin_gets_pages_of_its_own_whose_code_runs(plugin, tmp_path, monkeypatch):
+def test_a_plugin_gets_a_page_in_plain_markdown_whose_code_runs(plugin, tmp_path, monkeypatch):
     rendered = pages.render(tmp_path, "stripes")
-    assert set(rendered) == {
-        *["layers/stripes/cross.md", "layers/stripes/index.md"],
-        *["catalogue.md", "tags.md", "llms.txt"],
-    }
-    page = rendered["layers/stripes/cross.md"]
+    assert set(rendered) == {"layers/cross.md", "layers/cross.svg"}
+    page = rendered["layers/cross.md"]
     assert "def compute_output_shape(self, inputs_shape" in page, "the source stands on the page"
-    found = re.findall(r"^    ```python\n(.*?)^    ```", page, re.MULTILINE | re.DOTALL)
+    for of_our_theme in ("\n===", "???", "--8<--", "<svg", "<figure"):
+        assert of_our_theme not in page
+    assert re.findall(r"\]\(([^)]*)\)", page) == ["cross.svg"]
+    found = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     assert len(found) == 4
     monkeypatch.chdir(tmp_path)
-    for code in map(textwrap.dedent, found):
+    for code in found:
         assert "from stripes import Cross" in code
         assert 'Cross(scale=2.0, mode="sum")' in code
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
             exec(code, {"__name__": "block"})
         assert printed.getvalue().split("\n")[:-1] == re.findall("^#> (.*)$", code, re.MULTILINE)
+
+
+def test_a_plugins_picture_is_a_file_that_stands_alone(plugin, tmp_path):
+    picture = xml.etree.ElementTree.fromstring(
+        pages.render(tmp_path, "stripes")["layers/cross.svg"]
+    )
+    assert picture.tag == "{http://www.w3.org/2000/svg}svg"
+    assert picture[0].get("fill") == "white", "a dark page would hide black lines"
+    assert picture[1].text == "What Cross computes"
+
+
+def test_a_plugins_page_reads_what_was_measured_beside_it(plugin, tmp_path):
+    page = pages.render(tmp_path, "stripes")["layers/cross.md"]
+    assert (
+        page.count("Not measured yet: `layerzoo check Cross --profile ci --backend all --re") == 1
+    )
+    assert "Measured cost" not in page
+    result = {"status": "passed", "samples": 3, "reason": ""}
+    law = {"statement": "It holds."}
+    report = {
+        "profile": "ci",
+        "keras": "3",
+        "backends": {"jax": "1"},
+        "properties": {"acme.first": law, "S1": law, "L1": law},
+        "layers": {"Cross": {id: {"jax": result} for id in ("acme.first", "L1", "S1")}},
+    }
+    (tmp_path / "verified.json").write_text(json.dumps(report))
+    page = pages.render(tmp_path, "stripes")["layers/cross.md"]
+    assert re.findall(r"^\| \*\*([\w.]+)\*\*", page, re.MULTILINE) == ["S1", "L1", "acme.first"]
+
+
+def test_a_package_without_cards_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"whose layers have cards.*Received: package='keras'"):
+        pages.render(tmp_path, "keras")
 
 
 def test_a_config_that_cannot_be_written_asks_for_an_example(plugin):

@@ -35,10 +35,13 @@ print("code", code, "imported", heavy)
         (["chekc"], 2),
         (["check", "--profile", "sloppy"], 2),
         (["demo", "--seed", "-1"], 2),
+        (["new", "my-layers", "--out", "{folder}"], 0),
+        (["new", "keras"], 2),
         ([], 2),
     ],
 )
-def test_answers_without_keras(arguments, code):
+def test_answers_without_keras(arguments, code, tmp_path):
+    arguments = [argument.format(folder=tmp_path / "new") for argument in arguments]
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT_KERAS.format(arguments=arguments)],
         capture_output=True,
@@ -139,7 +142,7 @@ def test_every_command_is_documented_and_done():
     from layerzoo_entry.cli import parser
 
     (commands,) = [a for a in parser()._actions if hasattr(a, "choices") and a.choices]
-    assert set(commands.choices) == set(COMMANDS)
+    assert set(commands.choices) == {*COMMANDS, "new"}  # which needs no Keras
     assert catalogue(), "and there is something to list"
 
 

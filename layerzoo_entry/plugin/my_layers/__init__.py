@@ -1,0 +1,5 @@
+"""Layers for Keras 3. Importing the package registers them, so that saved models load."""
+
+from my_layers.affine import Affine
+
+__all__ = ["Affine"]

@@ -1,0 +1,73 @@
+"""`layerzoo new`: a plug-in of your own, copied from the one that lies beside this file.
+
+`plugin/` is a whole package named `my-layers`, so that a reader, the linter and the tests see what a
+user will get. Copying it needs no Keras.
+"""
+
+import importlib.util
+import keyword
+import re
+from pathlib import Path
+
+TEMPLATE = Path(__file__).parent / "plugin"
+FILES = (
+    "pyproject.toml",
+    "README.md",
+    "my_layers/__init__.py",
+    "my_layers/affine.py",
+    "my_layers/cards.py",
+    "tests/test_layers.py",
+)
+
+
+def new(name: str, out: Path | None = None) -> Path:
+    """Write a plug-in package, and give its folder.
+
+    Args:
+        name: Of the distribution, as in `my-layers`; the module is then `my_layers`.
+        out: Folder that becomes the package. Default: one of its name, in the working folder.
+
+    Raises:
+        ValueError: the name is none for a distribution or its module, or the folder is taken. Nothing
+            is written then.
+    """
+    module = module_of(name)
+    out = Path(name) if out is None else out
+    if any(out.iterdir()) if out.is_dir() else out.exists():
+        raise ValueError(
+            f"The folder of a new plug-in must be new or empty. Received: {str(out)!r}"
+        )
+    names = {"my-layers": name, "my_layers": module}
+    for file in FILES:
+        text = (TEMPLATE / file).read_text(encoding="utf-8")
+        target = out / file.replace("my_layers", module)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        renamed = re.sub("my[-_]layers", lambda found: names[found[0]], text)
+        target.write_text(renamed, encoding="utf-8")
+    return out
+
+
+def module_of(name: str) -> str:
+    """The module of a new distribution, as in `my_layers` for `my-layers`.
+
+    Raises:
+        ValueError: the name is none for a distribution, or gives no module that could be imported
+            beside those which are installed.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", name):
+        raise ValueError(
+            "The name of a package must be letters, digits, `-`, `_` and `.`, with a letter or digit at "
+            f"either end. Received: {name!r}"
+        )
+    module = re.sub(r"[-_.]+", "_", name).lower()
+    if not module.isidentifier() or keyword.iskeyword(module):
+        raise ValueError(
+            "The name of a package must give a Python identifier, and no keyword, when `-` and `.` become "
+            f"`_`. Received: {name!r}, which gives {module!r}"
+        )
+    if module in ("tests", "docs") or importlib.util.find_spec(module) is not None:
+        raise ValueError(
+            "The name of a package must not give a module that is installed, nor `tests` or `docs`, "
+            f"which stand beside it. Received: {name!r}, which gives {module!r}"
+        )
+    return module
