@@ -2,17 +2,10 @@
 
 import inspect
 import json
-import os
-import subprocess
-import sys
-import tempfile
-from importlib.metadata import version
-from pathlib import Path
 
 import keras
 from rich import traceback
 from rich.console import Console
-from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from layerzoo.catalogue import Card, catalogue, find
@@ -66,112 +59,31 @@ def show(options) -> int:
 
 
 def check(options) -> int:
-    """Check layers on one or several backends, each in a process of its own; exit code 1 on a failure."""
-    names = [card_named(name).name for name in options.names] or list(catalogue())
-    here = keras.backend.backend()
-    wanted = options.backend or [here]
-    backends = ["tensorflow", "jax", "torch"] if "all" in wanted else wanted
-    merged: dict = {}
-    for backend in backends:
-        found = (
-            _check_here(names, options)
-            if backend == here
-            else _check_elsewhere(backend, names, options)
-        )
-        _merge(merged, found)
-    failed = _print_verdicts(merged, options.profile)
-    if options.report:
-        options.report.write_text(json.dumps(merged, indent=1) + "\n")
-    return 1 if failed else 0
+    """Check layers on one or several backends."""
+    from layerzoo.testing import commands
+
+    return commands.check(options)
 
 
-def _check_here(names, options) -> dict:
-    from layerzoo.testing import check_property, select
+def explain(options) -> int:
+    """Print what properties claim and how they are checked."""
+    from layerzoo.testing import commands
 
-    properties = select(*options.only)
-    backend = keras.backend.backend()
-    layers: dict = {}
-    columns = (TextColumn("{task.description}"), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("", total=len(names) * len(properties))
-        for name in names:
-            card = catalogue()[name]
-            for each in properties:
-                progress.update(task, description=f"{name} on {backend}: {each.name}")
-                result = check_property(card, each, options.profile)
-                layers.setdefault(name, {})[each.id] = {
-                    backend: {
-                        "status": result.status,
-                        "samples": result.samples,
-                        "reason": result.message,
-                        "token": result.token,
-                    }
-                }
-                progress.advance(task)
-    return {
-        "profile": options.profile,
-        "keras": keras.__version__,
-        "backends": {backend: version(backend)},
-        "properties": {
-            each.id: {
-                "name": each.name,
-                "tier": each.tier,
-                "group": each.group,
-                "statement": each.statement,
-            }
-            for each in properties
-        },
-        "layers": layers,
-    }
+    return commands.explain(options)
 
 
-def _check_elsewhere(backend, names, options) -> dict:
-    with tempfile.TemporaryDirectory() as folder:
-        report = Path(folder) / "report.json"
-        command = [sys.executable, "-m", "layerzoo_entry.cli", "check", *names]
-        command += ["--profile", options.profile]
-        command += [f"--only={pattern}" for pattern in options.only]
-        command += ["--backend", backend, "--report", str(report)]
-        done = subprocess.run(
-            command,
-            env={**os.environ, "KERAS_BACKEND": backend},
-            stdout=subprocess.DEVNULL,
-            check=False,
-        )
-        if not report.exists():
-            raise ValueError(
-                f"The checks on {backend} gave no report, see above. Received: exit code "
-                f"{done.returncode}"
-            )
-        return json.loads(report.read_text())
+def replay(options) -> int:
+    """Run one check of a report again."""
+    from layerzoo.testing import commands
+
+    return commands.replay(options)
 
 
-def _merge(merged: dict, found: dict) -> None:
-    for key, value in found.items():
-        if isinstance(value, dict):
-            _merge(merged.setdefault(key, {}), value)
-        else:
-            merged[key] = value
+def selftest(options) -> int:
+    """Show that the kit can fail."""
+    from layerzoo.testing import commands
 
-
-def _print_verdicts(merged, profile) -> list:
-    backends = list(merged["backends"])
-    table = Table("layer", *backends, title=f"properties that hold, profile {profile}", box=None)
-    failed = []
-    for name, results in merged["layers"].items():
-        cells = []
-        for backend in backends:
-            mine = [each[backend] for each in results.values()]
-            fine = [each for each in mine if each["status"] in ("passed", "expected_failure")]
-            aside = [each for each in mine if each["status"] == "not_applicable"]
-            bad = [each for each in mine if each not in fine and each not in aside]
-            failed += bad
-            cells.append(f"{len(fine)} of {len(mine) - len(aside)}" + (" !" if bad else ""))
-        table.add_row(name, *cells)
-    console.print(table)
-    for each in failed:
-        console.print(f"\n{each['reason']}", markup=False, highlight=False, soft_wrap=True)
-    return failed
+    return commands.selftest(options)
 
 
 def demo(options) -> int:
@@ -225,6 +137,9 @@ COMMANDS = {
     "list": list_layers,
     "show": show,
     "check": check,
+    "explain": explain,
+    "replay": replay,
+    "selftest": selftest,
     "demo": demo,
     "eject": eject,
     "docs": docs,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 PROFILES = ("smoke", "dev", "ci", "deep")
 BACKENDS = ("tensorflow", "jax", "torch")
+REPORTS = (".json", ".md", ".html")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -30,15 +31,62 @@ def parser() -> argparse.ArgumentParser:
     each = commands.add_parser(
         "check",
         help="check the properties of layers",
-        description="Check layers property by property. Exit code 0: all hold, 1: one does not, 2: misuse.",
+        description=(
+            "Check layers property by property. Exit code 0: all hold. 1: one does not, or was not "
+            "checked. 2: misuse, or a target that cannot be used; the others are checked all the same."
+        ),
     )
-    each.add_argument("names", nargs="*", metavar="NAME", help="layers; all of them by default")
+    each.add_argument(
+        "names",
+        nargs="*",
+        metavar="TARGET",
+        help=(
+            "a layer's name as `layerzoo list` prints it, a module with a list CARDS, or module:CARDS, "
+            "module:card, module:Layer, importable from here; by default every installed layer"
+        ),
+    )
     each.add_argument("--only", action="append", default=[], metavar="ID", help="G1, gradient, S*")
     each.add_argument("--profile", choices=PROFILES, default="dev", help="how thoroughly")
     each.add_argument(
         "--backend", action="append", choices=(*BACKENDS, "all"), help="by default Keras's own"
     )
-    each.add_argument("--report", type=Path, metavar="FILE", help="write the results as JSON")
+    each.add_argument(
+        "--report",
+        type=report_file,
+        metavar="FILE",
+        help="write the results, as .json, .md or .html; may be given several times",
+        action="append",
+        default=[],
+    )
+    each.add_argument("--part", action="store_true", help=argparse.SUPPRESS)  # of another run
+
+    each = commands.add_parser(
+        "explain", help="explain properties: what is claimed, how it is checked, what it catches"
+    )
+    each.add_argument(
+        "patterns", nargs="*", metavar="ID", help="G1, gradient, S*; by default a list"
+    )
+
+    each = commands.add_parser(
+        "replay",
+        help="run one failed check again, by the token that its message names",
+        description=(
+            "Run one check at one sample again. The module that the token names is imported. Exit code "
+            "0: it holds now. 1: it fails again. 2: it cannot be run."
+        ),
+    )
+    each.add_argument("token", metavar="TOKEN", help="contract:property:target:sample")
+    each.add_argument("--backend", choices=BACKENDS, help="by default Keras's own")
+
+    each = commands.add_parser(
+        "selftest",
+        help="show that each property can fail here, and accuses no sound layer",
+        description=(
+            "Run each property on a layer that breaks it, and on sound ones. Exit code 1 if one of them "
+            "cannot fail in this environment: what it then says of other layers is worth nothing."
+        ),
+    )
+    each.add_argument("--only", action="append", default=[], metavar="ID", help="G1, gradient, S*")
 
     each = commands.add_parser(
         "demo",
@@ -103,6 +151,16 @@ def natural(text: str) -> int:
     if not text.isascii() or not text.isdigit():
         raise argparse.ArgumentTypeError(f"must be a whole number from 0 up. Received: {text!r}")
     return int(text)
+
+
+def report_file(text: str) -> Path:
+    """A file for a report, as argparse asks for a type: told before the run, which may be long."""
+    path = Path(text)
+    if path.suffix not in REPORTS:
+        raise argparse.ArgumentTypeError(f"must end in {', '.join(REPORTS)}. Received: {text!r}")
+    if not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"must be in a folder that there is. Received: {text!r}")
+    return path
 
 
 def main(arguments: list[str] | None = None) -> int:

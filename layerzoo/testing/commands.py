@@ -63,12 +63,12 @@ def _check_here(properties, options) -> dict:
     ]
     with _progress() as progress:
         task = progress.add_task("", total=len(labels) * len(properties))
-        for label, target in labels.items():
+        for label, (card, text) in labels.items():
             for each in properties:
                 told = f"{escape(label)} on {compat.BACKEND}: {each.name}"
                 progress.update(task, description=told)
-                result = run.check_property(target.card, each, options.profile, target.text)
-                reports.merge(data, reports.finding(label, target.text, result))
+                result = run.check_property(card, each, options.profile, text)
+                reports.merge(data, reports.finding(label, text, result))
                 progress.advance(task)
     return data
 
@@ -76,7 +76,7 @@ def _check_here(properties, options) -> dict:
 def _check_elsewhere(backend, options) -> dict:
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"
-        command = [*PYTHON, "check", "--part", "--profile", options.profile]
+        command = [*AGAIN, "check", "--part", "--profile", options.profile]
         command += [f"--only={pattern}" for pattern in options.only]
         command += ["--backend", backend, "--report", str(report), "--", *options.names]
         code = subprocess.run(command, env=_environment(backend), check=False).returncode
@@ -99,10 +99,10 @@ def _verdict(data) -> int:
     if data["layers"]:
         _print_table(data)
     for _, _, _, entry in reports.failures(data):
-        console.print(f"\n{entry['reason']}", markup=False, highlight=False, soft_wrap=True)
+        _say(f"\n{entry['reason']}")
     missing = reports.shortfalls(data)
     for line in missing:
-        console.print(f"not checked: {line}", markup=False, highlight=False, soft_wrap=True)
+        _say(f"not checked: {line}")
     problems: dict[str, list[str]] = {}  # most problems are the same on every backend
     for backend, found in data["problems"].items():
         for each in found:
@@ -117,8 +117,8 @@ def _verdict(data) -> int:
 
 def _print_table(data) -> None:
     backends = list(data["backends"])
-    title = f"properties that hold, profile {data['profile']}"
-    table = Table("layer", *backends, title=title, box=None)
+    _say(f"properties that hold, profile {data['profile']}")
+    table = Table("layer", *backends, box=None)
     for label in data["layers"]:
         cells = []
         for backend in backends:
@@ -127,7 +127,7 @@ def _print_table(data) -> None:
         table.add_row(escape(label), *cells)
     console.print(table)
     for line in reports.summary(data):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        _say(line)
 
 
 def explain(options) -> int:
@@ -147,7 +147,7 @@ def explain(options) -> int:
             f"{inspect.getdoc(each.check)}\n", markup=False, highlight=False, soft_wrap=True
         )
         for line in _facts(each):
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
+            _say(line)
         try:
             lines, number = inspect.getsourcelines(each.check)
         except OSError:  # a property typed in at a prompt has no file

@@ -7,7 +7,7 @@ import pytest
 
 from layerzoo.catalogue import Card
 from layerzoo.testing.properties import Property, select
-from layerzoo.testing.report import ConformanceError
+from layerzoo.testing.report import ConformanceError, Result
 from layerzoo.testing.run import check_property
 
 
@@ -18,24 +18,43 @@ class Check:
     Attributes:
         card: What is checked.
         property: What for.
+        target: What a token is to name the card by. Default: its name in the catalogue, if it is there.
     """
 
     card: Card
     property: Property
+    target: str | None = None
+
+    def name(self) -> str:
+        """The name of the test."""
+        return f"{self.card.name}-{self.property.id}.{self.property.name}"
+
+    def run(self, profile: str | None = None) -> Result:
+        """Run the check."""
+        return check_property(self.card, self.property, profile, self.target)
 
     def __call__(self, profile: str | None = None) -> None:
-        """Run the check; skip the test where it does not apply.
+        """Run the check as a test; skip the test where it does not apply.
 
         Raises:
             ConformanceError: the property does not hold, or could be neither shown nor refuted.
         """
-        result = check_property(self.card, self.property, profile)
-        if result.status == "not_applicable":
-            pytest.skip(f"not applicable: {result.message}")
-        if result.status == "expected_failure":
-            pytest.xfail(result.message)
-        if not result.ok:
-            raise ConformanceError(f"{result.status}\n{result.message}")
+        judge(self.run(profile))
+
+
+def judge(result: Result) -> None:
+    """End the running test as the result of its check says.
+
+    Raises:
+        ConformanceError: the property does not hold, or could be neither shown nor refuted.
+    """
+    if result.status == "not_applicable":
+        pytest.skip(f"not applicable: {result.message}")
+    if result.status == "expected_failure":
+        pytest.xfail(result.message)
+    if not result.ok:
+        status = "" if result.status == "failed" else f"{result.status}\n"
+        raise ConformanceError(f"{status}{result.message}")
 
 
 def parametrize_with_checks(cards: Iterable[Card], only: Sequence[str] = ()):
@@ -48,8 +67,7 @@ def parametrize_with_checks(cards: Iterable[Card], only: Sequence[str] = ()):
     return pytest.mark.parametrize(
         "check",
         [
-            pytest.param(Check(card, each), id=f"{card.name}-{each.id}.{each.name}")
-            for card in cards
-            for each in select(*only)
+            pytest.param(check, id=check.name())
+            for check in (Check(card, each) for card in cards for each in select(*only))
         ],
     )

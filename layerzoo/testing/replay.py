@@ -20,24 +20,24 @@ class Token:
     """One property of one card at one sample.
 
     Attributes:
-        property: The property's id.
+        identity: The property's id.
         target: What `layerzoo check` finds the card by, or `-` for a card known only to Python.
         sample: Where the property is checked.
     """
 
-    property: str
+    identity: str
     target: str
     sample: Sample
 
     def __str__(self):
-        return f"{CONTRACT}:{self.property}:{self.target}:{self.sample.token}"
+        return f"{CONTRACT}:{self.identity}:{self.target}:{self.sample.token}"
 
     @property
     def command(self) -> str:
         """What to type to run the check again."""
         if self.target == "-":
             return (
-                f'layerzoo.testing.check_sample(card, PROPERTIES["{self.property}"], '
+                f'layerzoo.testing.check_sample(card, PROPERTIES["{self.identity}"], '
                 f'Sample.parse("{self.sample.token}"))'
             )
         return f"layerzoo replay {shlex.quote(str(self))} --backend {compat.BACKEND}"
@@ -74,10 +74,10 @@ class Token:
         Raises:
             ValueError: there is no such card or property, or the card has other picks by now.
         """
-        if self.property not in PROPERTIES:
+        if self.identity not in PROPERTIES:
             raise ValueError(
                 f"A token must name a property that there is: {', '.join(PROPERTIES)}. "
-                f"Received: {self.property!r}"
+                f"Received: {self.identity!r}"
             )
         if self.target == "-":
             raise ValueError(
@@ -101,7 +101,7 @@ class Token:
                 f"The choices of a token must fit the picks of the card, which has changed since: "
                 f"`{card.name}` has picks with {counts} options now. Received: {list(choices)}"
             )
-        return card, PROPERTIES[self.property]
+        return card, PROPERTIES[self.identity]
 
 
 def _words(fields: list[str]) -> int:

@@ -22,7 +22,7 @@ GOOD = ("passed", "expected_failure", "not_applicable")
 GLYPHS = {
     "passed": "✓",
     "expected_failure": "≈",
-    "not_applicable": "–",
+    "not_applicable": "·",
     "failed": "✗",
     "unexpected_pass": "!",
     "inconclusive": "?",
@@ -195,11 +195,15 @@ def summary(data: dict) -> list[str]:
     for backend, counts in data["manifest"].items():
         statuses = ", ".join(f"{n} {s.replace('_', ' ')}" for s, n in counts["statuses"].items())
         lines.append(
-            f"{backend} {data['backends'][backend]}: {counts['checks']:,} checks at "
-            f"{counts['samples']:,} samples of {counts['layers']} layers in {counts['seconds']:,} s"
-            + (f" ({statuses})" if statuses else "")
+            f"{backend} {data['backends'][backend]}: {_count(counts['checks'], 'check')} at "
+            f"{_count(counts['samples'], 'sample')} of {_count(counts['layers'], 'layer')} "
+            f"in {counts['seconds']:,} s" + (f" ({statuses})" if statuses else "")
         )
     return lines
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
 def markdown(data: dict) -> str:
@@ -228,7 +232,7 @@ def markdown(data: dict) -> str:
         text += [*_md_block(entry["reason"]), ""]
     for title, lines in _asides(data):
         text += [f"## {title}", "", *(f"- {_md(line)}" for line in lines), ""]
-    for label, results in data["layers"].items():
+    for label in data["layers"]:
         text += [f"## {_md(label)}", "", *_md_row(["Property", *backends])]
         text += _md_row(["---"] * (1 + len(backends)))
         for identity, law in data["properties"].items():

@@ -7,6 +7,7 @@ import sys
 import traceback
 import warnings
 from dataclasses import dataclass
+from pathlib import Path
 
 import keras
 
@@ -20,6 +21,9 @@ FORMS = (
     "A target is a layer that `layerzoo list` prints, a module with a list `CARDS`, or "
     "`module:CARDS`, `module:card` or `module:Layer`"
 )
+
+FOREIGN = (str(Path(__file__).parents[1]), sys.prefix, sys.base_prefix, "<frozen")
+"""Where the files begin that are not the user's."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,7 @@ def resolve(text: str) -> list[Target]:
         found = _found(text)
     except _Unusable as error:
         return [Target(text, problem=str(error))]
-    return [each if each.problem else Target(each.text, each.card, _fault(each)) for each in found]
+    return [_looked_over(each) for each in found]
 
 
 def installed() -> list[Target]:
@@ -59,19 +63,19 @@ def installed() -> list[Target]:
     cards, problems = _catalogue()
     found = [Target(name, card) for name, card in cards.items()]
     troubles = [Target("the installed plug-ins", problem=problem) for problem in problems]
-    return [Target(t.text, t.card, _fault(t)) for t in found] + troubles
+    return [_looked_over(each) for each in found] + troubles
 
 
-def labelled(targets: list[Target]) -> dict[str, Target]:
-    """The usable targets by the name of the layer, and by the whole text where a name is taken."""
-    labels: dict[str, Target] = {}
+def labelled(targets: list[Target]) -> dict[str, tuple[Card, str]]:
+    """The usable cards and their texts, by the layer's name or, where that is taken, by the text."""
+    labels: dict[str, tuple[Card, str]] = {}
     for target in targets:
         if target.card is None or target.problem:
             continue
-        if any(other.card is target.card for other in labels.values()):
+        if any(card is target.card for card, _ in labels.values()):
             continue
         name = target.card.name
-        labels[target.text if name in labels else name] = target
+        labels[target.text if name in labels else name] = target.card, target.text
     return labels
 
 
@@ -142,17 +146,17 @@ def _attribute(text, value, word, holder):
     try:
         return getattr(value, word)
     except Exception:  # a module may have a `__getattr__` of its own
-        layers = [
-            name
-            for name, each in vars(holder).items()
-            if _is_layer(each) and each.__module__ == holder.__name__
-        ]
-        lists = [name for name, each in vars(holder).items() if isinstance(each, Card)]
-        held = ", ".join(layers + lists)
+        held = ", ".join(name for name, each in vars(holder).items() if _is_target(each, holder))
         raise _Unusable(
             f"A target must be in its module. Received: {text!r}: `{holder.__name__}` has no `{word}`"
-            + (f", but {held}" if held else "")
+            + (f"; there are {held}, to be named as `{holder.__name__}:...`" if held else "")
         ) from None
+
+
+def _is_target(value, module) -> bool:
+    own_layer = _is_layer(value) and value.__module__ == module.__name__
+    cards = value if isinstance(value, list | tuple) else [value]
+    return own_layer or any(isinstance(each, Card) for each in cards)
 
 
 def _of_list(text, cards, name) -> list[Target]:
@@ -174,8 +178,10 @@ def _of_list(text, cards, name) -> list[Target]:
     if name:
         found = [each for each in found if each.card is not None and each.card.name == name]
     if not found:
-        there = ", ".join(sorted(taken)) or "no card"
-        raise _Unusable(f"The list must hold such a card. Received: {text!r}, which holds {there}")
+        raise _Unusable(
+            f"The list `{text}` must hold a card" + (f" of `{name}`" if name else "") + ". "
+            f"Received: a list of {', '.join(sorted(taken)) or 'nothing'}"
+        )
     return found
 
 
@@ -207,9 +213,15 @@ def _is_layer(value) -> bool:
     return isinstance(value, type) and issubclass(value, keras.layers.Layer)
 
 
-def _fault(target: Target) -> str:
+def _looked_over(target: Target) -> Target:
+    if target.card is None or target.problem:
+        return target
+    return Target(target.text, target.card, _fault(target.card))
+
+
+def _fault(card: Card) -> str:
     """What makes a card useless before any property is looked at."""
-    card, case = target.card, Case(target.card, Sample())
+    case = Case(card, Sample())
     unknown = [key for key in card.expected_failures if key.partition("@")[0] not in PROPERTIES]
     if unknown:
         return (
@@ -242,12 +254,12 @@ def _fault(target: Target) -> str:
 def told(error: BaseException) -> str:
     """An error in a line: its type, what it says, and where it was raised."""
     said = f"{type(error).__name__}: {_line(error)}"
+    if isinstance(error, SyntaxError):  # which says where it is
+        return said
     frames = traceback.extract_tb(error.__traceback__)
-    return (
-        said
-        if isinstance(error, SyntaxError)
-        else f"{said} ({frames[-1].filename}:{frames[-1].lineno})"
-    )
+    own = [frame for frame in frames if not frame.filename.startswith(FOREIGN)]
+    at = (own or frames)[-1]
+    return f"{said} ({at.filename}:{at.lineno})"
 
 
 def _line(error: BaseException) -> str:

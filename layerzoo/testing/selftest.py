@@ -1,0 +1,51 @@
+"""Whether the kit can fail where it runs: each property meets a layer that breaks it, and sound ones."""
+
+from dataclasses import dataclass
+
+from layerzoo.testing import compat
+from layerzoo.testing.broken import BROKEN, SOUND
+from layerzoo.testing.properties import Property
+from layerzoo.testing.run import check_property
+
+PROFILE = "smoke"
+
+
+@dataclass(frozen=True)
+class Proof:
+    """How a property came out for the layer that breaks it and for the sound ones.
+
+    Attributes:
+        property: The property.
+        sentinel: The broken layer's name.
+        troubles: Why nothing is proven, if anything.
+    """
+
+    property: Property
+    sentinel: str
+    troubles: tuple[str, ...]
+
+
+def prove(each: Property) -> Proof:
+    """Run a property where it must fail, and where it must not."""
+    sentinels = [b for b in BROKEN if b.kill == each.id and compat.BACKEND not in b.sound_on]
+    if not sentinels:
+        return Proof(each, "", (f"{each.id} cannot fail here: no broken layer breaks it",))
+    sentinel = sentinels[0]
+    name = sentinel.card.name
+    troubles = []
+    result = check_property(sentinel.card, each, PROFILE, simplify=False)
+    raised = "\n  raised " in result.message
+    if result.status != "failed":
+        troubles.append(f"{each.id} cannot fail here: {name} breaks it, and it {_came_out(result)}")
+    elif raised != sentinel.raises:
+        troubles.append(f"{each.id} fails here for another reason than {name}'s: {result.message}")
+    for card in SOUND:
+        result = check_property(card, each, PROFILE, simplify=False)
+        if not result.ok:
+            troubles.append(f"{each.id} accuses a sound layer, {card.name}: {_came_out(result)}")
+    return Proof(each, name, tuple(troubles))
+
+
+def _came_out(result) -> str:
+    said = result.status.replace("_", " ")
+    return f"{said}: {result.message}" if result.message else said

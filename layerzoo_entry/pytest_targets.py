@@ -1,0 +1,144 @@
+"""Tests without a test file: one for each property of each card that `pytest --layerzoo` names."""
+
+import pytest
+
+
+class Targets:
+    """The part of the plug-in that works only when it was asked for.
+
+    Attributes:
+        texts: What the user wrote.
+        only: Which properties; all if there are none.
+        reports: Files to write.
+        data: The results, as `layerzoo.testing.reports` keeps them.
+    """
+
+    def __init__(self, texts, only, reports):
+        self.texts, self.only, self.reports = list(dict.fromkeys(texts)), only, reports
+        self.data = {}
+        self.problems = []
+
+    @pytest.hookimpl(tryfirst=True)  # `-k` and `-m` choose among these tests too
+    def pytest_collection_modifyitems(self, session, items):
+        """Collect the targets after the files."""
+        labels = {}
+        for text in self.texts:
+            node = TargetCollector.from_parent(session, name=text, nodeid=text, only=self.only)
+            for item in session.genitems(node):
+                name, target = item.check.card.name, item.check.target
+                item.label = name if labels.setdefault(name, target) == target else target
+                items.append(item)
+
+    def pytest_collectreport(self, report):
+        """Keep what could not be collected, for the reports."""
+        if report.failed and report.nodeid.split("::")[0] in self.texts:
+            self.problems.append({"target": "", "problem": report.longreprtext})
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self, item, call):
+        """Send what a report needs along with the test's report, which may come from another process."""
+        report = yield
+        if call.when == "call" and isinstance(item, CheckItem) and item.data:
+            report.layerzoo = item.data
+        return report
+
+    def pytest_runtest_logreport(self, report):
+        """Keep what a report needs."""
+        if hasattr(report, "layerzoo"):
+            from layerzoo.testing.reports import merge
+
+            merge(self.data, report.layerzoo)
+
+    def pytest_sessionfinish(self, session):
+        """Write the reports."""
+        if not self.data or not self.reports or hasattr(session.config, "workerinput"):
+            return
+        from layerzoo.testing.reports import conclude, write
+
+        if self.problems:
+            self.data["problems"] = dict.fromkeys(self.data["backends"], self.problems)
+        for path in self.reports:
+            write(conclude(self.data), path)
+
+
+class TargetCollector(pytest.Collector):
+    """What one target names."""
+
+    def __init__(self, *, only, **kwargs):
+        super().__init__(**kwargs)
+        self.only = only
+
+    def collect(self):
+        """A collector for each card, so that one which cannot be used leaves the others be."""
+        from layerzoo.testing import select
+        from layerzoo.testing.targets import resolve
+
+        try:
+            properties = select(*self.only)
+        except ValueError as error:
+            raise self.CollectError(f"--layerzoo-only: {error}") from None
+        for target in resolve(self.name):
+            name = target.card.name if target.card else target.text.rpartition(":")[2]
+            yield CardCollector.from_parent(
+                self,
+                name=name,
+                nodeid=self.nodeid if target.text == self.name else f"{self.nodeid}::{name}",
+                target=target,
+                properties=properties,
+            )
+
+
+class CardCollector(pytest.Collector):
+    """One card."""
+
+    def __init__(self, *, target, properties, **kwargs):
+        super().__init__(**kwargs)
+        self.target, self.properties = target, properties
+
+    def collect(self):
+        """A test for each property."""
+        from layerzoo.testing import Check
+
+        if self.target.problem:
+            raise self.CollectError(f"{self.target.text}: {self.target.problem}")
+        for each in self.properties:
+            check = Check(self.target.card, each, self.target.text)
+            nodeid = f"{self.nodeid.split('::')[0]}::{check.name()}"
+            yield CheckItem.from_parent(self, name=check.name(), nodeid=nodeid, check=check)
+
+
+class CheckItem(pytest.Item):
+    """One property of one card."""
+
+    def __init__(self, *, check, **kwargs):
+        super().__init__(**kwargs)
+        self.check = check
+        self.label = check.card.name
+        self.data = {}
+        self.add_marker("layerzoo")
+        # TensorFlow's variables do not take NumPy 2's `copy` yet, so that every save of a model warns
+        copies = "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
+        self.add_marker(pytest.mark.filterwarnings(copies))
+
+    def runtest(self):
+        """Check the property, and end as it came out."""
+        from layerzoo.testing import reports
+        from layerzoo.testing.parametrize import judge
+        from layerzoo.testing.run import profile_named
+
+        result = self.check.run()
+        self.data = reports.header(profile_named(None), [self.check.property], partial=True)
+        reports.merge(self.data, reports.finding(self.label, self.check.target, result))
+        judge(result)
+
+    def repr_failure(self, excinfo, style=None):
+        """The kit's message, which says all that a traceback through the kit would not."""
+        from layerzoo.testing import ConformanceError
+
+        if isinstance(excinfo.value, ConformanceError):
+            return str(excinfo.value)
+        return super().repr_failure(excinfo, style)
+
+    def reportinfo(self):
+        """Where the test is, for a heading: it has no file."""
+        return self.path, None, f"{self.name} of {self.check.target}"
