@@ -330,6 +330,13 @@ def test_every_layer_keeps_every_rule(name, rule):
     assert rule(*read(LAYERS[name])) == []
 
 
+@pytest.mark.parametrize("rule", LAYER_RULES, ids=lambda rule: rule.__name__)
+def test_the_layer_of_a_new_plug_in_keeps_every_rule(rule):
+    _, source = read(HOUSE.parent / "layerzoo_entry" / "plugin" / "my_layers" / "affine.py")
+    source = source.replace('package="my_layers"', 'package="layerzoo"')
+    assert rule(ast.parse(source), source) == []
+
+
 @pytest.mark.parametrize("name", LAYERS)
 def test_a_layer_file_is_named_after_its_class(name):
     assert LAYERS[name].stem == snake_case(name)

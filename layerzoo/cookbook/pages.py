@@ -420,7 +420,8 @@ def _configuration(card, doc):
     rows = ["| Argument | Type | Default | Meaning |", "| --- | --- | --- | --- |"]
     for name, kind, default in _parameters(card.layer):
         meaning = _cell(meanings.get(name, ""))
-        rows.append(f"| `{name}` | {_code(kind)} | {_code(default) or 'required'} | {meaning} |")
+        kind, default = _code(kind, _ours(card)), _code(default, _ours(card))
+        rows.append(f"| `{name}` | {kind} | {default or 'required'} | {meaning} |")
     if "**kwargs" in meanings:
         rows.append(f"| `**kwargs` | | | {_cell(meanings['**kwargs'])} |")
     return (
@@ -452,7 +453,9 @@ def _cell(text):
     return re.sub(r"(`[^`]*`)|\|", lambda found: found[1] or "\\|", text)
 
 
-def _code(text):
+def _code(text, ours):
+    if "|" in text and not ours:  # where our site is not, a bar ends the cell in code too
+        return f"<code>{text.replace('|', '&#124;')}</code>"
     return f"`{text}`" if text else ""
 
 

@@ -198,7 +198,7 @@ class Cross(keras.layers.Layer):
         context: Another one.
     """
 
-    def __init__(self, scale: float, mode: str = "mean", **kwargs):
+    def __init__(self, scale: float, mode: str | None = "mean", **kwargs):
         super().__init__(**kwargs)
         self.scale, self.mode = scale, mode
 
@@ -242,6 +242,7 @@ def test_a_plugin_gets_a_page_in_plain_markdown_whose_code_runs(plugin, tmp_path
     for of_our_theme in ("\n===", "???", "--8<--", "<svg", "<figure"):
         assert of_our_theme not in page
     assert re.findall(r"\]\(([^)]*)\)", page) == ["cross.svg"]
+    assert '| `mode` | <code>str &#124; None</code> | `"mean"` | Word. |' in page
     found = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     assert len(found) == 4
     monkeypatch.chdir(tmp_path)
