@@ -256,8 +256,8 @@ def draw(generator: np.random.Generator, kind: str, shape, tensor: Tensor) -> np
     if tensor.dtype == "bool":
         return generator.random(shape) < 0.5
     if not tensor.floating:
-        low = int(tensor.low or 0)
-        x = generator.integers(low, int(tensor.high), shape)
+        low, high = int(tensor.low or 0), int(tensor.high or 0)
+        x = generator.integers(low, high, shape)
         x = np.full(shape, low) if kind == "zeros" else x
         return (np.sort(x, axis=-1) if kind == "sorted" else x).astype(tensor.dtype)
     if tensor.low is not None and tensor.high is not None:
@@ -281,7 +281,7 @@ def draw_source(kind: str, shape, tensor: Tensor) -> str:
     if tensor.dtype == "bool":
         return f"rng.random({shape}) < 0.5"
     if not tensor.floating:
-        drawn = f"rng.integers({int(tensor.low or 0)}, {int(tensor.high)}, {shape})"
+        drawn = f"rng.integers({int(tensor.low or 0)}, {int(tensor.high or 0)}, {shape})"
         drawn = f"np.sort({drawn}, axis=-1)" if kind == "sorted" else drawn
     elif tensor.low is not None and tensor.high is not None:
         drawn = f"rng.uniform({tensor.low}, {tensor.high}, {shape})"

@@ -1,0 +1,64 @@
+import keras
+import pytest
+
+from layerzoo.catalogue import Card, Tensor
+from layerzoo.testing import check_layer
+from layerzoo.testing.infer import draft, infer
+
+FOUND = {
+    "Dense": "b t d",
+    "Conv2D": "b y x c",
+    "Embedding": Tensor("b t", "int32", high=2),
+    "Add": ["b t d", "b t d"],
+    "MultiHeadAttention": {"query": "b t d", "value": "b s d"},
+    "GRUCell": {"inputs": "b d", "states": ["b c"]},
+    "Bidirectional": "b t d",
+    "RepeatVector": "b d",
+}
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_a_card_is_found_and_runs(name):
+    card = infer(getattr(keras.layers, name))
+    assert card.inputs == FOUND[name]
+    report = check_layer(card, profile="smoke", only=["S1", "B1"])
+    assert report.ok, report
+
+
+def test_arguments_are_moved_off_their_defaults_unless_the_layer_refuses():
+    options = draft(keras.layers.Conv1D).options
+    assert options["use_bias"] == [True, False]
+    assert options["strides"] == [1, 2]
+    assert "dilation_rate" not in options, "with strides it is refused"
+
+
+def test_what_trying_tells_is_claimed():
+    assert draft(keras.layers.LSTM).claims == {"dynamic": "b t"}
+    assert draft(keras.layers.Dropout).claims["stochastic"] is True
+    assert draft(keras.layers.PReLU).claims == {"dynamic": "b"}
+
+
+@pytest.mark.parametrize("layer", [keras.layers.Conv1D, keras.layers.TimeDistributed])
+def test_the_source_is_a_card_to_edit(layer):
+    found = draft(layer)
+    scope: dict = {}
+    exec(found.source, scope)
+    (card,) = scope["CARDS"]
+    assert isinstance(card, Card)
+    assert card.axes == found.card.axes
+    first = lambda options: next(iter(options))  # noqa: E731
+    assert card.layer(**card.configs(first)).get_config().keys() == (
+        found.card.layer(**found.card.configs(first)).get_config().keys()
+    )
+
+
+def test_a_class_that_nothing_runs_is_told_with_what_was_tried():
+    with pytest.raises(ValueError, match=r"write its card by hand\. Received: a constructor"):
+        infer(keras.layers.Layer)
+
+
+def test_only_a_class_of_layers_has_a_card():
+    with pytest.raises(
+        TypeError, match=r"subclass of `keras\.layers\.Layer`\. Received: <class 'int'>"
+    ):
+        infer(int)
