@@ -84,14 +84,17 @@ def _listed(node):
     return list(inside.values()) if "0" in inside else inside
 
 
-def call(layer, inputs: dict, **arguments):
+def call(layer, inputs: dict, carried: dict | None = None, **arguments):
     """Call a layer as a user would: the first argument by position, the others by name.
 
     Args:
         layer: What is called.
         inputs: The tensors or arrays by path.
+        carried: Masks by path, which these tensors are to carry as the output of `Masking` does.
         **arguments: Other arguments of the call, such as `training`.
     """
+    for path, mask in (carried or {}).items():
+        with_mask(inputs[path], mask)
     first, *others = packed(inputs).items()
     return layer(first[1], **dict(others), **arguments)
 
