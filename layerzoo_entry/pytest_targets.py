@@ -21,7 +21,7 @@ class Targets:
     @pytest.hookimpl(tryfirst=True)  # `-k` and `-m` choose among these tests too
     def pytest_collection_modifyitems(self, session, items):
         """Collect the targets after the files."""
-        labels = {}
+        labels: dict[str, str] = {}
         for text in self.texts:
             node = TargetCollector.from_parent(session, name=text, nodeid=text, only=self.only)
             for item in session.genitems(node):

@@ -98,21 +98,18 @@ def _progress() -> Progress:
 def _verdict(data) -> int:
     if data["layers"]:
         _print_table(data)
-    for _, _, _, entry in reports.failures(data):
-        _say(f"\n{entry['reason']}")
+    for each in reports.failures(data):
+        others = each["backends"][1:]
+        _say(f"\n{each['reason']}" + (f"\n  the same on     {', '.join(others)}" if others else ""))
     missing = reports.shortfalls(data)
     for line in missing:
         _say(f"not checked: {line}")
-    problems: dict[str, list[str]] = {}  # most problems are the same on every backend
-    for backend, found in data["problems"].items():
-        for each in found:
-            line = ": ".join(filter(None, [each["target"], each["problem"]]))
-            problems.setdefault(line, []).append(backend)
-    for line in problems:
+    unusable = reports.problems(data)
+    for line in unusable:
         print(f"layerzoo: error: {line}", file=sys.stderr)
     if missing or reports.failures(data):
         return 1
-    return 2 if problems else 0
+    return 2 if unusable else 0
 
 
 def _print_table(data) -> None:
@@ -134,11 +131,10 @@ def explain(options) -> int:
     """Print what properties claim, how they are checked, and what they catch."""
     properties = select(*options.patterns)
     if not options.patterns:
-        table = Table("id", "name", "group", "tier", "cost", "what is claimed", box=None)
+        table = Table("property", "group", "what is claimed", box=None)
+        table.columns[0].no_wrap = True
         for each in properties:
-            table.add_row(
-                each.id, each.name, each.group, each.tier, each.cost, escape(each.statement)
-            )
+            table.add_row(f"{each.id} {each.name}", each.group, escape(each.statement))
         console.print(table)
         return 0
     for each in properties:
@@ -231,9 +227,7 @@ def selftest(options) -> int:
     for line in troubles:
         _say(line)
     if not troubles:
-        _say(
-            f"{len(properties)} properties can fail on {compat.BACKEND}, and accuse no sound layer"
-        )
+        _say(f"can fail on {compat.BACKEND}, and accuse no sound layer: all {len(properties)}")
     return 1 if troubles else 0
 
 

@@ -93,9 +93,27 @@ def write(data: dict, path: Path) -> None:
     path.write_text(writers[path.suffix](data), encoding="utf-8")
 
 
-def failures(data: dict) -> list[tuple[str, str, str, dict]]:
-    """Layer, property, backend and entry of each result that is not good."""
-    return [each for each in _entries(data) if each[3]["status"] not in GOOD]
+def failures(data: dict) -> list[dict]:
+    """Each result that is not good: layer, property, backends, status and message.
+
+    Backends that say the same, but for their own name, are told together.
+    """
+    found: dict[tuple, dict] = {}
+    for label, identity, backend, entry in _entries(data):
+        if entry["status"] not in GOOD:
+            key = label, identity, entry["status"], entry["reason"].replace(backend, "")
+            each = found.setdefault(
+                key,
+                {
+                    "layer": label,
+                    "property": f"{identity} {data['properties'][identity]['name']}",
+                    "status": entry["status"],
+                    "reason": entry["reason"],
+                    "backends": [],
+                },
+            )
+            each["backends"].append(backend)
+    return list(found.values())
 
 
 def _entries(data) -> Iterator[tuple[str, str, str, dict]]:
@@ -172,11 +190,17 @@ def standing(data: dict, label: str, backend: str) -> tuple[int, int, bool]:
     return len(hold), len(apply), len(hold) < len(apply)
 
 
-def _problems(data) -> list[str]:
+def problems(data: dict) -> list[str]:
+    """A line for each target that could not be used, and on which backends if not on all."""
+    found: dict[str, list[str]] = {}
+    for backend, each_here in data["problems"].items():
+        for each in each_here:
+            line = ": ".join(filter(None, [each["target"], each["problem"]]))
+            found.setdefault(line, []).append(backend)
+    everywhere = list(data["problems"])
     return [
-        f"{backend}: {' '.join(filter(None, [each['target'], each['problem']]))}"
-        for backend, problems in data["problems"].items()
-        for each in problems
+        line if backends == everywhere else f"{line} (on {', '.join(backends)})"
+        for line, backends in found.items()
     ]
 
 
@@ -199,6 +223,10 @@ def summary(data: dict) -> list[str]:
             f"{_count(counts['samples'], 'sample')} of {_count(counts['layers'], 'layer')} "
             f"in {counts['seconds']:,} s" + (f" ({statuses})" if statuses else "")
         )
+    if problems(data):
+        lines.append(f"could not be used: {_count(len(problems(data)), 'target')}")
+    if data["not_checked"]:
+        lines.append(f"demanded and not checked: {len(data['not_checked'])}")
     return lines
 
 
@@ -225,11 +253,10 @@ def markdown(data: dict) -> str:
         text += _md_row([_md(label), *cells])
     found = failures(data)
     text += ["", "## Failures", ""] if found else ["", "No property failed.", ""]
-    for label, identity, backend, entry in found:
-        name = data["properties"][identity]["name"]
-        status = entry["status"].replace("_", " ")
-        text += [f"### {_md(label)}, {_md(identity)} {_md(name)} on {backend}: {status}", ""]
-        text += [*_md_block(entry["reason"]), ""]
+    for each in found:
+        title = f"{_md(each['layer'])}, {_md(each['property'])} on {', '.join(each['backends'])}"
+        text += [f"### {title}: {each['status'].replace('_', ' ')}", ""]
+        text += [*_md_block(each["reason"]), ""]
     for title, lines in _asides(data):
         text += [f"## {title}", "", *(f"- {_md(line)}" for line in lines), ""]
     for label in data["layers"]:
@@ -244,7 +271,7 @@ def markdown(data: dict) -> str:
 
 def _asides(data) -> Iterator[tuple[str, list[str]]]:
     """What a report says besides results, where there is something to say."""
-    told = {"Could not be used": _problems(data), "Not checked": shortfalls(data)}
+    told = {"Could not be used": problems(data), "Not checked": shortfalls(data)}
     told["Does not apply"] = _reasons(data, "not_applicable")
     told["Expected failures"] = _reasons(data, "expected_failure")
     yield from ((title, lines) for title, lines in told.items() if lines)
@@ -303,6 +330,8 @@ thead th, summary { font-weight: 600; } tbody th { font-weight: 400; }
 .good { color: var(--good); } .bad { color: var(--bad); font-weight: 600; } .aside { color: var(--aside); }
 pre { padding: .75rem; background: var(--box); border: 1px solid var(--line); border-radius: .3rem;
   overflow-x: auto; overflow-wrap: normal; font: .8rem/1.45 ui-monospace, monospace; }
+@media (max-width: 34rem) { th, td { font-size: .85rem; padding-right: .4rem; } }
+td, thead th { overflow-wrap: normal; }
 details { border-top: 1px solid var(--line); padding: .5rem 0; } summary { cursor: pointer; }
 """
 
@@ -345,12 +374,11 @@ def page(data: dict) -> str:
     text.append("</tbody></table></div>")
     found = failures(data)
     text.append("<h2>Failures</h2>" if found else "<p>No property failed.</p>")
-    for label, identity, backend, entry in found:
-        name = data["properties"][identity]["name"]
-        status = f"{GLYPHS[entry['status']]} {entry['status'].replace('_', ' ')}"
+    for each in found:
+        status = f"{GLYPHS[each['status']]} {each['status'].replace('_', ' ')}"
         text.append(
-            f'<h3>{e(label)}, {e(identity)} {e(name)} on {e(backend)} <span class="bad">{status}</span>'
-            f"</h3><pre>{e(entry['reason'])}</pre>"
+            f"<h3>{e(each['layer'])}, {e(each['property'])} on {e(', '.join(each['backends']))} "
+            f'<span class="bad">{status}</span></h3><pre>{e(each["reason"])}</pre>'
         )
     for title, lines in _asides(data):
         text += [f"<h2>{title}</h2>", _html_list(lines)]

@@ -203,6 +203,8 @@ def _card(value) -> Card:
         with compat.undisturbed():
             return infer(value)
     except Exception as error:  # a layer may raise anything
+        if "Received:" in str(error):
+            raise _Unusable(_line(error)) from None
         raise _Unusable(
             f"A class without a card must be a layer for which the kit can find arguments and inputs. "
             f"Received: {value.__name__}, {told(error)}"
