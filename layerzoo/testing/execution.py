@@ -1,12 +1,14 @@
 """Execution: compiled and eager are the same, and a trace leaves nothing behind."""
 
+import numpy as np
+
 from layerzoo.testing import compat
 from layerzoo.testing.case import flat
 from layerzoo.testing.closeness import demand_close
 from layerzoo.testing.outcomes import demand
 from layerzoo.testing.properties import declare
-from layerzoo.testing.randomness import BATCH, TRIES, varied
 
+TRIES, BATCH = 4, 16  # dropping one sample in five never shows with probability 1e-6
 FUSED = "float32, 1e-5 for operations that the compiler fuses"
 
 
@@ -25,7 +27,8 @@ def jit_equals_eager(case):
     if case.traits.stochastic:
         step = compat.compiled(layer, case.arrays(values="normal", b=BATCH), training=True)
         outputs = [flat(step()) for _ in range(TRIES)]
-        demand(varied(outputs), f"  {TRIES} compiled calls in training gave the same numbers")
+        repeated = all(all(map(np.array_equal, each, outputs[0])) for each in outputs[1:])
+        demand(not repeated, f"  {TRIES} compiled calls in training gave the same numbers")
 
 
 @declare("X3", cost="fair")
