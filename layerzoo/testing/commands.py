@@ -70,6 +70,11 @@ def _check_here(properties, options) -> dict:
                 result = run.check_property(card, each, options.profile, text)
                 reports.merge(data, reports.finding(label, text, result))
                 progress.advance(task)
+            if progress.disable:  # a log, which is to show that the run goes on
+                seconds = sum(
+                    each[compat.BACKEND]["seconds"] for each in data["layers"][label].values()
+                )
+                print(f"{label} on {compat.BACKEND}: {seconds:.1f} s", file=sys.stderr)
     return data
 
 
@@ -91,8 +96,9 @@ def _environment(backend) -> dict:
 
 
 def _progress() -> Progress:
+    stderr = Console(stderr=True)
     columns = (TextColumn("{task.description}"), MofNCompleteColumn(), TimeElapsedColumn())
-    return Progress(*columns, console=Console(stderr=True), transient=True)
+    return Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal)
 
 
 def _verdict(data) -> int:

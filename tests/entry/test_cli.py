@@ -1,5 +1,6 @@
 """The command line: quick to answer, clear about misuse, and right in what it does."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import keras
 import pytest
 
 from layerzoo import catalogue
+from layerzoo.testing import PROPERTIES
 from layerzoo_entry.cli import main
 
 WITHOUT_KERAS = """
@@ -34,6 +36,9 @@ print("code", code, "imported", heavy)
         (["demo", "--help"], 0),
         (["chekc"], 2),
         (["check", "--profile", "sloppy"], 2),
+        (["check", "--report", "out.txt"], 2),
+        (["check", "--report", "no/such/folder/out.md"], 2),
+        (["replay"], 2),
         (["demo", "--seed", "-1"], 2),
         (["new", "my-layers", "--out", "{folder}"], 0),
         (["new", "keras"], 2),
@@ -66,6 +71,9 @@ def test_the_pytest_plugin_imports_nothing_heavy():
         ["show", "SelfAttension"],
         ["check", "SelfAttension"],
         ["check", "DropPath", "--only", "Z9"],
+        ["explain", "Z9"],
+        ["replay", "nonsense"],
+        ["selftest", "--only", "Z9"],
         ["eject", "SelfAttension"],
         ["eject", "DropPath", "--package", "not a name"],
         ["bench", "SelfAttension"],
@@ -105,14 +113,114 @@ def test_check_writes_a_report_and_exits_0(tmp_path, capsys):
     assert found["layers"]["DropPath"]["S1"][backend]["samples"] == 2
 
 
-def test_check_exits_1_and_prints_the_failure(monkeypatch, capsys):
-    from layerzoo import cli
-    from layerzoo.testing.broken import BROKEN
+CARDS = """
+from layerzoo import Card, DropPath
+from layerzoo.testing.broken import BROKEN
 
-    broken = next(b.card for b in BROKEN if b.card.name == "WrongOutputShape")
-    monkeypatch.setattr(cli, "catalogue", lambda: {"WrongOutputShape": broken})
-    assert main(["check", "WrongOutputShape", "--only", "S1", "--profile", "smoke"]) == 1
+class Explodes(DropPath):
+    def __init__(self, **kwargs):
+        raise RuntimeError("boom")
+
+broken = next(each.card for each in BROKEN if each.card.name == "WrongOutputShape")
+explodes = Card(layer=Explodes, inputs="b t d")
+"""
+
+
+@pytest.fixture
+def cards(tmp_path, monkeypatch):
+    """The name of a module with a card of a broken layer and one that cannot be used."""
+    (tmp_path / "cards_of_cli.py").write_text(CARDS)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    yield "cards_of_cli"
+    sys.modules.pop("cards_of_cli", None)
+
+
+def test_check_exits_1_and_prints_the_failure(cards, capsys):
+    assert main(["check", f"{cards}:broken", "--only", "S1", "--profile", "smoke"]) == 1
     assert "symbolic shape" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("failing", "code"), [("DropPath", 2), ("cards_of_cli:broken", 1)])
+def test_a_target_that_cannot_be_used_does_not_stop_the_others(cards, capsys, failing, code):
+    report = Path("out.json")
+    targets = [f"{cards}:explodes", "no.such:thing", failing]
+    arguments = [*targets, "--only", "S1", "--profile", "smoke", "--report", str(report)]
+    assert main(["check", *arguments]) == code
+    told = capsys.readouterr().err
+    assert [line.split(": ")[2] for line in told.splitlines() if "error" in line] == targets[:2]
+    assert "RuntimeError: boom" in told
+    found = json.loads(report.read_text())
+    assert found["manifest"][keras.backend.backend()]["checks"] == 1
+    assert len(found["problems"][keras.backend.backend()]) == 2
+
+
+def test_a_run_that_looked_at_nothing_fails(capsys):
+    assert main(["check", "RotaryEmbedding", "--only", "R3", "--profile", "smoke"]) == 1
+    assert "none of the properties asked for applies" in capsys.readouterr().out
+
+
+def test_a_result_that_did_not_look_fails(monkeypatch, capsys):
+    from layerzoo.testing import Result, run
+
+    empty = Result("S1", "shape_static", "passed", 0)
+    monkeypatch.setattr(run, "check_property", lambda *_: empty)
+    assert main(["check", "DropPath", "--only", "S1"]) == 1
+    assert "DropPath S1 on" in capsys.readouterr().out
+
+
+def test_another_process_finds_the_same(cards):
+    from layerzoo.testing import commands, select
+    from layerzoo_entry.cli import parser
+
+    targets = ["DropPath", f"{cards}:broken", f"{cards}:explodes"]
+    arguments = ["check", *targets, "--only", "S1", "--only", "L6", "--profile", "smoke"]
+    options = parser().parse_args(arguments)
+    there = commands._check_elsewhere(keras.backend.backend(), options)
+    here = commands._check_here(select("S1", "L6"), options)
+    for data in (here, there):
+        for results in data["layers"].values():
+            for entry in results.values():
+                entry[keras.backend.backend()].pop("seconds")
+    assert {key: there[key] for key in here} == here
+
+
+def test_explain_tells_the_claim_the_source_and_what_it_catches(capsys):
+    assert main(["explain", "C1"]) == 0
+    out = capsys.readouterr().out
+    assert "C1 config_roundtrip" in out
+    assert "through JSON, is the same layer" in out
+    assert "def config_roundtrip(case):" in out
+    assert "ConfigDropsArgument: `gain` is not written down." in out
+    assert main(["explain"]) == 0
+    listed = capsys.readouterr().out
+    assert all(f"{each.id} {each.name}" in listed for each in PROPERTIES.values())
+
+
+def test_selftest_shows_that_a_property_can_fail(capsys):
+    assert main(["selftest", "--only", "S1", "--only", "M2"]) == 0
+    out = capsys.readouterr().out
+    assert "WrongOutputShape" in out
+    assert "accuse no sound layer" in out
+
+
+def test_selftest_tells_which_property_cannot_fail(monkeypatch, capsys):
+    from layerzoo.testing import selftest
+
+    (sound, *_), broken = selftest.SOUND, next(b for b in selftest.BROKEN if b.kill == "S1")
+    harmless = dataclasses.replace(broken, card=sound)
+    monkeypatch.setattr(selftest, "BROKEN", (harmless,))
+    monkeypatch.setattr(selftest, "SOUND", ())
+    assert main(["selftest", "--only", "S1", "--only", "S2"]) == 1
+    out = capsys.readouterr().out
+    assert "S1 cannot fail here: Sound breaks it, and it passed" in out
+    assert "S2 cannot fail here: no broken layer breaks it" in out
+    monkeypatch.setattr(selftest, "BROKEN", (dataclasses.replace(broken, raises=True),))
+    monkeypatch.setattr(selftest, "SOUND", (broken.card,))
+    assert main(["selftest", "--only", "S1"]) == 1
+    out = capsys.readouterr().out
+    assert "S1 fails here for another reason than WrongOutputShape's" in out
+    assert "S1 accuses a sound layer, WrongOutputShape: failed" in out
 
 
 def test_an_interrupted_command_exits_130(monkeypatch, capsys):
@@ -158,7 +266,12 @@ def test_a_backend_that_is_not_there_is_told_in_a_line(monkeypatch, capfd):
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "sitecustomize.py").write_text(blocked)
         monkeypatch.setenv("PYTHONPATH", folder)
-        assert main(["check", "DropPath", "--only", "S1", "--backend", other]) == 2
+        report = Path(folder) / "out.json"
+        backends = ["--backend", other, "--backend", keras.backend.backend()]
+        arguments = ["DropPath", "--only", "S1", *backends, "--report", str(report)]
+        assert main(["check", *arguments]) == 2
+        found = json.loads(report.read_text())
     told = capfd.readouterr().err
     assert "Traceback" not in told
     assert f'pip install "layerzoo[{other}]"' in told
+    assert set(found["layers"]["DropPath"]["S1"]) == {keras.backend.backend()}, "which was there"

@@ -71,7 +71,7 @@ def test_a_token_brings_its_check_back(sample, target):
     ],
 )
 def test_what_is_no_token_is_refused(rest):
-    with pytest.raises(ValueError, match="A token reads .* Received: "):
+    with pytest.raises(ValueError, match=r"A token reads .* Received: "):
         Token.parse(f"{CONTRACT}:{rest}")
 
 
