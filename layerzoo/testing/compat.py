@@ -96,7 +96,10 @@ def call(layer, inputs: dict, carried: dict | None = None, **arguments):
     for path, mask in (carried or {}).items():
         with_mask(inputs[path], mask)
     first, *others = packed(inputs).items()
-    return layer(first[1], **dict(others), **arguments)
+    with warnings.catch_warnings():
+        if carried:  # Keras warns where a layer has no use for a mask, which a claim may say
+            warnings.filterwarnings("ignore", "Layer .* was passed an input with a mask")
+        return layer(first[1], **dict(others), **arguments)
 
 
 def quick(function: Callable) -> Callable:
@@ -421,6 +424,33 @@ def global_policy(policy) -> Iterator[None]:
         yield
     finally:
         keras.config.set_dtype_policy(before)
+
+
+@contextlib.contextmanager
+def global_seeds(seed: int) -> Iterator[None]:
+    """Other seeds of NumPy, Python and, on PyTorch, of its global generator."""
+    with contextlib.ExitStack() as stack:
+        if BACKEND == "torch":
+            import torch
+
+            stack.enter_context(torch.random.fork_rng(devices=[]))
+            torch.manual_seed(seed)
+        numpy_state, python_state = np.random.get_state(), random.getstate()
+        np.random.seed(seed)
+        random.seed(seed)
+        try:
+            yield
+        finally:
+            np.random.set_state(numpy_state)
+            random.setstate(python_state)
+
+
+def give_seeds(layers: list, seed: int) -> None:
+    """Seed the generators of some layers as if each had been made with this seed."""
+    for layer in layers:
+        for generator in getattr(layer, "_seed_generators", ()):
+            generator._initial_seed = seed  # PyTorch's dropout looks at it
+            generator.state.assign([seed, 0])
 
 
 @contextlib.contextmanager

@@ -1,110 +1,407 @@
 """Masks: padding changes nothing that is valid, and the mask goes on as far as there are steps."""
 
+import contextlib
+from collections.abc import Mapping
+
 import keras
 import numpy as np
 
 from layerzoo.testing import compat
 from layerzoo.testing.case import flat
 from layerzoo.testing.closeness import demand_close, demand_finite
+from layerzoo.testing.gradient import Slice
 from layerzoo.testing.outcomes import NotApplicable, demand
 from layerzoo.testing.properties import declare
 
 SUMS = "float32, 1e-5 for sums in another order"
+SAME = "1e-6, for the numbers that count are the same ones"
+GARBAGE = (50.0, np.nan)
 
 
-@declare("M1", tier="trait")
+@keras.saving.register_keras_serializable(package="layerzoo.testing")
+class Marked(keras.layers.Layer):
+    """Gives a tensor the mask that comes with it, as `Masking` and `Embedding` give theirs."""
+
+    def call(self, inputs):
+        """The tensor of a pair of tensor and mask."""
+        return keras.ops.copy(inputs[0])
+
+    def compute_output_spec(self, inputs):
+        """That of the tensor."""
+        return keras.KerasTensor(inputs[0].shape, dtype=inputs[0].dtype)
+
+    def compute_mask(self, inputs, previous_mask):
+        """The mask of the pair."""
+        return inputs[1]
+
+
+@declare(
+    "M1",
+    tier="trait",
+    cost="fair",
+    hint=(
+        "Padding takes part. A product with the mask lets NaN through, for 0 * NaN is NaN: take "
+        "`where(mask, x, 0)` on the inputs, in attention on the scores and on the values, and divide a sum "
+        "by the number of valid steps, at least 1."
+    ),
+    shown="""
+    import inspect
+    layer, first, takes = built(), next(iter(inputs)), inspect.signature(make().call).parameters
+    own = {n: f"{n}_mask" if f"{n}_mask" in takes else "mask" for n in inputs}
+    for kept in (lambda t: t < len(t) - 1, lambda t: t > 0, lambda t: t < 0):  # padded right, left, whole
+        at = [n for n in inputs if own[n] != "mask" or n == first]  # which are padded
+        masks = {n: np.broadcast_to(kept(np.arange(inputs[n].shape[1])), inputs[n].shape[:2]) for n in at}
+        def run(value):
+            padded = {n: np.where(m[..., None], inputs[n], np.float32(value)) for n, m in masks.items()}
+            given = {own[n]: m for n, m in masks.items() if own[n] in takes}
+            y = keras.ops.convert_to_numpy(keras.tree.flatten(layer(**{**inputs, **padded}, **given))[0])
+            return y[masks[first]] if y.shape[:2] == masks[first].shape else y
+        assert np.allclose(run(np.nan), run(0), atol=1e-4), f"NaN in padding {run(np.nan)}, zeros {run(0)}"
+    """,
+)
 def mask_invariance(case):
     """What stands in padded steps, NaN included, changes no valid output, wherever the padding is."""
-    masking = _claimed(case)
-    if masking == "passes":
+    claims = {path: claim for path, claim in _claims(case).items() if claim != "passes"}
+    if not claims:
         raise NotApplicable("what padding does is up to a wrapped layer")
     layer = case.built()
-    arrays = case.arrays(values="normal")
-    first = next(iter(arrays))
-    time = arrays[first].shape[1]
-    for where, mask in _masks(arrays[first].shape[:2]).items():
-        outputs = _run(case, layer, arrays, mask)
-        for garbage in (50.0, np.nan):
-            spoiled = dict(arrays)
-            spoiled[first] = np.where(mask[..., None], arrays[first], np.float32(garbage))
-            for a, e in zip(_run(case, layer, spoiled, mask), outputs, strict=True):
-                a, e = (a[mask], e[mask]) if masking == "propagates" else (a, e)
-                demand_close(a, e, 1e-6, f"  {where} padding filled with {garbage}", SUMS)
-                demand_finite(a, f"  {where} padding filled with {garbage}")
-        if masking == "consumes":
-            for output in outputs:
-                demand_finite(output, f"  {where} padding")
-    for a, e in zip(
-        _run(case, layer, arrays, np.ones_like(mask)), case.run(layer, arrays), strict=True
-    ):
-        demand_close(a, e, 1e-5, "  a mask that is true everywhere, and no mask", SUMS)
-    if "t" in case.traits.dynamic.split() and time > 1:
-        mask = np.arange(time) < time - 1
-        padded = _run(case, layer, arrays, np.broadcast_to(mask, arrays[first].shape[:2]))
-        short = {name: a[:, :-1] if name == first else a for name, a in arrays.items()}
-        for a, e in zip(padded, case.run(layer, short), strict=True):
-            a = a[:, :-1] if masking == "propagates" else a
-            demand_close(a, e, 1e-5, "  the padded sequence and the one cut short", SUMS)
+    for garbage in GARBAGE:
+        for where in ("right", "left", "inside", "everywhere"):
+            _demand_ignored(case, layer, claims, where, garbage)
+    _demand_neutral(case, layer, claims)
+    for letter in _letters(case, claims):
+        if letter in case.traits.dynamic.split() and case.sizes[letter] > 1:
+            _demand_like_shorter(case, layer, claims, letter)
+    _demand_finite_gradient(case, layer, claims)
 
 
-@declare("M2", tier="trait")
+@declare(
+    "M2",
+    tier="trait",
+    hint=(
+        "`supports_masking = True` alone passes the mask of the first input on to the first output, "
+        "whatever its shape: override `compute_mask`, and return None where the steps are gone, and one "
+        "mask for each output where there are several."
+    ),
+    shown="""
+    from keras.src.backend import get_keras_mask  # Keras has no public way to ask
+    x = next(iter(inputs.values()))
+    x[:, 1:] = 0.0  # which Masking takes for padding
+    masked = keras.layers.Masking()(x)
+    given = {name: masked if each is x else each for name, each in inputs.items()}
+    for y in keras.tree.flatten(make()(**given)):
+        mask, stepwise = get_keras_mask(y), tuple(y.shape[:2]) == x.shape[:2]
+        assert (mask is not None) == stepwise, f"an output {tuple(y.shape)} of {x.shape} has the mask {mask}"
+        if mask is not None:
+            went_in, came_out = (keras.ops.convert_to_numpy(m) for m in (get_keras_mask(masked), mask))
+            assert np.array_equal(went_in, came_out), f"mask in {went_in}, mask out {came_out}"
+    """,
+)
 def mask_propagation(case):
     """The mask that goes on is the one declared, eager and symbolic, and fits the output's shape."""
-    masking = _claimed(case)
-    arrays = case.arrays()
-    first = next(iter(arrays))
-    mask = _masks(arrays[first].shape[:2])["right"]
+    claims = _claims(case)
+    masks = _masks(case, claims, "right")
+    outputs = _call(case, case.make(), _padded(case, masks, 0.0), masks, by_argument=False)
+    leaves = keras.tree.flatten(outputs)
+    found = [compat.mask_of(leaf) for leaf in leaves]
+    kept = [path for path, claim in claims.items() if claim != "consumes"]
+    for index, (leaf, mask) in enumerate(zip(leaves, found, strict=True)):
+        if mask is not None:
+            demand(
+                kept,
+                f"  output {index}        {tuple(leaf.shape)}, with a mask {tuple(mask.shape)}\n"
+                "  due             no mask, for the card says that the layer consumes it",
+            )
+            demand(
+                tuple(mask.shape) == tuple(leaf.shape[: len(mask.shape)]),
+                f"  output {index}        {tuple(leaf.shape)}\n  its mask        {tuple(mask.shape)}",
+            )
+    if kept:
+        _demand_passed_on(case, kept[0], masks[kept[0]], leaves, found)
+    _demand_symbolic_agrees(case, claims, found)
 
-    layer = case.make()
-    tensors = {name: keras.ops.convert_to_tensor(a) for name, a in arrays.items()}
-    compat.with_mask(tensors[first], keras.ops.convert_to_tensor(mask))
-    outputs = keras.tree.flatten(compat.call(layer, tensors))
-    found = compat.mask_of(outputs[0])
-    if masking == "consumes":
-        demand(found is None, "  the time axis is gone, and a mask goes on")
+
+@declare(
+    "M3",
+    tier="should",
+    cost="fair",
+    hint=(
+        "Keras fills the argument `mask` from a tensor only where the call has one tensor; with several it "
+        "fills `<argument>_mask` for each: name it so. `cast(mask, 'bool')` takes masks of 0 and 1 too."
+    ),
+    shown="""
+    import inspect
+    layer, first = built(), next(iter(inputs))
+    x = inputs[first]
+    x[:, -1:] = 0.0  # which Masking takes for padding
+    mask = np.any(x != 0, axis=-1)
+    name = "mask" if "mask" in inspect.signature(layer.call).parameters else f"{first}_mask"
+    def run(**given):
+        y = keras.ops.convert_to_numpy(keras.tree.flatten(layer(**{**inputs, **given}))[0])
+        return y[mask] if y.shape[:2] == mask.shape else y
+    due = run(**{name: mask})
+    forms = {"carried": {first: keras.layers.Masking()(x)}, "of floats": {name: mask.astype("float32")}}
+    for how, given in forms.items():
+        assert np.allclose(run(**given), due, atol=1e-5), f"mask {how}: {run(**given)}, by argument: {due}"
+    """,
+)
+def mask_input_forms(case):
+    """A mask does the same as an argument, on the tensor and in a model, in bool, int and float."""
+    claims = _claims(case)
+    masks = _masks(case, claims, "right")
+    layer = case.built()
+    arrays = _padded(case, masks, 0.0)
+    if not _arguments(case, layer, masks):
+        reference, due = "on the tensor", _call(case, layer, arrays, masks)
     else:
-        demand(found is not None, "  the steps are kept, and the mask is lost")
-        found = compat.array(found)
-        demand(
-            found.shape == outputs[0].shape[: found.ndim],
-            f"  mask {found.shape} on an output {tuple(outputs[0].shape)}",
-        )
-        demand(
-            np.array_equal(found, mask), f"  mask in  {mask.tolist()}\n  mask out {found.tolist()}"
-        )
-
-    symbols = case.symbols(b=None)
-    symbols[first] = keras.layers.Masking()(symbols[first])
-    symbolic = keras.tree.flatten(compat.call(case.make(), symbols))[0]
-    said = compat.mask_of(symbolic)
-    demand(
-        (said is None) == (found is None),
-        f"  symbolic mask {said is not None}, eager mask {found is not None}",
-    )
+        reference = "by argument"
+        due = _call(case, layer, arrays, masks, carried=False)
+    forms = {"on the tensor": _call(case, layer, arrays, masks, by_argument=False)}
+    if reference == "by argument":
+        for dtype in ("int32", "float32"):
+            numbers = {path: mask.astype(dtype) for path, mask in masks.items()}
+            forms[f"as {dtype} by argument"] = _call(case, layer, arrays, numbers, carried=False)
+    forms["on a tensor in a Functional model"] = _in_a_model(case, layer, arrays, masks)
+    valid = _valid(due, masks, claims)
+    for form, outputs in forms.items():
+        for index, (a, e) in enumerate(zip(flat(outputs), flat(due), strict=True)):
+            what = f"  output {index}        with the mask {form}, and {reference}"
+            demand_close(_blanked(a, valid[index]), _blanked(e, valid[index]), 1e-5, what, SUMS)
 
 
-def _claimed(case) -> str:
-    if case.traits.masking is None:
+def _claims(case) -> dict[str, str]:
+    """What is claimed of padding, by the path of each input tensor that may be padded.
+
+    In a list or dict those tensors are padded that share the steps of the first.
+    """
+    masking = case.traits.masking
+    if masking is None:
         raise NotApplicable("the card claims nothing about masks")
-    return case.traits.masking
+    if not isinstance(masking, Mapping):
+        masking = {case.first.split(".")[0]: masking}
+    claims = {}
+    for name, claim in masking.items():
+        inside = [p for p in case.tensors if p == name or p.startswith(f"{name}.")]
+        demand(inside, f"  the trait `masking` names {name!r}; the inputs are {list(case.tensors)}")
+        steps = case.tensors[inside[0]].letters[1:2]
+        same = [p for p in inside if steps and case.tensors[p].letters[1:2] == steps]
+        claims.update(dict.fromkeys(same, claim) if claim else {})
+    return claims
 
 
-def _masks(shape) -> dict[str, np.ndarray]:
-    """Masks by where the padding is; samples differ in length."""
-    batch, time = shape
-    steps, lengths = np.arange(time), 1 + (np.arange(batch) + time // 2) % time
-    right = steps < lengths[:, None]
-    interior = np.ones(shape, bool)
-    interior[:, time // 2] = time == 1
-    full = right.copy()
-    full[0] = False
-    return {"right": right, "left": right[:, ::-1], "interior": interior, "full": full}
+def _letters(case, paths) -> list[str]:
+    return list(dict.fromkeys(case.tensors[path].letters[1] for path in paths))
 
 
-def _run(case, layer, arrays, mask):
-    if compat.takes(layer, "mask"):
-        return case.run(layer, arrays, mask=mask)
-    tensors = {name: keras.ops.convert_to_tensor(a) for name, a in arrays.items()}
-    first = next(iter(tensors))
-    compat.with_mask(tensors[first], keras.ops.convert_to_tensor(mask))
-    return flat(compat.call(layer, tensors))
+def _masks(case, paths, where: str) -> dict[str, np.ndarray]:
+    """A mask for each path, the same one for inputs that share an axis; samples differ in length."""
+    masks = {}
+    for place, letter in enumerate(_letters(case, paths)):
+        batch, time = case.sizes["b"], case.sizes[letter]
+        lengths = 1 + (np.arange(batch) + time // 2 + place) % time
+        right = np.arange(time) < lengths[:, None]
+        inside = np.ones((batch, time), bool)
+        inside[:, time // 2] = time == 1
+        everywhere = right.copy()
+        everywhere[0] = False
+        kinds = dict(right=right, left=right[:, ::-1], inside=inside, everywhere=everywhere)
+        masks[letter] = kinds[where].copy()
+    return {path: masks[case.tensors[path].letters[1]] for path in paths}
+
+
+def _padded(case, masks, value: float) -> dict[str, np.ndarray]:
+    """The inputs with a value in padded steps; integers are others there, and zero there alone.
+
+    What is padded holds zeros and nothing else does, so that `Masking` and `Embedding` find this mask.
+    """
+    arrays, others = case.arrays(values="normal"), case.arrays(1, "normal")
+    for path, mask in masks.items():
+        tensor, x = case.tensors[path], arrays[path]
+        if tensor.floating:
+            filling = np.full_like(x, value)
+        elif tensor.dtype == "bool":
+            filling = ~x if value else np.zeros_like(x)
+        else:
+            x = np.clip(x, min(1, int(tensor.high) - 1), None)
+            filling = others[path] if value else np.full_like(x, int(tensor.low or 0))
+        arrays[path] = np.where(_wide(mask, x), x, filling)
+    return arrays
+
+
+def _wide(mask, x):
+    return mask.reshape(*mask.shape, *(1,) * (x.ndim - mask.ndim))
+
+
+def _blanked(x, valid):
+    """An output with zeros for what is not valid, so that the places of the others stay."""
+    return np.where(_wide(valid, x), x, np.zeros_like(x))
+
+
+def _arguments(case, layer, masks) -> dict:
+    """The masks by the names of the layer's arguments for them, in the structure of the inputs."""
+    places = dict.fromkeys(case.tensors)
+    found = {}
+    for name, given in compat.packed({**places, **masks}).items():
+        first = case.first.split(".")[0] == name
+        for argument in (f"{name}_mask", "mask"):
+            taken = compat.takes(layer, argument) and (first or argument != "mask")
+            if taken and any(path.split(".")[0] == name for path in masks):
+                found[argument] = given
+                break
+    return found
+
+
+def _call(case, layer, arrays, masks, carried=True, by_argument=True):
+    """The raw outputs with masks on the tensors, in the arguments for them, or both."""
+    tensors = {path: compat.tensor(x) for path, x in arrays.items()}
+    on_tensors = {path: compat.tensor(mask) for path, mask in masks.items()} if carried else {}
+    arguments = _arguments(case, layer, masks) if by_argument else {}
+    with case.resting(layer):
+        return compat.call(layer, tensors, on_tensors, **arguments)
+
+
+def _in_a_model(case, layer, arrays, masks):
+    inputs = {
+        path: keras.Input(batch_shape=x.shape, dtype=case.tensors[path].dtype, name=path)
+        for path, x in arrays.items()
+    }
+    marks = {
+        path: keras.Input(batch_shape=mask.shape, dtype="bool", name=f"mask_of.{path}")
+        for path, mask in masks.items()
+    }
+    marked = {path: Marked()([inputs[path], mark]) for path, mark in marks.items()}
+    model = keras.Model(
+        {**inputs, **{f"mask_of.{path}": mark for path, mark in marks.items()}},
+        compat.call(layer, {**inputs, **marked}),
+    )
+    with case.resting(model):
+        return model({**arrays, **{f"mask_of.{path}": mask for path, mask in masks.items()}})
+
+
+def _valid(outputs, masks, claims) -> list[np.ndarray]:
+    """Which entries of each output are no padding: by the mask that it carries, else all of it.
+
+    Where none carries the mask that should go on, which is M2's business, shapes decide.
+    """
+    leaves = keras.tree.flatten(outputs)
+    steps = next((mask for path, mask in masks.items() if claims[path] != "consumes"), None)
+    found = [None if steps is None else compat.mask_of(leaf) for leaf in leaves]
+    if steps is not None and all(mask is None for mask in found):
+        found = [steps] * len(leaves)
+    return [
+        compat.array(mask).astype(bool)
+        if mask is not None and tuple(mask.shape) == tuple(leaf.shape[: len(mask.shape)])
+        else np.ones(leaf.shape[:1], bool)
+        for leaf, mask in zip(leaves, found, strict=True)
+    ]
+
+
+def _demand_ignored(case, layer, claims, where, garbage):
+    masks = _masks(case, claims, where)
+    outputs = _call(case, layer, _padded(case, masks, 0.0), masks)
+    spoiled = _call(case, layer, _padded(case, masks, garbage), masks)
+    told = f"  padding         {where}, of {', '.join(claims)}"
+    pairs = zip(flat(outputs), flat(spoiled), _valid(outputs, masks, claims), strict=True)
+    for index, (clean, dirty, valid) in enumerate(pairs):
+        if where == "everywhere":
+            what = f"  output {index}        is not finite\n{told}, in sample 0"
+            demand_finite(clean, what)
+        what = f"  output {index}        with {garbage} in padded steps, and with zeros\n{told}"
+        demand_close(_blanked(dirty, valid), _blanked(clean, valid), 1e-6, what, SAME)
+
+
+def _demand_neutral(case, layer, claims):
+    masks = {path: np.ones(case.shapes()[path][:2], bool) for path in claims}
+    arrays = case.arrays(values="normal")
+    outputs = flat(_call(case, layer, arrays, masks))
+    for index, (a, e) in enumerate(zip(outputs, case.run(layer, arrays), strict=True)):
+        what = f"  output {index}        with a mask that is true everywhere, and without a mask"
+        demand_close(a, e, 1e-5, what, SUMS)
+
+
+def _demand_like_shorter(case, layer, claims, letter):
+    """A padded last step is as good as none."""
+    size = case.sizes[letter]
+    paths = [path for path in claims if case.tensors[path].letters[1] == letter]
+    mask = np.broadcast_to(np.arange(size) < size - 1, (case.sizes["b"], size))
+    masks = dict.fromkeys(paths, mask)
+    arrays = _padded(case, masks, 0.0)
+    short = dict(arrays)
+    for path, tensor in case.tensors.items():
+        for axis in [axis for axis, each in enumerate(tensor.letters) if each == letter]:
+            short[path] = np.take(short[path], range(size - 1), axis)
+    outputs = _call(case, layer, arrays, masks)
+    triples = zip(
+        flat(outputs), _valid(outputs, masks, claims), case.run(layer, short), strict=True
+    )
+    for index, (padded, valid, due) in enumerate(triples):
+        if valid.ndim > 1:
+            padded, due = padded[valid], due.reshape(-1, *due.shape[valid.ndim :])
+        what = f"  output {index}        with the last step padded, and without that step"
+        told = f"  padding         of {', '.join(paths)}, {size} steps"
+        demand_close(padded, due, 1e-5, f"{what}\n{told}", SUMS)
+
+
+def _demand_finite_gradient(case, layer, claims):
+    masks = _masks(case, claims, "everywhere")
+    carried = {path: compat.tensor(mask) for path, mask in masks.items()}
+    arguments = _arguments(case, layer, masks)
+    arrays = _padded(case, masks, 0.0)
+    with contextlib.suppress(NotApplicable):  # no output is a float
+        subject = Slice(layer, arrays, case.sample.seed, carried=carried, **arguments)
+        found = subject.gradient(subject.leaves) if subject.leaves else []
+        for name, gradient in zip(subject.names, found, strict=bool(found)):
+            demand_finite(
+                gradient, f"  gradient        of {name} is not finite, all of sample 0 being padded"
+            )
+
+
+def _demand_passed_on(case, path, mask, leaves, found):
+    """Each output that keeps the steps has the mask, and no other has."""
+    stepwise = _stepwise(case, path, leaves)
+    for index, (leaf, out, keeps) in enumerate(zip(leaves, found, stepwise, strict=True)):
+        shape = tuple(leaf.shape)
+        demand(
+            not keeps or out is not None,
+            f"  output {index}        {shape}, without a mask\n"
+            f"  due             the mask of {path} {mask.shape}, whose steps it keeps",
+        )
+        demand(
+            keeps or out is None,
+            f"  output {index}        {shape}, with a mask\n"
+            f"  due             none, for the steps of {path} are gone from it",
+        )
+        if out is not None and tuple(out.shape) == mask.shape:
+            demand(
+                np.array_equal(compat.array(out), mask),
+                f"  mask of {path:<8}{mask.tolist()}\n"
+                f"  of output {index}     {compat.array(out).tolist()}",
+            )
+
+
+def _stepwise(case, path, leaves) -> list[bool]:
+    """Whether each output keeps the steps: whether its second axis grows with theirs."""
+    letter = case.tensors[path].letters[1]
+    try:
+        longer = case.arrays(**{letter: case.sizes[letter] + 2})
+    except NotApplicable:  # the size is fixed, so shapes must do
+        return [tuple(leaf.shape[:2]) == case.shapes()[path][:2] for leaf in leaves]
+    grown = keras.tree.flatten(case.call(case.make(), longer))
+    return [tuple(a.shape[1:2]) != tuple(e.shape[1:2]) for a, e in zip(grown, leaves, strict=True)]
+
+
+def _demand_symbolic_agrees(case, claims, found):
+    unknown = {"b": None} if "b" in case.traits.dynamic.split() else {}
+    symbols = case.symbols(**unknown)
+    carried = {
+        path: keras.KerasTensor(symbols[path].shape[:2], dtype="bool", name="mask")
+        for path in claims
+    }
+    symbolic = keras.tree.flatten(compat.call(case.make(), symbols, carried))
+    for index, (leaf, mask) in enumerate(zip(symbolic, found, strict=True)):
+        said = compat.mask_of(leaf) is not None
+        demand(
+            said == (mask is not None),
+            f"  output {index}        symbolic {'with' if said else 'without'} a mask, "
+            f"eager {'without' if said else 'with'} one",
+        )
