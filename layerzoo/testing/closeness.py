@@ -1,8 +1,32 @@
 """Comparing numbers so that a NaN never passes and a tolerance never grows with the size."""
 
+import contextlib
+from collections.abc import Iterator
+
 import numpy as np
 
 from layerzoo.testing.outcomes import Violation
+
+_meters: list[list[float]] = []
+
+
+@contextlib.contextmanager
+def metered() -> Iterator[list[float]]:
+    """Collect the worst error of every comparison made meanwhile, as a share of its tolerance."""
+    shares: list[float] = []
+    _meters.append(shares)
+    try:
+        yield shares
+    finally:
+        _meters.remove(shares)
+
+
+def note_share(error: float, allowed: float) -> float:
+    """Tell the meters of a comparison, and give the error as a share of what is allowed."""
+    share = error / allowed if allowed else 0.0
+    for shares in _meters:
+        shares.append(share)
+    return share
 
 
 def demand_close(actual, expected, tolerance: float, what: str, origin: str) -> float:
@@ -29,6 +53,7 @@ def demand_close(actual, expected, tolerance: float, what: str, origin: str) -> 
         error = np.where(both_nan | (a == e), 0.0, np.abs(a - e))
     finite = np.abs(e[np.isfinite(e)])
     allowed = tolerance * max(1.0, float(finite.max(initial=0.0)))
+    share = note_share(float(error.max()), allowed)
     if not np.all(error <= allowed):
         worst = np.unravel_index(np.argmax(np.where(np.isnan(error), np.inf, error)), a.shape)
         index = ", ".join(str(int(i)) for i in worst)
@@ -37,7 +62,7 @@ def demand_close(actual, expected, tolerance: float, what: str, origin: str) -> 
             f"  worst entry     [{index}]: {a[worst]:.8g} and {e[worst]:.8g}\n"
             f"  difference      {error[worst]:.3g}, tolerance {allowed:.3g} ({origin})"
         )
-    return float(error.max() / allowed) if allowed else 0.0
+    return share
 
 
 def demand_finite(x, what: str) -> None:
