@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 import keras
 import numpy as np
 
-from layerzoo.testing.outcomes import Inconclusive
+from layerzoo.testing.outcomes import Inconclusive, NotApplicable
 
 BACKEND = keras.backend.backend()
 
@@ -47,9 +47,16 @@ def evaluate(layer, values, inputs: dict, **arguments):
 
     The noise is that of the seeds among the values, every time.
     """
+    with given_values(layer, values):
+        return call(layer, inputs, **arguments)
+
+
+@contextlib.contextmanager
+def given_values(layer, values) -> Iterator[None]:
+    """Let a layer's variables have other values; what is assigned to them is forgotten."""
     mapping = list(zip(layer.variables, values, strict=True))
     with keras.StatelessScope(state_mapping=mapping), _frozen_global_noise():
-        return call(layer, inputs, **arguments)
+        yield
 
 
 @contextlib.contextmanager
@@ -100,6 +107,17 @@ def call(layer, inputs: dict, carried: dict | None = None, **arguments):
         if carried:  # Keras warns where a layer has no use for a mask, which a claim may say
             warnings.filterwarnings("ignore", "Layer .* was passed an input with a mask")
         return layer(first[1], **dict(others), **arguments)
+
+
+def mapped(layer, inputs: dict) -> tuple:
+    """The outputs of a layer that is mapped over a `tf.data.Dataset`, as a flat tuple."""
+    import tensorflow as tf
+
+    def element(given):
+        given = {path: given[path] for path in inputs}  # a dataset sorts a dict
+        return tuple(keras.tree.flatten(call(layer, given)))
+
+    return next(iter(tf.data.Dataset.from_tensors(inputs).map(element)))
 
 
 def quick(function: Callable) -> Callable:
@@ -235,12 +253,92 @@ def gradient(function: Callable) -> Callable:
             return differentiated(tensors)
 
     def found(tensors) -> list[np.ndarray]:
-        return [
-            np.zeros(tuple(x.shape)) if g is None else np.asarray(array(g))
-            for g, x in zip(find(function, tensors), tensors, strict=True)
-        ]
+        return _dense(find(function, tensors), tensors)
 
     return found
+
+
+def slope(function: Callable, directions: list) -> Callable:
+    """The derivative of a scalar function along some directions, by reverse mode, to be differentiated."""
+
+    def along(tensors):
+        if BACKEND == "tensorflow":
+            found = _tensorflow_gradient(function, tensors)
+        elif BACKEND == "torch":
+            found = _torch_gradient(function, tensors, create_graph=True)
+        else:
+            import jax
+
+            found = jax.grad(function)(tensors)
+        terms = [
+            keras.ops.sum(g * d) for g, d in zip(found, directions, strict=True) if g is not None
+        ]
+        return sum(terms) if terms else keras.ops.zeros((), directions[0].dtype)
+
+    return along
+
+
+def forward(function: Callable, tensors: list, directions: list) -> float:
+    """The derivative of a scalar function along some directions, by forward mode.
+
+    Raises:
+        NotApplicable: the backend has no forward rule for an operation in it.
+    """
+    try:
+        _, found = keras.ops.jvp(lambda *leaves: function(list(leaves)), tensors, directions)
+    except (
+        TypeError,
+        LookupError,
+        RuntimeError,
+    ) as error:  # a NotImplementedError is a RuntimeError
+        said = str(error)
+        words = ("forward-mode differentiation", "forward AD", "implement the jvp", "no entry for")
+        if not any(word in said for word in words):
+            raise
+        raise NotApplicable(
+            f"{BACKEND} has no forward rule for an operation of the layer: {said.splitlines()[0]}"
+        ) from None
+    return 0.0 if found is None else float(array(found))
+
+
+def compiled_gradient(function: Callable, tensors: list) -> list[np.ndarray]:
+    """The gradient of a scalar function of tensors through the compiler.
+
+    PyTorch is given `torch.compile` with the backend that traces the backward pass and compiles nothing.
+    """
+    if BACKEND == "tensorflow":
+        import tensorflow as tf
+
+        traced = tf.function(
+            lambda tensors: _tensorflow_gradient(function, tensors), jit_compile=True
+        )
+        return _dense(traced(tensors), tensors)
+    if BACKEND == "jax":
+        return gradient(function)(tensors)
+    import torch
+
+    torch.compiler.reset()
+    with warnings.catch_warnings():  # the tracer's remarks on Keras's own functions
+        warnings.simplefilter("ignore")
+        return _dense(
+            _torch_gradient(torch.compile(function, backend="aot_eager"), tensors), tensors
+        )
+
+
+def eager_gradient(function: Callable, tensors: list) -> list[np.ndarray]:
+    """The gradient of a scalar function of tensors, operation by operation."""
+    if BACKEND != "jax":
+        return gradient(function)(tensors)
+    import jax
+
+    return _dense(jax.grad(function)(tensors), tensors)
+
+
+def _dense(gradients, tensors) -> list[np.ndarray]:
+    return [
+        np.zeros(tuple(x.shape)) if g is None else np.asarray(array(g))
+        for g, x in zip(gradients, tensors, strict=True)
+    ]
 
 
 def training_step(function: Callable, leaves: list[np.ndarray]) -> Callable[[], object]:
@@ -276,14 +374,14 @@ def _tensorflow_value_and_gradient(function, tensors):
     return value, [None if g is None else tf.convert_to_tensor(g) for g in found]
 
 
-def _torch_gradient(function, tensors):
+def _torch_gradient(function, tensors, create_graph=False):
     import torch
 
     tensors = [each.requires_grad_() for each in tensors]
     value = function(tensors)
     if not value.requires_grad:
         return [None] * len(tensors)
-    return torch.autograd.grad(value, tensors, allow_unused=True)
+    return torch.autograd.grad(value, tensors, allow_unused=True, create_graph=create_graph)
 
 
 @contextlib.contextmanager
