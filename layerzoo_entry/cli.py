@@ -82,7 +82,7 @@ def parser() -> argparse.ArgumentParser:
         "selftest",
         help="show that each property can fail here, and accuses no sound layer",
         description=(
-            "Run each property on a layer that breaks it, and on sound ones. Exit code 1 if one of them "
+            "Run each property on a layer that breaks it, and on a sound one. Exit code 1 if one of them "
             "cannot fail in this environment: what it then says of other layers is worth nothing."
         ),
     )
