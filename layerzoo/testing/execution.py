@@ -18,7 +18,7 @@ def jit_equals_eager(case):
     layer = case.built()
     arrays = case.arrays(values="normal")
     eager = case.run(layer, arrays)
-    compiled = compat.compiled(layer, arrays)
+    compiled = compat.compiled(layer, arrays, training=False)
     for turn in ("first",) if case.traits.state == "always" else ("first", "second"):
         for a, e in zip(flat(compiled()), eager, strict=True):
             demand_close(a, e, 1e-5, f"  the {turn} compiled call, and eager", FUSED)
@@ -40,6 +40,8 @@ def no_tracer_leak(case):
     for inner in compat.sublayers(layer):
         for name, value in vars(inner).items():
             held = [x for x in _contents(value) if compat.is_traced(x)]
+            if name == "_losses":  # those of the last call, which Keras keeps until the next
+                continue
             demand(not held, f"  {inner.name}.{name} holds a tensor of a call that is over")
     case.call(layer, arrays)
     demand(repr(layer), "  the layer has no text form")
