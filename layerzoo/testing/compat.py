@@ -3,6 +3,7 @@
 Where a hook is missing, the function that needs it raises `Inconclusive` and says which.
 """
 
+import collections
 import contextlib
 import copy
 import gc
@@ -285,7 +286,9 @@ def forward(function: Callable, tensors: list, directions: list) -> float:
         NotApplicable: the backend has no forward rule for an operation in it.
     """
     try:
-        _, found = keras.ops.jvp(lambda *leaves: function(list(leaves)), tensors, directions)
+        _, found = quick(
+            lambda at, along: keras.ops.jvp(lambda *leaves: function(list(leaves)), at, along)
+        )(tuple(tensors), tuple(directions))
     except (
         TypeError,
         LookupError,
@@ -470,7 +473,25 @@ def own_weights(layer) -> list:
 
 def builds_by_itself(layer) -> bool:
     """Whether the layer has a `build` of its own, and is not built by running its call."""
-    return not getattr(layer.build, "_is_default", False)
+    return not is_default(layer.build)
+
+
+def is_default(method) -> bool:
+    """Whether a method is Keras's own, which a layer may replace."""
+    return getattr(method, "_is_default", False)
+
+
+@contextlib.contextmanager
+def fresh_names() -> Iterator[None]:
+    """Let Keras number the layers that nobody named as in a new process."""
+    from keras.src.backend.common import global_state
+
+    before = global_state.get_global_attribute("object_name_uids")
+    global_state.set_global_attribute("object_name_uids", collections.defaultdict(int))
+    try:
+        yield
+    finally:
+        global_state.set_global_attribute("object_name_uids", before)
 
 
 def takes(layer, argument: str) -> bool:
