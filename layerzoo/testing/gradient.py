@@ -1,90 +1,96 @@
 """Gradients, held against numerical derivatives in probed float64."""
 
-from collections.abc import Callable
 from fnmatch import fnmatchcase
 
 import keras
 import numpy as np
 
 from layerzoo.testing import compat
-from layerzoo.testing.closeness import demand_finite
-from layerzoo.testing.outcomes import Inconclusive, NotApplicable, Violation, demand
+from layerzoo.testing.closeness import demand_close, demand_finite
+from layerzoo.testing.derivative import demand_derivative
+from layerzoo.testing.outcomes import NotApplicable, Violation, demand
 from layerzoo.testing.properties import declare
+from layerzoo.testing.slice import Slice
+
+PROBE = """
+class Probe(keras.Model):  # it owns its inputs, so that a step of SGD shows their gradients too
+    def build(self, shape):
+        owned = lambda x: keras.Variable(x, trainable=x.dtype.kind == "f", name="input")
+        self.layer, self.owned = built(), keras.tree.map_structure(owned, inputs)
+    def call(self, _):
+        owned = keras.tree.map_structure(lambda v: v.value, self.owned)
+        y = [y for y in keras.tree.flatten(self.layer(**owned, training=False)) if "float" in str(y.dtype)]
+        return keras.ops.concatenate([keras.ops.reshape(each, (1, -1)) for each in y], axis=1)
+probe, one = Probe(), np.zeros((1, 1))
+u = np.random.default_rng(1).normal(size=probe(one).shape)
+start = probe.get_weights()
+def gradients(**how):  # each weight's and input's, of the sum of `u` times the outputs
+    probe.set_weights(start)
+    probe.compile(keras.optimizers.SGD(1.0), lambda u, y: keras.ops.sum(u * y), **how)
+    probe.train_on_batch(one, u)
+    return [(w, a - b) for w, a, b in zip(probe.weights, start, probe.get_weights()) if w.trainable]
+"""
+
+SLOPES = """
+def slope(index, along, h=2**-7):
+    values = []
+    for step in (h, -h):
+        probe.set_weights([x + step * along if i == index else x for i, x in enumerate(start)])
+        values.append(probe.evaluate(one, u, verbose=0))
+    return (values[0] - values[1]) / (2 * h)
+for weight, gradient in gradients():
+    index = [w is weight for w in probe.weights].index(True)
+    along = np.random.default_rng(2).normal(size=gradient.shape)
+    exact, numeric = np.sum(gradient * along), slope(index, along)
+    close = abs(exact - numeric) <= 5e-3 * max(1, abs(numeric))
+    assert close, f"{weight.path}: {exact} by autodiff, {numeric} by difference"
+"""
 
 
-class Slice:
-    """A layer as a scalar function of its float inputs and trainable weights.
-
-    The outputs meet fixed random cotangents; other inputs and other variables, random seeds among them,
-    stay as they are.
-    """
-
-    def __init__(self, layer, arrays, seed, dtype="float32", training=False, **arguments):
-        self.inputs = [path for path, a in arrays.items() if np.issubdtype(a.dtype, np.floating)]
-        self.names = [*self.inputs, *(w.path.split("/", 1)[-1] for w in layer.trainable_weights)]
-        weights = [compat.array(w).astype(dtype) for w in layer.trainable_weights]
-        self.leaves = [*(arrays[path].astype(dtype) for path in self.inputs), *weights]
-        index = {id(variable): i for i, variable in enumerate(layer.variables)}
-        places = [index[id(weight)] for weight in layer.trainable_weights]
-        rest = compat.values(layer)
-        inputs = len(self.inputs)
-        cotangents = None
-
-        def scalar(leaves):
-            nonlocal cotangents
-            values = list(rest)
-            for place, leaf in zip(places, leaves[inputs:], strict=True):
-                values[place] = leaf
-            moved = dict(zip(self.inputs, leaves[:inputs], strict=True))
-            given = {path: moved.get(path, compat.tensor(a)) for path, a in arrays.items()}
-            outputs = compat.evaluate(layer, values, given, training=training, **arguments)
-            outputs = [y for y in keras.tree.flatten(outputs) if "float" in str(y.dtype)]
-            if not outputs:
-                raise NotApplicable("no output is a float")
-            if cotangents is None:
-                generator = np.random.default_rng([seed, 31])
-                cotangents = [
-                    (generator.normal(size=y.shape) / max(1, np.prod(y.shape)) ** 0.5).astype(dtype)
-                    for y in outputs
-                ]
-            terms = [
-                keras.ops.sum(keras.ops.cast(y, dtype) * compat.tensor(u))
-                for y, u in zip(outputs, cotangents, strict=True)
-            ]
-            return sum(terms[1:], terms[0])
-
-        self.scalar = scalar
-        self._value = compat.quick(scalar)
-        self._gradient = compat.gradient(scalar)
-
-    def value(self, leaves) -> float:
-        """The scalar at some leaves."""
-        return float(compat.array(self._value([compat.tensor(leaf) for leaf in leaves])))
-
-    def gradient(self, leaves) -> list[np.ndarray]:
-        """Its gradient with respect to each leaf, zeros where it does not reach."""
-        return self._gradient([compat.tensor(leaf) for leaf in leaves])
-
-    def training_step(self) -> Callable[[], object]:
-        """A traced step that computes the gradient at the leaves and waits for it, to be timed."""
-        return compat.training_step(self.scalar, self.leaves)
-
-    def leaves_at(self, arrays) -> list[np.ndarray]:
-        """The leaves with other inputs of the same shapes."""
-        return [*(arrays[path] for path in self.inputs), *self.leaves[len(self.inputs) :]]
-
-
-@declare("G1", cost="fair")
+@declare(
+    "G1",
+    cost="fair",
+    hint=(
+        "Usually a `stop_gradient` on a part of what the output depends on, or a custom gradient with an "
+        "error in its formula."
+    ),
+    shown=PROBE + SLOPES,
+)
 def gradient_fd(case):
     """The gradient returned by autodiff is the numerical derivative, leaf by leaf."""
+    if case.traits.surrogate is not None:
+        raise NotApplicable("the card says that the gradient is that of another function")
+    rough: set[str] = set()
     with compat.float64():
         layer = case.built(dtype="float64")
-        for training in (False, True) if case.traits.stochastic else (False,):
+        for training in _modes(case):
             subject = Slice(layer, case.arrays(), case.sample.seed, "float64", training)
-            _demand_derivative(case, subject)
+            blind = case.traits.differentiable == "none"  # a gradient that is stopped on purpose
+            leaves = range(len(subject.inputs) if blind else 0, len(subject.leaves))
+            if not leaves:
+                raise NotApplicable("no gradient reaches the inputs, and no weight trains")
+            smooth = case.traits.differentiable == "smooth"
+            rough |= demand_derivative(subject, case.sample.seed, smooth, leaves)
+    return f"at float32 precision only: {', '.join(sorted(rough))}" if rough else None
 
 
-@declare("G2", cost="fair")
+@declare(
+    "G2",
+    cost="fair",
+    hint=(
+        "Usually a weight that `call` does not use, a `stop_gradient`, or a way through NumPy or an integer "
+        "type. What is dead by theory the card names in `dead`."
+    ),
+    shown=PROBE
+    + """
+from fnmatch import fnmatch
+for weight, gradient in gradients():
+    assert np.isfinite(gradient).all(), f"{weight.path}: {gradient}"
+    name, size = weight.path.split("/", 2)[-1], np.abs(gradient).max()
+    if not any(fnmatch(name, pattern) for pattern in claimed["dead"]):
+        assert size > 1e-7, f"the largest gradient of {weight.path} is {size}"
+    """,
+)
 def gradient_flow(case):
     """Every trainable weight and input gets a finite gradient, not zero; dead weights stay dead."""
     layer = case.built()
@@ -97,14 +103,31 @@ def gradient_flow(case):
             demand_finite(found, f"  the gradient of {name} is not finite")
             largest[name] = max(largest.get(name, 0.0), float(np.abs(found).max(initial=0)))
     for name, size in largest.items():
-        dead = any(fnmatchcase(name, pattern) for pattern in case.traits.dead)
-        if dead:
+        if name in subject.inputs and case.traits.differentiable == "none":
+            continue  # G8 looks at them
+        if any(fnmatchcase(name, pattern) for pattern in case.traits.dead):
             demand(size <= 1e-5, f"  {name} is declared dead and has a gradient of {size:.3g}")
         else:
             demand(size > 1e-7, f"  the gradient of {name} is {size:.3g} at each of 3 samples")
 
 
-@declare("G3", cost="fair")
+@declare(
+    "G3",
+    cost="fair",
+    hint=(
+        "Usually a root, a norm, a logarithm or a division at zero. Give it another argument there with "
+        "`where` before the operation: `where` behind it chooses the value and leaves the gradient NaN."
+    ),
+    shown="drawn = inputs\n"
+    "for kind, special in (('zeros', np.zeros_like), ('ones', np.ones_like), ('ties', np.round)):\n"
+    "    inputs = keras.tree.map_structure(lambda x: special(x) if x.dtype.kind == 'f' else x, drawn)\n"
+    + "\n".join(f"    {line}" for line in PROBE.strip().split("\n"))
+    + """
+    for weight, gradient in gradients():
+        finite = np.isfinite(gradient).all()
+        assert finite, f"inputs all {kind}: the gradient of {weight.path} is {gradient}"
+    """,
+)
 def gradient_finite_at_special(case):
     """Outputs and gradients are finite at zeros, at equal values, at ties, and where all is masked."""
     layer = case.built()
@@ -116,7 +139,22 @@ def gradient_finite_at_special(case):
         _demand_finite_gradient(case, layer, arrays, "every step masked", mask=mask)
 
 
-@declare("G4", cost="dear")
+@declare(
+    "G4",
+    cost="dear",
+    hint=(
+        "A weight that does not move has no gradient in training, or a constraint that undoes the step; "
+        "one that moves though it does not train is assigned to in `call`: the card says so with `state`."
+    ),
+    shown=PROBE.replace("training=False", "training=True")
+    + """
+gradients = {weight.path: np.abs(gradient).max() for weight, gradient in gradients()}
+for weight, old, new in zip(probe.weights, start, probe.get_weights()):
+    assert np.isfinite(new).all(), f"{weight.path} is {new} after a step"
+    moved = not np.array_equal(old, new)
+    assert moved == weight.trainable, f"{weight.path}, trainable={weight.trainable}: moved={moved}"
+    """,
+)
 def training_step(case):
     """One `fit` step leaves finite weights, moves each that trains and none that does not."""
     layer = case.built()
@@ -124,7 +162,8 @@ def training_step(case):
         raise NotApplicable("the layer has no weight to train")
     model = case.functional(layer)
     arrays = case.arrays(values="normal")
-    outputs = model(case.feed(arrays))
+    with case.resting(layer):
+        outputs = model(case.feed(arrays))
     generator = np.random.default_rng([case.sample.seed, 53])
     target = keras.tree.map_structure(
         lambda y: generator.normal(size=y.shape).astype("float32"), outputs
@@ -134,14 +173,214 @@ def training_step(case):
     history = model.fit(case.feed(arrays), target, batch_size=len(arrays[case.first]), verbose=0)
     demand_finite(np.array(history.history["loss"]), "  the loss is not finite")
     alive = _alive(case, layer)
+    moves = case.traits.couples_batch is not None or case.traits.state is not None
     for weight, old in zip(layer.weights, before, strict=True):
         new = compat.array(weight)
         demand_finite(new, f"  {weight.path} is not finite after a step")
         moved = not np.array_equal(new, old)
         if weight.trainable and weight.path.split("/", 1)[-1] in alive:
             demand(moved, f"  {weight.path} is trainable and did not move")
-        elif not weight.trainable and case.traits.couples_batch is None:
+        elif not weight.trainable and not moves:
             demand(not moved, f"  {weight.path} is not trainable and moved")
+
+
+@declare(
+    "G5",
+    tier="should",
+    cost="dear",
+    hint=(
+        "Usually Python code that runs once when it is traced: a test of a value, a number drawn by NumPy, "
+        "or a custom gradient that does not get its values through its arguments."
+    ),
+    shown=PROBE
+    + """
+eager = dict((w.path, g) for w, g in gradients(run_eagerly=True, jit_compile=False))
+for weight, gradient in gradients(jit_compile=True):
+    expected = eager[weight.path]
+    close = np.abs(gradient - expected).max() <= 1e-4 * max(1, np.abs(expected).max())
+    assert close, f"{weight.path}: {gradient.ravel()[:4]} compiled, {expected.ravel()[:4]} eager"
+    """,
+)
+def grad_jit_equal(case):
+    """The gradient through the compiler is the eager one."""
+    layer = case.built()
+    training = not case.traits.stochastic
+    subject = Slice(layer, case.arrays(values="normal"), case.sample.seed, training=training)
+    tensors = [compat.tensor(leaf) for leaf in subject.leaves]
+    with case.resting(layer):
+        eager = compat.eager_gradient(subject.scalar, tensors)
+        compiled = compat.compiled_gradient(subject.scalar, tensors)
+    for name, c, e in zip(subject.names, compiled, eager, strict=True):
+        what = f"  the gradient of {name}, compiled and eager"
+        demand_close(c, e, 1e-4, what, "float32, 1e-4 for operations that the compiler fuses")
+
+
+@declare(
+    "G6",
+    tier="should",
+    cost="fair",
+    hint=(
+        "The backend differentiates forwards and backwards by different rules, and one of them is wrong: "
+        "usually that of a custom gradient, which forward mode passes by or which has a rule of its own."
+    ),
+    shown=PROBE
+    + """
+numbers = np.random.default_rng(2)
+along = [numbers.normal(size=x.shape).astype("float32") for x in start]
+def loss(*values):
+    mapping = list(zip(probe.weights, values))
+    with keras.StatelessScope(state_mapping=mapping):
+        return keras.ops.sum(u.astype("float32") * probe(one))
+tensors = lambda arrays: tuple(keras.ops.convert_to_tensor(x) for x in arrays)
+forward = float(keras.ops.convert_to_numpy(keras.ops.jvp(loss, tensors(start), tensors(along))[1]))
+names = {w.path: v for w, v in zip(probe.weights, along)}
+backward = sum(np.sum(gradient * names[w.path]) for w, gradient in gradients())
+close = abs(forward - backward) <= 1e-3 * max(1, abs(backward))
+assert close, f"the derivative along a direction is {forward} forwards and {backward} backwards"
+    """,
+)
+def dot_test(case):
+    """Forward and backward mode agree: <u, J v> = <J' u, v>, where the backend has both."""
+    layer = case.built()
+    subject = Slice(layer, case.arrays(values="normal"), case.sample.seed)
+    generator = np.random.default_rng([case.sample.seed, 73])
+    directions = [generator.normal(size=leaf.shape).astype("float32") for leaf in subject.leaves]
+    tensors = [compat.tensor(leaf) for leaf in subject.leaves]
+    forward = compat.forward(subject.scalar, tensors, [compat.tensor(d) for d in directions])
+    gradients = [g.astype("float64") for g in subject.gradient(subject.leaves)]
+    backward = float(sum(np.sum(g * d) for g, d in zip(gradients, directions, strict=True)))
+    size = float(
+        np.sqrt(sum(np.sum(g * g) for g in gradients))
+    )  # what one may expect the sums to be
+    allowed = 1e-4 * max(1.0, abs(backward), size)
+    demand(
+        abs(forward - backward) <= allowed,
+        f"  <u, J v>        {forward:.8g}, forwards\n  <J' u, v>       {backward:.8g}, backwards\n"
+        f"  difference      {abs(forward - backward):.3g}, tolerance {allowed:.3g} (float32)",
+    )
+
+
+@declare(
+    "G7",
+    tier="trait",
+    cost="dear",
+    never=(
+        "The card says that the gradient has no derivative (`twice_differentiable=False`); at every sample "
+        "it had the right one."
+    ),
+    hint=(
+        "Usually a `stop_gradient` inside a formula that is meant to give the first derivative, or a custom "
+        "gradient whose rule is not differentiable itself."
+    ),
+    shown=PROBE
+    + """
+numbers = np.random.default_rng(2)
+along = [keras.ops.convert_to_tensor(numbers.normal(size=x.shape).astype("float32")) for x in start]
+class Slope(keras.Model):  # its output is the derivative along a direction
+    def build(self, shape):
+        self.probe = probe
+    def call(self, _):
+        def loss(*values):
+            with keras.StatelessScope(state_mapping=list(zip(probe.weights, values))):
+                return keras.ops.sum(u.astype("float32") * probe.call(one))
+        found = keras.ops.jvp(loss, tuple(w.value for w in probe.weights), tuple(along))[1]
+        return keras.ops.reshape(found, (1, 1))
+slope = Slope()
+slope.compile(keras.optimizers.SGD(1.0), lambda u, y: keras.ops.sum(y), run_eagerly=True)
+slope.train_on_batch(one, one)
+second = sum(np.sum((a - b) * keras.ops.convert_to_numpy(v))
+    for a, b, v in zip(start, probe.get_weights(), along))
+values = []
+for h in (2**-7, -(2**-7)):
+    probe.set_weights([x + h * keras.ops.convert_to_numpy(v) for x, v in zip(start, along)])
+    values.append(slope.evaluate(one, one, verbose=0))
+numeric = (values[0] - values[1]) / 2**-6
+close = abs(second - numeric) <= 1e-2 * max(1, abs(numeric))
+assert close == claimed["twice_differentiable"], f"{second} by autodiff, {numeric} by difference"
+    """,
+)
+def gradient_of_gradient(case):
+    """The gradient has a derivative, and autodiff finds it; or it has none, as the card says."""
+    claim = case.traits.twice_differentiable
+    if claim is None:
+        raise NotApplicable("the card claims nothing about second derivatives")
+    with compat.float64():
+        layer = case.built(dtype="float64")
+        first = Slice(layer, case.arrays(), case.sample.seed, "float64")
+        generator = np.random.default_rng([case.sample.seed, 79])
+        subject = first.slope([generator.normal(size=leaf.shape) for leaf in first.leaves])
+        subject.cotangents = []  # these are the first derivative's
+        smooth = case.traits.differentiable == "smooth"
+        if claim:
+            demand_derivative(subject, case.sample.seed, smooth)
+            return None
+        try:
+            demand_derivative(subject, case.sample.seed, smooth)
+        except Exception:  # a wrong number, a kink, or a backend that has no rule for it
+            return True
+        return False
+
+
+@declare(
+    "G8",
+    tier="trait",
+    cost="fair",
+    hint=(
+        "The card names the function whose gradient this is (`surrogate`), or says that none reaches the "
+        "inputs (`differentiable='none'`): the layer or the card is wrong."
+    ),
+    shown=PROBE
+    + """
+if claimed["differentiable"] == "none":
+    for weight, gradient in gradients():
+        reached = weight.path.split("/")[-1] == "input" and np.abs(gradient).max()
+        assert not reached, f"the gradient of an input is {reached}"
+else:
+    own = gradients()
+    probe.layer = lambda training, **given: claimed["surrogate"](built_layer, given)
+    """,
+)
+def surrogate(case):
+    """The gradient is that of the surrogate which the card names; or it is zero, as the card says."""
+    if case.traits.surrogate is not None:
+        with compat.float64():
+            layer = case.built(dtype="float64")
+            subject, declared = (
+                Slice(layer, case.arrays(), case.sample.seed, "float64", function=function)
+                for function in (None, lambda given: case.traits.surrogate(layer, given))
+            )
+            _demand_shapes(subject, declared)
+            subject.value = declared.value
+            subject.cotangents = []  # an entry of the layer's Jacobian says nothing of the surrogate's
+            demand_derivative(subject, case.sample.seed, case.traits.differentiable == "smooth")
+    elif case.traits.differentiable == "none":
+        layer = case.built()
+        subject = Slice(layer, case.arrays(), case.sample.seed)
+        if not subject.inputs:
+            raise NotApplicable("no input is a float")
+        for name, found in zip(subject.inputs, subject.gradient(subject.leaves), strict=False):
+            demand(
+                not np.any(found),
+                f"  no gradient is to reach {name}, and its largest is {np.abs(found).max():.3g}",
+            )
+    else:
+        raise NotApplicable("the card names no surrogate, and a gradient may reach the inputs")
+
+
+def _modes(case) -> tuple[bool, ...]:
+    """Inference, and training too where it computes something else."""
+    traits = case.traits
+    differs = traits.stochastic or traits.train_differs or traits.couples_batch == "training"
+    return (False, True) if differs else (False,)
+
+
+def _demand_shapes(subject, declared) -> None:
+    tensors = [compat.tensor(leaf) for leaf in subject.leaves]
+    for each in (subject, declared):
+        each.scalar(tensors)
+    own, other = ([u.shape for u in each.cotangents] for each in (subject, declared))
+    if own != other:
+        raise Violation(f"  outputs         {own}\n  surrogate gives {other}")
 
 
 def _alive(case, layer) -> set[str]:
@@ -159,89 +398,3 @@ def _demand_finite_gradient(case, layer, arrays, where, **arguments):
     subject = Slice(layer, arrays, case.sample.seed, **arguments)
     for name, found in zip(subject.names, subject.gradient(subject.leaves), strict=True):
         demand_finite(found, f"  {where}: the gradient of {name} is not finite")
-
-
-def _demand_derivative(case, subject):
-    generator = np.random.default_rng([case.sample.seed, 71])
-    leaves = subject.leaves
-    attempts = 4
-    for _ in range(attempts):
-        mismatch = _first_mismatch(
-            subject, leaves, generator, *_precision(subject, leaves, generator)
-        )
-        if mismatch is not None and mismatch[2]:
-            mismatch = _first_mismatch(subject, leaves, generator, *FLOAT32)
-        if mismatch is None:
-            return
-        message, kinked, _ = mismatch
-        if case.traits.differentiable == "smooth" or not kinked:
-            raise Violation(message)
-        leaves = [leaf + 0.1 * generator.normal(size=leaf.shape) for leaf in leaves]
-    raise Inconclusive(f"every one of {attempts} points has a kink\n{message}")
-
-
-FLOAT32 = ((2.0**-8,), 2e-2, "float32 only")
-"""Steps, tolerance and name of the precision of a layer that computes in float32, be it only in a part."""
-
-
-def _precision(subject, leaves, generator) -> tuple[tuple[float, ...], float, str]:
-    """Steps, tolerance and name of the precision that the layer works in, measured, not asked.
-
-    Three difference quotients that agree can only come from float64: 1e-11 is lost in float32.
-    """
-    direction = [generator.normal(size=leaf.shape) for leaf in leaves]
-    origin = subject.value(leaves)
-    quotients = [
-        (subject.value(_moved(leaves, direction, e)) - origin) / e for e in (1e-11, 1e-10, 1e-9)
-    ]
-    spread = max(quotients) - min(quotients)
-    if spread <= 1e-3 * max(1.0, *map(abs, quotients)) and any(quotients):
-        return (2.0**-17, 2.0**-21, 2.0**-25), 1e-6, "float64, probed"
-    return FLOAT32
-
-
-def _first_mismatch(subject, leaves, generator, steps, tolerance, precision):
-    gradients = subject.gradient(leaves)
-    for index, name in enumerate(subject.names):
-        found = gradients[index].astype("float64")
-        for sparse in (False, False, True):
-            direction = generator.normal(size=found.shape)
-            if sparse:
-                direction = direction * (generator.random(found.shape) < 1.5 / max(found.size, 1))
-            exact = float(np.sum(found * direction))
-            quotients = []
-            for (
-                step
-            ) in steps:  # where the function bends sharply the larger step is off, by its square
-                ahead, behind = (
-                    subject.value(_moved_one(leaves, index, direction, s)) for s in (step, -step)
-                )
-                numeric = (ahead - behind) / (2 * step)
-                quotients.append(numeric)
-                allowed = tolerance * max(1.0, abs(numeric), abs(exact))
-                if abs(numeric - exact) <= allowed:
-                    break
-            else:
-                here = subject.value(leaves)
-                right, left = (ahead - here) / step, (here - behind) / step
-                kinked = abs(right - left) > 1e-3 * max(1.0, abs(numeric))
-                ratio = exact / numeric if numeric else float("nan")
-                message = (
-                    f"  leaf            {name} {found.shape}\n"
-                    f"  autodiff        {exact:.8g}   central difference {numeric:.8g} "
-                    f"(h=2^{int(np.log2(step))})   ratio {ratio:.4f}\n"
-                    f"  difference      {abs(numeric - exact):.3g}, tolerance {allowed:.3g} "
-                    f"({precision})"
-                )
-                # numbers that a part of the layer rounds to float32 move in jumps
-                rounded = max(quotients) - min(quotients) > 1e-2 * max(1.0, abs(numeric))
-                return message, kinked, rounded
-    return None
-
-
-def _moved(leaves, direction, step):
-    return [leaf + step * d for leaf, d in zip(leaves, direction, strict=True)]
-
-
-def _moved_one(leaves, index, direction, step):
-    return [leaf + step * direction if i == index else leaf for i, leaf in enumerate(leaves)]
