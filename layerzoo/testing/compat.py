@@ -110,13 +110,22 @@ def call(layer, inputs: dict, carried: dict | None = None, **arguments):
         return layer(first[1], **dict(others), **arguments)
 
 
-def mapped(layer, inputs: dict) -> tuple:
+def shape_errors() -> tuple[type[Exception], ...]:
+    """What the backend itself raises where sizes do not fit, besides ValueError and TypeError."""
+    if BACKEND == "tensorflow":
+        import tensorflow as tf
+
+        return (tf.errors.InvalidArgumentError,)
+    return (RuntimeError,) if BACKEND == "torch" else ()
+
+
+def mapped(layer, inputs: dict, **arguments) -> tuple:
     """The outputs of a layer that is mapped over a `tf.data.Dataset`, as a flat tuple."""
     import tensorflow as tf
 
     def element(given):
         given = {path: given[path] for path in inputs}  # a dataset sorts a dict
-        return tuple(keras.tree.flatten(call(layer, given)))
+        return tuple(keras.tree.flatten(call(layer, given, **arguments)))
 
     return next(iter(tf.data.Dataset.from_tensors(inputs).map(element)))
 
