@@ -1,6 +1,14 @@
 """Drop-in: the layer stands in any model, may be shared, and refuses what is wrong."""
 
+import contextlib
 import copy
+import functools
+import inspect
+import io
+import re
+import sys
+import textwrap
+from collections.abc import Callable, Iterator, Mapping
 
 import keras
 import numpy as np
@@ -16,34 +24,89 @@ from layerzoo.testing.properties import declare
 SAME = "the same float32 operations, 1e-5 for another order"
 
 
-@declare("L1", cost="fair")
+@declare(
+    "L1",
+    cost="fair",
+    hint=(
+        "Usually Python in `call` that needs a known size or a number: a model runs `call` on symbols first, "
+        "so take sizes from `keras.ops.shape`, and branch with `keras.ops.where`."
+    ),
+    shown="""
+    layer, expected = built(), None
+    symbols = keras.tree.map_structure(lambda x: keras.Input(x.shape[1:], dtype=x.dtype), inputs)
+    model = keras.Model(symbols, layer(**symbols))
+    pairs = {"model(inputs)": model(inputs), "model.predict(inputs)": model.predict(inputs, verbose=0)}
+    for how, outputs in pairs.items():
+        for y, e in zip(keras.tree.flatten(outputs), keras.tree.flatten(layer(**inputs))):
+            y, e = keras.ops.convert_to_numpy(y), keras.ops.convert_to_numpy(e)
+            assert np.allclose(y, e, rtol=1e-4, atol=1e-5), f"{how} gives {y}, the layer alone {e}"
+    """,
+)
 def drop_in(case):
-    """In a Sequential, a Functional and a subclassed model the layer computes what it does alone."""
+    """In any model, in `TimeDistributed` and in `tf.data` the layer computes what it does alone."""
     layer = case.built()
     arrays = case.arrays()
-    expected = case.run(layer, arrays)
+    expected = case.run(layer, arrays, training=False)
     models = {"Functional": case.functional(layer), "subclassed": Subclassed(layer)}
     if case.sequential:
         models["Sequential"] = keras.Sequential([layer])
     for kind, model in models.items():
-        for a, e in zip(case.run_model(model, arrays), expected, strict=True):
-            demand_close(a, e, 1e-5, f"  in a {kind} model, and alone", SAME)
+        _demand_alike(_run_model(case, model, arrays), expected, f"in a {kind} model")
     with case.resting(models["Functional"]):
         predicted = flat(models["Functional"].predict(case.feed(arrays), verbose=0))
-    for a, e in zip(predicted, expected, strict=True):
-        demand_close(a, e, 1e-5, "  `predict`, and alone", SAME)
+    _demand_alike(predicted, expected, "by `predict`")
+    if case.traits.state == "always":
+        return
+    if case.sequential and len(expected) == 1 and arrays[case.first].ndim > 1:
+        others = case.arrays(1)
+        both = np.stack([arrays[case.first], others[case.first]], axis=1)
+        steps = np.stack([expected[0], case.run(layer, others, training=False)[0]], axis=1)
+        found = flat(keras.layers.TimeDistributed(layer)(both, training=False))
+        _demand_alike(found, [steps], "in `TimeDistributed`")
+    if compat.BACKEND == "tensorflow" and not layer.trainable_weights:
+        found = flat(compat.mapped(layer, arrays, training=False))
+        _demand_alike(found, expected, "mapped over a `tf.data.Dataset`")
 
 
-@declare("L2", cost="fair")
+@declare(
+    "L2",
+    cost="fair",
+    hint=(
+        "Usually a variable made in `call`, which each use makes anew, or something remembered on `self` by "
+        "one use and read by the next: make variables in `build`, and keep nothing in `call`."
+    ),
+    shown="""
+    layer = built()
+    once = len(layer.variables)
+    symbols = keras.tree.map_structure(lambda x: keras.Input(x.shape[1:], dtype=x.dtype), inputs)
+    twice = keras.Model(symbols, [layer(**symbols), layer(**symbols)])
+    assert len(twice.variables) == once, f"used once {once} variables, twice {len(twice.variables)}"
+    first, second = twice(inputs)
+    for a, b in zip(keras.tree.flatten(first), keras.tree.flatten(second)):
+        a, b = keras.ops.convert_to_numpy(a), keras.ops.convert_to_numpy(b)
+        assert np.allclose(a, b, atol=1e-5), f"the first use gives {a}, the second {b}"
+    """,
+)
 def shared(case):
-    """Used twice in a model, the layer has one set of weights, and its gradients add up."""
+    """Used twice in a model, it has one set of variables, the same outputs, and gradients that add up."""
     layer = case.built()
-    once = len(layer.weights)
-    twice = len(case.functional(layer, layer).weights)
-    demand(twice == once, f"  weights used once {once}, used twice in a model {twice}")
+    arrays = case.arrays(values="normal")
+    expected = case.run(layer, arrays, training=False)
+    once, added = len(layer.variables), _added_losses(layer)
+    model = case.functional(layer, layer)
+    twice = len(model.variables)
+    demand(twice == once, f"  variables       used once {once}, used twice in a model {twice}")
+    found = _run_model(case, model, arrays)
+    if case.traits.state != "always":
+        _demand_alike(found, [*expected, *expected], "used twice in a model")
+    doubled = _added_losses(model)
+    demand(
+        doubled == 2 * added,
+        f"  added losses    used once {added}, used twice in a model {doubled}, due {2 * added}",
+    )
     if not layer.trainable_weights:
         return
-    both = case.arrays(values="normal"), case.arrays(1, "normal")
+    both = arrays, case.arrays(1, "normal")
     subject = Slice(layer, both[0], case.sample.seed)
     parts = [subject.gradient(subject.leaves_at(arrays)) for arrays in both]
     weights = slice(len(subject.inputs), None)
@@ -56,39 +119,190 @@ def shared(case):
     for name, a, b, total in zip(
         subject.names[weights], parts[0][weights], parts[1][weights], joined, strict=True
     ):
-        demand_close(total, a + b, 1e-4, f"  the gradient of {name}, used twice", SAME)
+        what = f"  gradient        of {name} over two uses, and the sum of the two gradients"
+        demand_close(total, a + b, 1e-4, what, SAME)
 
 
-@declare("L4")
+@declare(
+    "L3",
+    tier="trait",
+    hint=(
+        "Usually `list(inputs.values())` or a loop over a dict, whose order is the caller's: take each by "
+        "its name. Or `isinstance(inputs, list)`, which a tuple is not, or a `build` that counts on an order."
+    ),
+    shown="""
+    def turned(x, depth=0):  # keywords and dicts in another order, tuples for lists
+        if isinstance(x, dict):
+            return {name: turned(x[name], depth + 1) for name in reversed(x)}
+        return tuple(x) if isinstance(x, list) else x
+    layer, new = built(), make()
+    new(**turned(inputs))
+    new.set_weights(layer.get_weights())
+    outputs = layer(**inputs), new(**inputs), layer(**turned(inputs))
+    due, of_new, of_turned = map(keras.tree.flatten, outputs)
+    for e, y in [*zip(due, of_new), *zip(due, of_turned)]:
+        y, e = keras.ops.convert_to_numpy(y), keras.ops.convert_to_numpy(e)
+        assert np.allclose(y, e, atol=1e-5), f"in another order {y}, in the first {e}"
+    """,
+)
+def nested_structures(case):
+    """By keyword or position, with dicts in another order or tuples for lists, a call gives the same."""
+    if case.sequential:
+        raise NotApplicable("the call takes one tensor")
+    layer = case.built()
+    arrays = case.arrays(values="normal")
+    due = case.call(layer, arrays, training=False)
+    for form, positional, keywords in _forms(case, layer, arrays):
+        new = case.make()
+        with case.resting(layer), case.resting(new):
+            new(*positional, **keywords, training=False)
+        made, known = ([tuple(w.shape) for w in each.weights] for each in (new, layer))
+        demand(made == known, f"  built           {form}: {made}\n  otherwise       {known}")
+        new.set_weights(layer.get_weights())
+        for subject, which in ((layer, "the same layer"), (new, "a layer built so")):
+            with case.resting(subject):
+                outputs = subject(*positional, **keywords, training=False)
+            found, expected = _skeleton(outputs), _skeleton(due)
+            demand(found == expected, f"  outputs {form}: {found}\n  otherwise       {expected}")
+            for index, (a, e) in enumerate(zip(flat(outputs), flat(due), strict=True)):
+                what = f"  output {index}        of {which} called {form}, and as the card says"
+                demand_close(a, e, 1e-6, what, "the same float32 operations in the same order")
+
+
+@declare(
+    "L4",
+    hint=(
+        "Usually an operation in place: `x += 1`, `pop` on a dict, `append` to a list of the caller's. "
+        "Make a new one: `x = x + 1`, `dict(config)`, `list(layers)`."
+    ),
+    shown="""
+    import copy
+    layer, kept = built(), copy.deepcopy(inputs)
+    for training in (False, True):
+        layer(**inputs, training=training)
+        before, after = keras.tree.flatten(kept), keras.tree.flatten(inputs)
+        assert len(before) == len(after), f"{len(before)} arrays went in, and {len(after)} are left"
+        for a, b in zip(before, after):
+            assert np.array_equal(a, b), f"before the call {a}, after it {b}"
+    """,
+)
 def input_untouched(case):
-    """A call changes neither the caller's arrays and tensors nor the caller's config."""
+    """A call changes neither the caller's arrays, tensors and masks nor the caller's config."""
     layer = case.built()
     arrays = case.arrays()
     kept = copy.deepcopy(arrays)
-    tensors = {name: compat.tensor(a) for name, a in arrays.items()}
+    tensors = {path: compat.tensor(a) for path, a in arrays.items()}
     for training in (False, True):
-        compat.call(layer, arrays, training=training)
-        compat.call(layer, tensors, training=training)
-        for name in arrays:
-            demand_close(
-                arrays[name], kept[name], 0, f"  the array {name} after a call", "equal bits"
+        for given, form in ((arrays, "array"), (tensors, "tensor")):
+            packed = compat.packed(given)
+            before = _copied(packed)
+            first, *others = packed.items()
+            layer(first[1], **dict(others), training=training)
+            demand(
+                _names(packed) == _names(before),
+                f"  inputs          before the call {_names(before)}\n"
+                f"  after it        {_names(packed)}",
             )
-            after = compat.array(tensors[name])
-            demand_close(after, kept[name], 0, f"  the tensor {name} after a call", "equal bits")
+            for path, value in given.items():
+                what = f"  {form:<16}{path} after a call, and before"
+                demand_close(compat.array(value), kept[path], 0, what, "equal bits")
+    _demand_masks_stay(case, layer, tensors)
     config = case.config
-    kept_config = dict(config)
+    kept_config = _copied(config)
     case.card.layer(**config)
-    demand(config == kept_config, f"  the constructor changed its arguments: {config}")
+    demand(
+        config == kept_config,
+        f"  config          before the constructor {kept_config}\n  after it        {config}",
+    )
 
 
-@declare("L6", tier="should")
+@declare(
+    "L5",
+    tier="trait",
+    hint=(
+        "Call `self.add_loss` with a scalar in each `call`: Keras clears it before the next one. Keep no sum "
+        "of losses on `self`, and hold layers where Keras tracks them, as attributes or in lists."
+    ),
+    shown="""
+    layer = built()
+    def losses():
+        layer(**inputs)
+        return [keras.ops.convert_to_numpy(loss) for loss in layer.losses]
+    first, second = losses(), losses()
+    for loss in first:
+        assert loss.shape == () and np.isfinite(loss), f"a loss is {loss}, not one finite number"
+    assert np.allclose(first, second), f"after one call {first}, after two {second}"
+    inside = [l for x in vars(layer).values() if isinstance(x, keras.Layer) for l in x.losses]
+    assert len(first) >= len(inside), f"the layers inside have {len(inside)} losses, the layer {first}"
+    """,
+)
+def losses(case):
+    """Losses are finite scalars, as many as claimed, do not pile up call by call, and reach a model."""
+    layer = case.built()
+    claimed = case.traits.losses
+    found = {training: _losses(case, layer, training) for training in (False, True)}
+    regularizers = _regularizers(layer)
+    if claimed is None and not any(found.values()) and not regularizers:
+        raise NotApplicable("the layer adds no loss and takes no regularizer")
+    for training, values in found.items():
+        for value in values:
+            demand(
+                value.shape == () and np.isfinite(value),
+                f"  loss            {value}, of shape {value.shape}; due is one finite number",
+            )
+        again = _losses(case, layer, training)
+        demand(
+            len(again) == len(values),
+            f"  losses          after a call {len(values)}, after the next {len(again)}",
+        )
+    demand_close(
+        np.array(_losses(case, layer, False)),
+        np.array(found[False]),
+        1e-6,
+        "  losses          after a later call, and after the first one",
+        "the same float32 operations",
+    )
+    weighted = len(_regularized(layer))
+    if claimed is not None:
+        added = len(found[True]) - weighted
+        demand(added == claimed, f"  added losses    {added}, where the card says {claimed}")
+    for kind, model in (("Functional", case.functional(layer)), ("subclassed", Subclassed(layer))):
+        _run_model(case, model, case.arrays())
+        what = f"  losses          of a {kind} model, and of the layer in it"
+        values = np.array([compat.array(loss) for loss in model.losses])
+        demand_close(values, np.array(found[False]), 1e-5, what, SAME)
+    _demand_inner_losses(case)
+    for name in regularizers:
+        _demand_regularizes(case, name)
+
+
+@declare(
+    "L6",
+    tier="should",
+    hint=(
+        "Say in `build` what is taken, `self.input_spec = InputSpec(min_ndim=2, axes={-1: size})`, and check "
+        "arguments in `__init__`, before anything is changed."
+    ),
+    shown="""
+    layer = built()
+    name = next(iter(inputs))
+    wider = np.concatenate([inputs[name], inputs[name][..., :1]], axis=-1)
+    try:
+        outcome = layer(**{**inputs, name: wider})
+    except Exception as error:
+        outcome = error
+    refused = isinstance(outcome, Exception)
+    assert refused, f"built for {inputs[name].shape}, called with {wider.shape}, it gives {outcome}"
+    """,
+)
 def errors(case):
-    """Bad arguments and bad inputs raise ValueError or TypeError before any state changes."""
+    """Bad arguments raise ValueError or TypeError; inputs that do not fit are refused before any change."""
     for config in case.card.errors:
         error = _error(lambda config=config: case.card.layer(**config))
         demand(
             isinstance(error, ValueError | TypeError),
-            f"  the constructor was given {config}\n  outcome         {error!r}",
+            f"  arguments       {config}\n  outcome         {_told(error)}",
+            "Check the argument in `__init__`, and raise ValueError or TypeError.",
         )
     layer = case.built()
     if not _depends_on_last_axis(case, layer):
@@ -99,16 +313,179 @@ def errors(case):
     before = [compat.array(v) for v in layer.variables]
     wrong = {name: a.copy() for name, a in case.arrays().items()}
     wrong[first] = np.concatenate([wrong[first], wrong[first][..., :1]], axis=-1)
-    error = _error(lambda: case.call(layer, wrong))
+    error = _error(lambda: compat.call(layer, wrong))
     demand(
-        isinstance(error, ValueError | TypeError),
-        f"  built for a last axis of {wrong[first].shape[-1] - 1}, called with one more\n"
-        f"  outcome         {error!r}",
+        isinstance(error, (ValueError, TypeError, *compat.shape_errors())),
+        f"  input           {first}, built for {case.shapes()[first]}, called with {wrong[first].shape}\n"
+        f"  outcome         {_told(error)}",
     )
     after = [compat.array(v) for v in layer.variables]
     demand(
         len(after) == len(before) and all(map(np.array_equal, after, before)),
-        "  the refused call changed the layer's variables",
+        "  variables       changed by a call that was refused",
+    )
+
+
+@declare(
+    "L7",
+    tier="should",
+    cost="fair",
+    hint=(
+        "Usually a `__repr__` that reads what only `build` makes, a `count_params` that forgets a part, or "
+        "an example in the docstring that no longer fits the arguments: it is run as it stands."
+    ),
+    shown="""
+    import inspect, re, textwrap
+    layer = make()
+    assert repr(layer), "the text form is empty"
+    layer(**inputs)
+    assert repr(layer), "the text form is empty"
+    weights = sum(int(np.prod(w.shape)) for w in layer.weights)
+    assert layer.count_params() == weights, f"count_params {layer.count_params()}, weights {weights}"
+    symbols = keras.tree.map_structure(lambda x: keras.Input(x.shape[1:], dtype=x.dtype), inputs)
+    keras.Model(symbols, layer(**symbols)).summary()
+    for example in re.findall(r"```python\\n(.*?)```", inspect.cleandoc(type(layer).__doc__ or ""), re.S):
+        exec(textwrap.dedent(example), {"keras": keras, "np": np, type(layer).__name__: type(layer)})
+    """,
+)
+def repr_summary(case):
+    """The layer can be printed, summarised and counted, and the examples in its docstring run."""
+    demand(repr(case.make()), "  repr            is empty before the first call")
+    layer = case.built()
+    demand(repr(layer), "  repr            is empty after the first call")
+    lines: list[str] = []
+    case.functional(layer).summary(
+        line_length=200, print_fn=lambda line, **_: lines.append(line), expand_nested=True
+    )
+    told, name = "\n".join(lines), type(layer).__name__
+    demand(name in told, f"  summary         does not name {name}\n{told}")
+    counted = layer.count_params()
+    held = sum(int(np.prod(w.shape)) for w in layer.weights)
+    demand(counted == held, f"  count_params    {counted}, where the weights have {held} numbers")
+    trouble = _example_trouble(case.card.layer)
+    demand(not trouble, f"  docstring       its example raised {trouble}")
+
+
+def _run_model(case, model, arrays) -> list[np.ndarray]:
+    with case.resting(model):
+        return flat(model(case.feed(arrays), training=False))
+
+
+def _demand_alike(found, expected, where):
+    demand(
+        len(found) == len(expected),
+        f"  outputs         {len(found)} {where}, alone {len(expected)}",
+    )
+    for index, (a, e) in enumerate(zip(found, expected, strict=True)):
+        demand_close(a, e, 1e-5, f"  output {index}        {where}, and alone", SAME)
+
+
+def _skeleton(outputs):
+    return keras.tree.map_structure(lambda _: "tensor", outputs)
+
+
+def _forms(case, layer, arrays) -> Iterator[tuple[str, tuple, dict]]:
+    """Other ways to write the same call: in words, by position, by keyword."""
+    parameters = list(inspect.signature(layer.call).parameters)
+    arguments = compat.packed(arrays)
+    named = dict(zip([parameters[0], *list(arguments)[1:]], arguments.values(), strict=True))
+    yield "by keyword", (), named
+    if len(named) > 1:
+        yield "by keyword in another order", (), dict(reversed(named.items()))
+        if parameters[: len(named)] == list(named):
+            yield "by position", tuple(named.values()), {}
+    first, *others = named
+    for words, other in (("with dicts in another order", _turned), ("with tuples", _tupled)):
+        changed = {name: other(value) for name, value in named.items()}
+        if repr(changed) != repr(named):
+            yield words, (changed[first],), {name: changed[name] for name in others}
+
+
+def _turned(node):
+    if isinstance(node, dict):
+        return {name: _turned(node[name]) for name in reversed(node)}
+    return list(map(_turned, node)) if isinstance(node, list) else node
+
+
+def _tupled(node):
+    if isinstance(node, dict):
+        return {name: _tupled(inner) for name, inner in node.items()}
+    return tuple(map(_tupled, node)) if isinstance(node, list) else node
+
+
+def _copied(node):
+    """The same leaves in lists and dicts of their own."""
+    if isinstance(node, dict):
+        return {name: _copied(inner) for name, inner in node.items()}
+    return list(map(_copied, node)) if isinstance(node, list) else node
+
+
+def _names(node):
+    """What lists and dicts hold, without the leaves."""
+    if isinstance(node, dict):
+        return {name: _names(inner) for name, inner in node.items()}
+    return list(map(_names, node)) if isinstance(node, list) else "tensor"
+
+
+def _demand_masks_stay(case, layer, tensors):
+    """A tensor that is given to two layers has its mask for the second one too."""
+    masking = case.traits.masking
+    named = masking if isinstance(masking, Mapping) else {case.first: masking}
+    if not named.get(case.first) or len(case.tensors[case.first].letters) < 2:
+        return
+    mask = compat.tensor(np.ones(case.shapes()[case.first][:2], bool))
+    compat.call(layer, tensors, {case.first: mask})
+    demand(
+        compat.mask_of(tensors[case.first]) is not None,
+        f"  tensor          {case.first} had a mask before the call, and has none after it",
+    )
+
+
+def _losses(case, layer, training: bool) -> list[np.ndarray]:
+    with compat.kept_state(layer):
+        compat.call(layer, case.arrays(), training=training)
+        return [compat.array(loss) for loss in layer.losses]
+
+
+def _regularized(layer) -> list:
+    return [w for w in layer.trainable_weights if w.regularizer is not None]
+
+
+def _added_losses(layer) -> int:
+    """How many losses the last call added, without those of the weights."""
+    return len(layer.losses) - len(_regularized(layer))
+
+
+def _regularizers(layer) -> list[str]:
+    """The regularizers that the constructor takes by name, of weights that the layer has."""
+    names = {w.path.split("/")[-1] for w in layer.trainable_weights}
+    return [
+        argument
+        for argument in inspect.signature(type(layer).__init__).parameters
+        if argument.endswith("_regularizer") and argument.removesuffix("_regularizer") in names
+    ]
+
+
+def _demand_regularizes(case, name):
+    layer = case.make(**{name: keras.regularizers.L2(0.1)})
+    case.call(layer, case.arrays())
+    weight = name.removesuffix("_regularizer")
+    demand(
+        any(w.path.split("/")[-1] == weight for w in _regularized(layer)),
+        f"  {name:<16}was given, and no weight `{weight}` is regularized",
+        f"Pass `regularizer=self.{name}` to the `add_weight` of `{weight}`.",
+    )
+
+
+def _demand_inner_losses(case):
+    config = case.config
+    layer = case.card.layer(**config)
+    given = [x for x in keras.tree.flatten(config) if isinstance(x, keras.layers.Layer)]
+    case.call(layer, case.arrays())
+    due = sum(len(inner.losses) for inner in given)
+    demand(
+        len(layer.losses) >= due,
+        f"  losses          {len(layer.losses)}, and {due} of the layers that were passed in",
     )
 
 
@@ -124,9 +501,38 @@ def _depends_on_last_axis(case, layer) -> bool:
     return [w.shape for w in wider.weights] != [w.shape for w in layer.weights]
 
 
-def _error(action):
+def _error(action: Callable[[], object]) -> Exception | None:
     try:
         action()
     except Exception as error:
         return error
     return None
+
+
+def _told(error: Exception | None) -> str:
+    if error is None:
+        return "no error"
+    return (
+        f"{type(error).__name__}: {str(error).strip().splitlines()[0][:200] if str(error) else ''}"
+    )
+
+
+@functools.cache
+def _example_trouble(cls: type) -> str:
+    """What the fenced examples of a class's docstring raise, each run by itself; empty if nothing.
+
+    They know what Keras exports, the class and its package, for some leave out their imports.
+    """
+    package = cls.__module__.split(".")[0]
+    known = {**vars(keras.layers), **vars(keras), "keras": keras, "np": np, cls.__name__: cls}
+    known[package] = sys.modules.get(package)
+    text = inspect.cleandoc(cls.__doc__ or "")
+    for example in re.findall(r"```(?:python|py)\n(.*?)```", text, re.DOTALL):
+        try:
+            with contextlib.redirect_stdout(io.StringIO()):
+                exec(textwrap.dedent(example), dict(known))
+        except ModuleNotFoundError:  # of a package that is not there
+            continue
+        except Exception as error:
+            return f"{_told(error)}\n{textwrap.indent(example, '    ')}"
+    return ""

@@ -257,7 +257,7 @@ def _call(case, layer, arrays, masks, carried=True, by_argument=True):
     on_tensors = {path: compat.tensor(mask) for path, mask in masks.items()} if carried else {}
     arguments = _arguments(case, layer, masks) if by_argument else {}
     with case.resting(layer):
-        return compat.call(layer, tensors, on_tensors, **arguments)
+        return compat.call(layer, tensors, on_tensors, training=False, **arguments)
 
 
 def _in_a_model(case, layer, arrays, masks):
@@ -275,7 +275,8 @@ def _in_a_model(case, layer, arrays, masks):
         compat.call(layer, {**inputs, **marked}),
     )
     with case.resting(model):
-        return model({**arrays, **{f"mask_of.{path}": mask for path, mask in masks.items()}})
+        marks = {f"mask_of.{path}": mask for path, mask in masks.items()}
+        return model({**arrays, **marks}, training=False)
 
 
 def _valid(outputs, masks, claims) -> list[np.ndarray]:
@@ -314,7 +315,8 @@ def _demand_neutral(case, layer, claims):
     masks = {path: np.ones(case.shapes()[path][:2], bool) for path in claims}
     arrays = case.arrays(values="normal")
     outputs = flat(_call(case, layer, arrays, masks))
-    for index, (a, e) in enumerate(zip(outputs, case.run(layer, arrays), strict=True)):
+    unmasked = case.run(layer, arrays, training=False)
+    for index, (a, e) in enumerate(zip(outputs, unmasked, strict=True)):
         what = f"  output {index}        with a mask that is true everywhere, and without a mask"
         demand_close(a, e, 1e-5, what, SUMS)
 
@@ -331,9 +333,8 @@ def _demand_like_shorter(case, layer, claims, letter):
         for axis in [axis for axis, each in enumerate(tensor.letters) if each == letter]:
             short[path] = np.take(short[path], range(size - 1), axis)
     outputs = _call(case, layer, arrays, masks)
-    triples = zip(
-        flat(outputs), _valid(outputs, masks, claims), case.run(layer, short), strict=True
-    )
+    alone = case.run(layer, short, training=False)
+    triples = zip(flat(outputs), _valid(outputs, masks, claims), alone, strict=True)
     for index, (padded, valid, due) in enumerate(triples):
         if valid.ndim > 1:
             padded, due = padded[valid], due.reshape(-1, *due.shape[valid.ndim :])
