@@ -17,7 +17,7 @@ from layerzoo.testing.case import Case
 GROUP = "layerzoo.properties"
 
 Tier = Literal["must", "should", "trait"]
-Cost = Literal["cheap", "fair", "dear"]
+Cost = Literal["cheap", "fair", "dear", "long"]
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,12 @@ class Property:
             randomness, execution, dropin. In a plug-in, what stands before the dot of the id.
         tier: `must` (failing means broken), `should` (failing means limited) or `trait` (only where the
             card claims it).
-        cost: `cheap` (milliseconds), `fair` (tens of them) or `dear` (compiles or writes files). It
-            decides at how many samples the property is checked.
+        cost: `cheap` (milliseconds), `fair` (tens of them), `dear` (compiles or writes files) or `long`
+            (seconds, for another process or a slow compiler). It decides at how many samples the property
+            is checked.
         statement: What is claimed, in a sentence.
         check: Given a `Case`, returns None where the property holds, or raises. A claim that some sample
-            must refute returns whether this one did.
+            must refute returns whether this one did. A text says what a passed check left open.
         never: What it means when no sample refuted such a claim.
         hint: What is usually the cause where it fails; a `Violation` may know better.
         shown: Lines of Python that show the property on a layer, as `Case.snippet` takes them: they end
@@ -48,7 +49,7 @@ class Property:
     tier: Tier
     cost: Cost
     statement: str
-    check: Callable[[Case], bool | None]
+    check: Callable[[Case], bool | str | None]
     never: str = ""
     hint: str = ""
     shown: str = ""

@@ -23,7 +23,7 @@ class Result:
         name: The property's name.
         status: How it came out.
         samples: At how many samples the property was looked at and found to apply.
-        message: Why it did not pass.
+        message: Why it did not pass; or what is to be known of how far it was checked.
         token: The check at the simplest sample found at which it fails; `layerzoo replay` runs it again.
         seconds: How long it took.
     """

@@ -4,6 +4,7 @@ import pytest
 
 from layerzoo.testing import PROPERTIES, check_layer, check_property, compat
 from layerzoo.testing.broken import BROKEN, SOUND
+from layerzoo.testing.selftest import profile_of
 
 
 def _name(broken):
@@ -14,7 +15,8 @@ def _name(broken):
 def test_killed_by_the_property_that_names_it(broken):
     if compat.BACKEND in broken.sound_on:
         pytest.skip(f"no defect on {compat.BACKEND}")
-    result = check_property(broken.card, PROPERTIES[broken.kill], "smoke")
+    each = PROPERTIES[broken.kill]
+    result = check_property(broken.card, each, profile_of(each))
     assert result.status == "failed", result
     assert ("\n  raised " in result.message) == broken.raises, result.message
     assert broken.card.name in result.message
