@@ -79,6 +79,13 @@ def replay(options) -> int:
     return commands.replay(options)
 
 
+def infer(options) -> int:
+    """Print a first card of a class."""
+    from layerzoo.testing import commands
+
+    return commands.infer(options)
+
+
 def selftest(options) -> int:
     """Show that the kit can fail."""
     from layerzoo.testing import commands
@@ -139,6 +146,7 @@ COMMANDS = {
     "check": check,
     "explain": explain,
     "replay": replay,
+    "infer": infer,
     "selftest": selftest,
     "demo": demo,
     "eject": eject,

@@ -58,6 +58,11 @@ def parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
     )
+    each.add_argument(
+        "--mutate",
+        action="store_true",
+        help="also put one defect after another into each layer, and demand that a property sees it",
+    )
     each.add_argument("--part", action="store_true", help=argparse.SUPPRESS)  # of another run
 
     each = commands.add_parser(
@@ -87,6 +92,24 @@ def parser() -> argparse.ArgumentParser:
         ),
     )
     each.add_argument("--only", action="append", default=[], metavar="ID", help="G1, gradient, S*")
+    each.add_argument(
+        "--matrix",
+        type=Path,
+        metavar="FILE",
+        help="run everything on everything, and write it as JSON",
+    )
+    each.add_argument(
+        "--check",
+        action="store_true",
+        help="write nothing; exit 1 if the matrix differs from the file",
+    )
+
+    each = commands.add_parser(
+        "infer",
+        help="print a first card of a class, to run at once and to edit",
+        description="Find arguments and inputs with which a layer runs, and print them as a card.",
+    )
+    each.add_argument("layer", metavar="MODULE:LAYER", help="a class, as in keras.layers:Dense")
 
     each = commands.add_parser(
         "demo",

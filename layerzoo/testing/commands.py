@@ -16,11 +16,14 @@ from rich.table import Table
 
 from layerzoo.testing import compat, reports, run
 from layerzoo.testing.broken import BROKEN
+from layerzoo.testing.infer import draft
+from layerzoo.testing.matrix import faults, measure
+from layerzoo.testing.mutate import check_mutants
 from layerzoo.testing.outcomes import Inconclusive, NotApplicable
 from layerzoo.testing.properties import select
 from layerzoo.testing.replay import Token
 from layerzoo.testing.selftest import prove
-from layerzoo.testing.targets import installed, labelled, resolve
+from layerzoo.testing.targets import class_named, installed, labelled, resolve
 
 BACKENDS = ("tensorflow", "jax", "torch")
 
@@ -70,6 +73,12 @@ def _check_here(properties, options) -> dict:
                 result = run.check_property(card, each, options.profile, text)
                 reports.merge(data, reports.finding(label, text, result))
                 progress.advance(task)
+            if options.mutate:
+                progress.update(
+                    task, description=f"{escape(label)} on {compat.BACKEND}: its mutants"
+                )
+                verdicts = check_mutants(card, options.profile)
+                reports.merge(data, reports.mutation(label, verdicts))
             if progress.disable:  # a log, which is to show that the run goes on
                 seconds = sum(
                     each[compat.BACKEND]["seconds"] for each in data["layers"][label].values()
@@ -82,6 +91,7 @@ def _check_elsewhere(backend, options) -> dict:
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"
         command = [*AGAIN, "check", "--part", "--profile", options.profile]
+        command += ["--mutate"] if options.mutate else []
         command += [f"--only={pattern}" for pattern in options.only]
         command += ["--backend", backend, "--report", str(report), "--", *options.names]
         code = subprocess.run(command, env=_environment(backend), check=False).returncode
@@ -110,10 +120,13 @@ def _verdict(data) -> int:
     missing = reports.shortfalls(data)
     for line in missing:
         _say(f"not checked: {line}")
+    alive = reports.survivors(data)
+    for line in alive:
+        _say(line)
     unusable = reports.problems(data)
     for line in unusable:
         print(f"layerzoo: error: {line}", file=sys.stderr)
-    if missing or reports.failures(data):
+    if missing or alive or reports.failures(data):
         return 1
     return 2 if unusable else 0
 
@@ -216,8 +229,16 @@ def replay(options) -> int:
     return 0
 
 
+def infer(options) -> int:
+    """Print a first card of a class."""
+    print(draft(class_named(options.layer)).source, end="")
+    return 0
+
+
 def selftest(options) -> int:
     """Show that each property fails where it must; exit code 1 if one cannot."""
+    if options.matrix:
+        return _kill_matrix(options.matrix, options.check)
     properties = select(*options.only)
     table = Table("id", "name", "fails for", "", box=None)
     troubles: list[str] = []
@@ -234,6 +255,34 @@ def selftest(options) -> int:
         _say(line)
     if not troubles:
         _say(f"can fail on {compat.BACKEND}, and accuse no sound layer: all {len(properties)}")
+    return 1 if troubles else 0
+
+
+def _kill_matrix(path: Path, check: bool) -> int:
+    """Measure which property sees which broken layer; write that, or hold it against what is written."""
+    written = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    with _progress() as progress:
+        task = progress.add_task("", total=None)
+        found = measure(
+            lambda name: progress.update(task, description=f"{name} on {compat.BACKEND}")
+        )
+    troubles = faults(found)
+    if check:
+        before = written.get(compat.BACKEND, {})
+        troubles += [
+            f"{name} differs from {path}: {before.get(part, {}).get(name)} there, {here} now"
+            for part in ("broken", "sound")
+            for name, here in found[part].items()
+            if before.get(part, {}).get(name) != here
+        ]
+    else:
+        path.write_text(
+            json.dumps({**written, compat.BACKEND: found}, indent=1) + "\n", encoding="utf-8"
+        )
+    for line in troubles:
+        _say(line)
+    seen = sum(bool(each["killed_by"]) for each in found["broken"].values())
+    _say(f"{compat.BACKEND}: {seen} of {len(found['broken'])} broken layers are seen")
     return 1 if troubles else 0
 
 

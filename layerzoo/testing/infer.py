@@ -97,8 +97,8 @@ class Draft:
         claims = ", ".join(f"{k}={v!r}" for k, v in self.claims.items())
         return (
             f'"""A first card of `{name}`, found by trying: read it, mend it, and add what it claims."""\n\n'
-            f"{'import keras' if 'keras.' in picks else ''}\n"
-            f"from {home} import {name}\n\n"
+            + ("import keras\n" if "keras." in picks else "")
+            + f"from {home} import {name}\n\n"
             f"from layerzoo.catalogue import Card{tensor}, Traits\n\n"
             "CARDS = [\n    Card(\n"
             f"        layer={name},\n        inputs={self.inputs!r},\n"
@@ -169,11 +169,13 @@ def _plain(layer) -> Draft:
             error = _error(found)
             if error is None:
                 return found
-            errors.append(f"{inputs!r}: {type(error).__name__}")
+            errors.append(
+                f"{inputs!r}: {type(error).__name__}: {str(error).strip().split(chr(10))[0]}"
+            )
     raise ValueError(
         f"No constructor arguments and inputs were found with which `{layer.__name__}` runs; write its "
         f"card by hand. Received: a constructor that needs {required or 'nothing'}; tried, among others, "
-        f"{'; '.join(errors[:4])}"
+        f"{'; '.join(errors[:2])}"
     )
 
 

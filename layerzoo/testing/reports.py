@@ -14,6 +14,7 @@ from pathlib import Path
 import keras
 
 from layerzoo.testing import compat
+from layerzoo.testing.mutate import Verdict
 from layerzoo.testing.properties import Property
 from layerzoo.testing.report import Result
 
@@ -55,6 +56,7 @@ def header(profile: str, properties: Iterable[Property], partial: bool = False) 
         "targets": {},
         "problems": {},
         "layers": {},
+        "mutants": {},
     }
 
 
@@ -71,6 +73,15 @@ def finding(label: str, target: str, result: Result) -> dict:
         "targets": {label: target},
         "layers": {label: {result.id: {compat.BACKEND: entry}}},
     }
+
+
+def mutation(label: str, verdicts: Iterable[Verdict]) -> dict:
+    """The data of what became of a layer's mutants, to be merged into a run's."""
+    told = {
+        each.mutant.defect: {compat.BACKEND: {"killer": each.killer, "advice": each.mutant.advice}}
+        for each in verdicts
+    }
+    return {"mutants": {label: told}}
 
 
 def merge(into: dict, found: dict) -> None:
@@ -114,6 +125,17 @@ def failures(data: dict) -> list[dict]:
             )
             each["backends"].append(backend)
     return list(found.values())
+
+
+def survivors(data: dict) -> list[str]:
+    """A line for each mutant that no property saw."""
+    return [
+        f"{label}, mutated so that {defect}, was seen by no property on {backend}: {fate['advice']}"
+        for label, told in data["mutants"].items()
+        for defect, by_backend in told.items()
+        for backend, fate in by_backend.items()
+        if not fate["killer"]
+    ]
 
 
 def _entries(data) -> Iterator[tuple[str, str, str, dict]]:
@@ -223,6 +245,12 @@ def summary(data: dict) -> list[str]:
             f"{_count(counts['samples'], 'sample')} of {_count(counts['layers'], 'layer')} "
             f"in {counts['seconds']:,} s" + (f" ({statuses})" if statuses else "")
         )
+    fates = [
+        fate for told in data["mutants"].values() for by in told.values() for fate in by.values()
+    ]
+    if fates:
+        seen = sum(bool(fate["killer"]) for fate in fates)
+        lines.append(f"mutants of the layers that a property saw: {seen} of {len(fates)}")
     if problems(data):
         lines.append(f"could not be used: {_count(len(problems(data)), 'target')}")
     if data["not_checked"]:
@@ -272,6 +300,7 @@ def markdown(data: dict) -> str:
 def _asides(data) -> Iterator[tuple[str, list[str]]]:
     """What a report says besides results, where there is something to say."""
     told = {"Could not be used": problems(data), "Not checked": shortfalls(data)}
+    told["Mutants that no property saw"] = survivors(data)
     told["Does not apply"] = _reasons(data, "not_applicable")
     told["Expected failures"] = _reasons(data, "expected_failure")
     yield from ((title, lines) for title, lines in told.items() if lines)

@@ -66,6 +66,24 @@ def installed() -> list[Target]:
     return [_looked_over(each) for each in found] + troubles
 
 
+def class_named(text: str) -> type[keras.layers.Layer]:
+    """The class of layers that `module:Layer` names.
+
+    Raises:
+        ValueError: it names none.
+    """
+    module, _, path = text.partition(":")
+    if not all(word.isidentifier() for word in [*module.split("."), *path.split(".")]):
+        raise ValueError(f"A class is named as `module:Layer`. Received: {text!r}")
+    holder = _imported(text, module)
+    value = holder
+    for word in path.split("."):
+        value = _attribute(text, value, word, holder)
+    if not _is_layer(value):
+        raise ValueError(f"A card is inferred for a class of layers. Received: {value!r}")
+    return value
+
+
 def labelled(targets: list[Target]) -> dict[str, tuple[Card, str]]:
     """The usable cards and their texts, by the layer's name or, where that is taken, by the text."""
     labels: dict[str, tuple[Card, str]] = {}

@@ -114,8 +114,10 @@ def test_check_writes_a_report_and_exits_0(tmp_path, capsys):
 
 
 CARDS = """
+from dataclasses import replace
+
 from layerzoo import Card, DropPath
-from layerzoo.testing.broken import BROKEN
+from layerzoo.testing.broken import BROKEN, SOUND
 
 class Explodes(DropPath):
     def __init__(self, **kwargs):
@@ -123,6 +125,8 @@ class Explodes(DropPath):
 
 broken = next(each.card for each in BROKEN if each.card.name == "WrongOutputShape")
 explodes = Card(layer=Explodes, inputs="b t d")
+strong = SOUND[0]
+weak = replace(strong, configs=lambda pick: {**strong.configs(pick), "gain": 1.0})
 """
 
 
@@ -275,3 +279,21 @@ def test_a_backend_that_is_not_there_is_told_in_a_line(monkeypatch, capfd):
     assert "Traceback" not in told
     assert f'pip install "layerzoo[{other}]"' in told
     assert set(found["layers"]["DropPath"]["S1"]) == {keras.backend.backend()}, "which was there"
+
+
+def test_infer_prints_a_card_that_runs(tmp_path, capsys, monkeypatch):
+    assert main(["infer", "keras.layers:Dense"]) == 0
+    (tmp_path / "inferred_card.py").write_text(capsys.readouterr().out)
+    monkeypatch.chdir(tmp_path)
+    assert main(["check", "inferred_card", "--only", "S1", "--profile", "smoke"]) == 0
+
+
+def test_infer_of_no_layer_is_misuse(capsys):
+    assert main(["infer", "keras.layers:Nothing"]) == 2
+    assert "has no `Nothing`" in capsys.readouterr().err
+
+
+def test_a_mutant_that_no_property_sees_fails_the_check(cards, capsys):
+    arguments = ["check", f"{cards}:weak", "--only", "S1", "--profile", "smoke", "--mutate"]
+    assert main(arguments) == 1
+    assert "let some pick of `configs` move `gain` off its default" in capsys.readouterr().out
