@@ -1,0 +1,1 @@
+"""The hunting ground: the kit run over every layer that Keras ships, and what it found there."""

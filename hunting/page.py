@@ -1,0 +1,151 @@
+"""Write `docs/hunting.md` from what was run and what was found: `python -m hunting.page`.
+
+The page is committed, and a test says when it is stale.
+"""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+from hunting.findings import BACKENDS, CLASSES, Finding, findings
+
+ROOT = Path(__file__).parents[1]
+FOUND = ROOT / "docs" / "assets" / "hunting.json"
+PAGE = ROOT / "docs" / "hunting.md"
+NAMES = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
+LETTERS = {"tensorflow": "T", "jax": "J", "torch": "P"}
+GENERATED = "<!-- Written by `python -m hunting.page` from what was run and found. Edit those. -->"
+
+MEANING = {
+    "defect": "The layer does something else than its documentation, its own symbolic call or another "
+    "backend says, or loses what it was given.",
+    "limitation": "The layer, or the backend under it, cannot do what a property asks and most layers can.",
+    "design": "Keras means it so; a user of the property has to know.",
+}
+
+
+def failures(data) -> set[tuple[str, str, str]]:
+    """Layer, property and backend of each result that is not good."""
+    return {
+        (layer, id, backend)
+        for layer, results in data["results"].items()
+        for id, by_backend in results.items()
+        for backend, status in by_backend.items()
+        if status not in ("passed", "not_applicable")
+    }
+
+
+def render() -> str:
+    """The page."""
+    data = json.loads(FOUND.read_text(encoding="utf-8"))
+    found = findings()
+    failed = failures(data)
+    versions = ", ".join(f"{NAMES[b]} {data['backends'][b]}" for b in BACKENDS)
+    parts = [
+        "# The kit over Keras's own layers",
+        GENERATED,
+        f"Every layer that `keras.layers` makes public and that can be called with arrays was given a card, "
+        f"{len(data['results'])} layers in all, and the conformance kit looked at {len(data['properties'])} "
+        f"properties of each, on three backends: Keras {data['keras']} with {versions}, on a CPU, at the "
+        f"profile `{data['profile']}`. Every failure was then looked at by hand. What remains is listed "
+        "here, with Python that needs keras and numpy alone, and is meant as a report to be acted on: "
+        "almost all of these layers keep almost all of what is asked of them.",
+        _counts(found, failed, data),
+        "## What was asked of whom\n\n"
+        "The cards move the arguments of each layer off their defaults and claim what its documentation "
+        "claims. TensorFlow has no kernels on the CPU for convolution and pooling with channels first; "
+        "there the cards keep to channels last, and nothing is reported about it. Layers that take strings, "
+        "a SavedModel or a Flax module have no card: "
+        "`StringLookup`, `TextVectorization`, `TFSMLayer`, `FlaxLayer`. `JaxLayer` was checked on JAX and "
+        "`TorchModuleWrapper` on PyTorch.",
+        "## Findings",
+        *(_section(kind, found, failed) for kind in CLASSES),
+        "## Layer by layer",
+        "Where something fails on some backends only, their letters follow: T for TensorFlow, J for JAX, P "
+        "for PyTorch. A number counts properties that hold, or do not apply, on every backend that was "
+        "looked at.",
+        _table(data, found, failed),
+        "## Do it again\n\n```bash\npython -m hunting.run --backend all\npython -m hunting.page\n```\n\n"
+        "A single layer is checked with `layerzoo check hunting.keras_layers:CARDS:Dense`.",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _counts(found, failed, data) -> str:
+    rows = ["| | findings | " + " | ".join(NAMES[b] for b in BACKENDS) + " |"]
+    rows += ["|---|---|" + "---|" * len(BACKENDS)]
+    for kind in CLASSES:
+        mine = [each for each in found if each.kind == kind]
+        on = [sum(backend in _shown_on(each, failed) for each in mine) for backend in BACKENDS]
+        rows += [f"| {kind} | {len(mine)} | {' | '.join(map(str, on))} |"]
+    by = Counter(backend for _, _, backend in failed)
+    total = {
+        b: sum(b in by_backend for r in data["results"].values() for by_backend in r.values())
+        for b in BACKENDS
+    }
+    rows += [f"| checks made | | {' | '.join(f'{total[b]:,}' for b in BACKENDS)} |"]
+    rows += [f"| checks that fail | | {' | '.join(str(by[b]) for b in BACKENDS)} |"]
+    rows += [""] + [f"- **{kind}**: {meaning}" for kind, meaning in MEANING.items()]
+    return "\n".join(rows)
+
+
+def _shown_on(finding: Finding, failed) -> list[str]:
+    """The backends on which a result that failed is explained by the finding."""
+    explained = {backend for _, _, backend in finding.explains() & failed}
+    return [backend for backend in BACKENDS if backend in explained]
+
+
+def _section(kind: str, found, failed) -> str:
+    mine = [each for each in found if each.kind == kind]
+    return "\n\n".join([f"### {kind.capitalize()}s", *(_entry(each, failed) for each in mine)])
+
+
+def _entry(finding: Finding, failed) -> str:
+    explained = finding.explains() & failed
+    layers = sorted({layer for layer, _, _ in explained})
+    ids = sorted({id for _, id, _ in explained})
+    on = ", ".join(NAMES[b] for b in _shown_on(finding, failed))
+    facts = f"`{'`, `'.join(layers)}` · {', '.join(ids)} · {on}"
+    if finding.upstream:
+        facts += f" · [known upstream]({finding.upstream})"
+    snippet = "\n".join(f"    {line}".rstrip() for line in finding.snippet.strip().split("\n"))
+    return (
+        f"#### {finding.title} {{ #{finding.id} }}\n\n{finding.text.strip()}\n\n{facts}\n\n"
+        f'??? example "To see it: `{finding.raises}`'
+        + (
+            ""
+            if len(finding.backends) == 3
+            else f" on {', '.join(NAMES[b] for b in finding.backends)}"
+        )
+        + f'"\n\n    ```python\n{snippet}\n    ```'
+    )
+
+
+def _table(data, found, failed) -> str:
+    explained = {key: each.id for each in reversed(found) for key in each.explains()}
+    rows = ["| layer | holds | fails | does not apply | not looked at |", "|---|---|---|---|---|"]
+    for layer, results in sorted(data["results"].items()):
+        holds = away = 0
+        broken = []
+        for id, by_backend in results.items():
+            bad = [b for b in BACKENDS if (layer, id, b) in failed]
+            if bad:
+                link = explained.get((layer, id, bad[0]))
+                where = (
+                    "" if len(bad) == len(by_backend) else " " + "".join(LETTERS[b] for b in bad)
+                )
+                broken.append(f"[{id}](#{link}){where}" if link else f"{id}{where}")
+            elif set(by_backend.values()) == {"not_applicable"}:
+                away += 1
+            else:
+                holds += 1
+        missing = len(data["properties"]) - len(results)
+        rows.append(
+            f"| `{layer}` | {holds} | {', '.join(broken) or ''} | {away} | {missing or ''} |"
+        )
+    return "\n".join(rows)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(render(), encoding="utf-8")
+    print(f"wrote {PAGE.relative_to(ROOT)}")
