@@ -17,6 +17,7 @@ from layerzoo.testing import (  # noqa: F401  importing a group registers its pr
     config,
     dropin,
     execution,
+    files,
     gradient,
     independence,
     mask,

@@ -4,11 +4,30 @@ import json
 import re
 
 from layerzoo.testing import compat
+from layerzoo.testing.closeness import demand_close
+from layerzoo.testing.config import text
 from layerzoo.testing.outcomes import demand
 from layerzoo.testing.properties import declare
 
+SAME = "the same float32 operations, 1e-6"
 
-@declare("B1")
+
+@declare(
+    "B1",
+    hint="Make every weight and every sub-layer in `__init__` or in `build`, and build each sub-layer "
+    "there: what `call` makes is missing when weights are loaded.",
+    shown="""
+    one, other = make(name="subject"), make(name="subject")
+    one.build(*shapes)
+    other(**inputs)
+    by_build, by_call = ([tuple(v.shape) for v in each.variables] for each in (one, other))
+    assert by_build == by_call, f"by build {by_build}, by a call {by_call}"
+    assert one.built, "`built` is False after `build`"
+    one(**inputs)
+    after = [tuple(v.shape) for v in one.variables]
+    assert after == by_build, f"before the call {by_build}, after it {after}"
+    """,
+)
 def build_complete(case):
     """`build` makes exactly the variables that a first call makes, and the call adds none."""
     built, called = case.make(name="subject"), case.make(name="subject")
@@ -16,23 +35,62 @@ def build_complete(case):
     case.call(called, case.arrays())
     by_build, by_call = _described(built), _described(called)
     demand(built.built, "  `built` is False after `build`")
-    demand(by_build == by_call, f"  by build        {by_build}\n  by a call       {by_call}")
+    _demand_equal("the variables made by `build` and by a first call", by_build, by_call)
     case.call(built, case.arrays())
-    after = _described(built)
-    demand(after == by_build, f"  before the call {by_build}\n  after it        {after}")
+    _demand_equal("the variables before and after the call", by_build, _described(built))
 
 
-@declare("B2")
+@declare(
+    "B2",
+    hint="JSON makes a list of a shape, and `build` must take it: write `(*input_shape[:-1], n)` and not "
+    "`input_shape[:-1] + (n,)`. A `get_build_config` of your own must hold all that `build` needs.",
+    shown="""
+    import json
+
+    layer, revived = make(name="subject"), make(name="subject")
+    layer.build(*shapes)
+    revived.build_from_config(json.loads(json.dumps(layer.get_build_config())))
+    first, second = (
+        [(tuple(v.shape), v.dtype, v.trainable) for v in each.variables] for each in (layer, revived)
+    )
+    assert first == second, f"built {first}, from the build config {second}"
+    """,
+)
 def build_config(case):
     """A layer built from its build config, read back from JSON, has the same variables."""
     layer, revived = case.make(name="subject"), case.make(name="subject")
     case.build(layer)
     revived.build_from_config(json.loads(json.dumps(layer.get_build_config())))
-    first, second = _described(layer), _described(revived)
-    demand(first == second, f"  built           {first}\n  from its config {second}")
+    what = "the variables of the layer, and of one built from its build config"
+    _demand_equal(what, _described(layer), _described(revived))
 
 
-@declare("B3")
+@declare(
+    "B3",
+    hint="Make variables with `self.add_weight`, or keep them and the layers that hold them as attributes, "
+    "also in lists or dicts: Keras does not look into closures, sets or objects of other classes.",
+    shown="""
+    import gc
+    import weakref
+
+    kind, made, original = type(make()), [], keras.Variable.__init__
+
+    def recording(self, *args, **kwargs):
+        original(self, *args, **kwargs)
+        made.append(weakref.ref(self))
+
+    keras.Variable.__init__ = recording
+    try:
+        layer = kind(**arguments)
+        layer(**inputs)
+    finally:
+        keras.Variable.__init__ = original
+    gc.collect()  # what nobody holds is not lost
+    held = [v for v in (each() for each in made) if v is not None]
+    lost = [v.path for v in held if not any(v is known for known in layer.variables)]
+    assert not lost, f"made and not among the layer's variables: {lost}"
+    """,
+)
 def state_tracked(case):
     """Every variable that the layer makes is among its `variables`."""
     config = case.config  # a layer that is passed in may be a mere pattern, as in Bidirectional
@@ -41,8 +99,92 @@ def state_tracked(case):
         case.call(layer, case.arrays())
         case.call(layer, case.arrays(), training=True)
     known = {id(variable) for variable in layer.variables}
-    lost = [variable.path for variable in made if id(variable) not in known]
-    demand(not lost, f"  made but not in `layer.variables`: {', '.join(lost)}")
+    lost = [
+        f"{variable.path} {tuple(variable.shape)}" for variable in made if id(variable) not in known
+    ]
+    demand(not lost, f"  made, kept and not in `layer.variables`: {', '.join(lost)}")
+
+
+@declare(
+    "B4",
+    tier="should",
+    hint="Give every weight and every layer inside a fixed `name`, each another: paths tell weights apart "
+    "in summaries, layout maps and patterns of what to freeze.",
+    shown="""
+    names = []
+    for _ in range(2):
+        keras.backend.clear_session()  # so that Keras counts layers without a name from the start
+        layer = make(name="subject")
+        layer(**inputs)
+        names.append([variable.path for variable in layer.variables])
+    assert len(set(names[0])) == len(names[0]), f"a name is used twice: {names[0]}"
+    assert names[0] == names[1], f"one instance has {names[0]}, the next one {names[1]}"
+    """,
+)
+def names(case):
+    """The variables' paths are unique inside the layer, and the same in the same order in each instance."""
+    paths = []
+    for _ in range(2):
+        with compat.fresh_names():
+            layer = case.make(name="subject")
+            case.call(layer, case.arrays())
+        paths.append([variable.path for variable in layer.variables])
+    twice = sorted({path for path in paths[0] if paths[0].count(path) > 1})
+    demand(not twice, f"  used more than once: {', '.join(twice)}")
+    _demand_equal("the paths in one instance and in the next", *paths)
+
+
+@declare(
+    "B5",
+    cost="fair",
+    hint="State belongs to the instance: a class attribute, a default argument that is a list or a dict, "
+    "or a cache in the module must not hold what depends on an argument, a shape or a call.",
+    shown="""
+    layer = built()
+    config, before = str(layer.get_config()), numbers(layer(**inputs))
+    shared = [v.path for v in neighbour().variables if any(v is known for known in layer.variables)]
+    assert not shared, f"two instances share {shared}"
+    for a, e in zip(numbers(layer(**inputs)), before, strict=True):
+        worst = np.max(np.abs(a - e))
+        assert worst <= 1e-6, f"another instance was used, and the outputs changed by {worst}"
+    now = str(layer.get_config())
+    assert now == config, f"another instance was used, and the config {config} became {now}"
+    """,
+)
+def isolation(case):
+    """Instances share no variable, and neither another one's use nor its own past changes a layer."""
+    layer, arrays = case.built(), case.arrays()
+    expected, written = case.run(layer, arrays), text(layer.get_config())
+
+    def demand_unchanged(subject, when):
+        for a, e in zip(case.run(subject, arrays), expected, strict=True):
+            demand_close(a, e, 1e-6, f"  the same inputs {when}, and before", SAME)
+        now = text(layer.get_config())
+        demand(now == written, f"  config before   {written}\n  {when:<15} {now}")
+
+    case.call(layer, case.arrays(1, "normal", **case.longer()))
+    demand_unchanged(layer, "after other inputs")
+    for kind, other in {"the same": case, "another": case.elsewhere()}.items():
+        neighbour = other.built()
+        known = {id(variable) for variable in layer.variables}
+        shared = [v.path for v in neighbour.variables if id(v) in known]
+        demand(not shared, f"  two instances share {', '.join(shared)}")
+        other.call(neighbour, other.arrays(), training=True)
+        demand_unchanged(layer, f"after a layer of {kind} config was used")
+    demand_unchanged(case.twin(layer), "in a new layer with equal weights")
+
+
+def _demand_equal(what, first, second):
+    """Demand that two lists are equal, and show where they are not."""
+    only = [f"{i}: {a}" for i, a in enumerate(first) if a not in second or second[i : i + 1] != [a]]
+    others = [
+        f"{i}: {b}" for i, b in enumerate(second) if b not in first or first[i : i + 1] != [b]
+    ]
+    demand(
+        first == second,
+        f"  {what} differ, of {len(first)} and {len(second)}, in\n"
+        f"  the first       {', '.join(only) or '-'}\n  the second      {', '.join(others) or '-'}",
+    )
 
 
 def _described(layer) -> list[str]:

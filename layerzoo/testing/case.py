@@ -4,6 +4,7 @@ import contextlib
 import functools
 import inspect
 import random
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -12,6 +13,7 @@ from layerzoo.catalogue import Card, Config, Tensor, Traits
 from layerzoo.testing import compat
 from layerzoo.testing.outcomes import NotApplicable
 from layerzoo.testing.samples import BUCKETS, Replay, Sample
+from layerzoo.testing.snippets import is_default, snippet, source
 
 
 class Case:
@@ -88,6 +90,19 @@ class Case:
             for letter in self.traits.dynamic.split()
         }
 
+    def elsewhere(self) -> "Case":
+        """The card with every choice moved on, another seed, and other sizes."""
+        choices = tuple(choice + 1 for choice in self.sample.choices)
+        bucket = 1 - min(self.sample.bucket, 1)
+        sample = replace(self.sample, choices=choices, bucket=bucket, seed=self.sample.seed + 1)
+        return Case(self.card, sample)
+
+    def unknowns(self) -> list[dict[str, int]]:
+        """Other sizes for the axes that may be unknown together: each alone, and then all."""
+        longer = self.longer()
+        alone = [{letter: size} for letter, size in longer.items()]
+        return [*alone, longer] if len(longer) > 1 else alone
+
     def arrays(self, salt: int = 0, values: str | None = None, **changed) -> dict[str, np.ndarray]:
         """The input arrays by path; another salt gives other numbers."""
         generator = np.random.default_rng([self.sample.seed, salt])
@@ -143,9 +158,13 @@ class Case:
             layer.build(named)
 
     def call(self, layer, arrays, **arguments):
-        """The raw outputs for NumPy inputs, which are copied first."""
+        """The raw outputs for NumPy inputs, which are copied first, at inference unless told.
+
+        Inference is asked for: some of Keras's layers train where nothing is said.
+        """
+        copies = {name: a.copy() for name, a in arrays.items()}
         with self.resting(layer):
-            return compat.call(layer, {name: a.copy() for name, a in arrays.items()}, **arguments)
+            return compat.call(layer, copies, **{"training": False, **arguments})
 
     def resting(self, layer):
         """Keep the state of a layer, or of a model around it, whose every call would move it."""
@@ -158,7 +177,7 @@ class Case:
     def run_model(self, model, arrays) -> list[np.ndarray]:
         """The outputs of a model around the layer as a flat list of NumPy arrays."""
         with self.resting(model):
-            return flat(model(self.feed(arrays)))
+            return flat(model(self.feed(arrays), training=False))
 
     def run(self, layer, arrays, **arguments) -> list[np.ndarray]:
         """The outputs for NumPy inputs as a flat list of NumPy arrays."""
@@ -195,60 +214,23 @@ class Case:
         return len(self.tensors) == 1 and "." not in self.first
 
     @property
+    def moved(self) -> Config:
+        """The constructor arguments off their defaults."""
+        parameters = inspect.signature(self.card.layer.__init__).parameters
+        return {
+            name: value
+            for name, value in self.config.items()
+            if name not in parameters or not is_default(name, value, parameters[name].default)
+        }
+
+    @property
     def written(self) -> str:
         """The constructor arguments off their defaults, as Python."""
-        parameters = inspect.signature(self.card.layer.__init__).parameters
-        return ", ".join(
-            f"{name}={_source(value)}"
-            for name, value in self.config.items()
-            if name not in parameters or not same(value, parameters[name].default)
-        )
+        return ", ".join(f"{name}={source(value)}" for name, value in self.moved.items())
 
     def snippet(self, shown: str = "") -> str:
-        """Python that imports keras, numpy and the layer alone, and shows a property.
-
-        Args:
-            shown: Lines that use `make(**settings)`, which gives a new layer, `built(**settings)`, which
-                gives one whose weights are moved off their initial values, and the dict `inputs`, as in
-                `layer(**inputs)`. Only what they use is written before them.
-        """
-        shown = shown or "print(make()(**inputs))"
-        cls = self.card.layer
-        home = "keras.layers" if cls.__module__.startswith("keras.src.layers") else cls.__module__
-        arguments = self.written
-        comma = ", " if arguments else ""
-        lines = ["import keras", "import numpy as np", f"from {home} import {cls.__qualname__}", ""]
-        lines += [
-            "def make(**settings):",
-            f"    return {cls.__qualname__}({arguments}{comma}**settings)",
-            "",
-        ]
-        if "inputs" in shown or "built(" in shown:
-            lines += [f"rng = np.random.default_rng([{self.sample.seed}, 0])"]
-            sources = {
-                path: draw_source(self.sample.values, self.shapes()[path], tensor)
-                for path, tensor in self.tensors.items()
-            }
-            packed = compat.packed(sources)
-            _, argument, *_ = inspect.signature(
-                cls.call
-            ).parameters  # the first may be named freely
-            named = {argument: packed.pop(next(iter(packed))), **packed}
-            lines += [f"inputs = {_nested_source(named)}", ""]
-        if "built(" in shown:
-            lines += [
-                "def built(**settings):",
-                "    layer = make(**settings)",
-                "    layer(**inputs)",
-                f"    rng = np.random.default_rng([{self.sample.seed}, 977])",
-                "    for weight in layer.weights:",
-                '        if "float" in weight.dtype:',
-                "            step = rng.normal(size=weight.shape, scale=0.3)",
-                "            weight.assign(weight + (step if weight.trainable else np.abs(step)))",
-                "    return layer",
-                "",
-            ]
-        return "\n".join([*lines, shown])
+        """Python that imports keras, numpy and the layer alone, and shows a property; see `snippets`."""
+        return snippet(self, shown)
 
 
 def draw(generator: np.random.Generator, kind: str, shape, tensor: Tensor) -> np.ndarray:
@@ -276,63 +258,9 @@ def draw(generator: np.random.Generator, kind: str, shape, tensor: Tensor) -> np
     return x.astype(tensor.dtype)
 
 
-def draw_source(kind: str, shape, tensor: Tensor) -> str:
-    """The Python that draws what `draw` draws, from a generator `rng`."""
-    if tensor.dtype == "bool":
-        return f"rng.random({shape}) < 0.5"
-    if not tensor.floating:
-        drawn = f"rng.integers({int(tensor.low or 0)}, {int(tensor.high or 0)}, {shape})"
-        drawn = f"np.sort({drawn}, axis=-1)" if kind == "sorted" else drawn
-    elif tensor.low is not None and tensor.high is not None:
-        drawn = f"rng.uniform({tensor.low}, {tensor.high}, {shape})"
-    else:
-        normal = f"rng.normal(size={shape})"
-        drawn = {
-            "large": f"({normal} * 30)",
-            "small": f"({normal} * 1e-2)",
-            "ties": f"np.round({normal})",
-            "sorted": f"np.sort({normal}, axis=-1)",
-        }.get(kind, normal)
-    return f'{drawn}.astype("{tensor.dtype}")'
-
-
-def same(a, b) -> bool:
-    """Whether two arguments are equal, as far as they can be compared."""
-    try:
-        return bool(a == b)
-    except Exception:  # an object whose comparison raises is not the other one
-        return False
-
-
 def flat(outputs) -> list[np.ndarray]:
     """Nested outputs as a flat list of NumPy arrays."""
     return [compat.array(leaf) for leaf in keras.tree.flatten(outputs)]
-
-
-def _nested_source(node) -> str:
-    if isinstance(node, dict):
-        return "{" + ", ".join(f'"{k}": {_nested_source(v)}' for k, v in node.items()) + "}"
-    if isinstance(node, list):
-        return f"[{', '.join(map(_nested_source, node))}]"
-    return node
-
-
-def _source(value) -> str:
-    if isinstance(value, keras.layers.Layer):
-        parameters = inspect.signature(type(value).__init__).parameters
-        inside = ", ".join(
-            f"{name}={_source(each)}"
-            for name, each in compat.constructor_arguments(value).items()
-            if name not in parameters or each != parameters[name].default
-        )
-        return f"{type(value).__name__}({inside})"
-    if isinstance(value, list):
-        return f"[{', '.join(map(_source, value))}]"
-    if isinstance(value, keras.initializers.Initializer | keras.regularizers.Regularizer):
-        return (
-            f"keras.saving.deserialize_keras_object({keras.saving.serialize_keras_object(value)!r})"
-        )
-    return repr(value)
 
 
 def card_of(layer: keras.layers.Layer, inputs, traits: Traits | None = None) -> Card:

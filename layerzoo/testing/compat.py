@@ -208,13 +208,12 @@ def compiled(layer, inputs: dict, **arguments) -> Callable:
 
 
 def trace(layer, inputs: dict, **arguments) -> None:
-    """Run the layer's Python once under the backend's tracer."""
-    if BACKEND == "torch":
-        compiled(layer, inputs, **arguments)()
+    """Run the layer's Python once under the backend's tracer, or on PyTorch so that it makes a graph."""
+    inputs = {name: tensor(x) for name, x in inputs.items()}
+    if BACKEND == "torch":  # whose graph is made by any call
+        call(layer, inputs, **arguments)
         return
     state = values(layer)
-    inputs = {name: tensor(x) for name, x in inputs.items()}
-
     names = list(inputs)
 
     def function(state, given):
@@ -229,8 +228,111 @@ def trace(layer, inputs: dict, **arguments) -> None:
         import jax
 
         jax.make_jaxpr(function)(state, inputs)
+
+
+def traced_calls(
+    layer, batches: list[dict], any_batch: bool, **arguments
+) -> tuple[list, list[int]]:
+    """Call a traced layer with one batch of inputs after the other.
+
+    Args:
+        layer: What is called.
+        batches: The input arrays by path, for each call.
+        any_batch: Whether TensorFlow is given a signature with a batch of unknown size.
+        **arguments: Other arguments of the call.
+
+    Returns:
+        The outputs of each call, and how many traces there had been after it.
+    """
+    if BACKEND == "torch":
+        return _torch_traced_calls(layer, batches, **arguments)
+    names = list(batches[0])
+
+    def step(state, given):
+        given = {name: given[name] for name in names}  # a JAX trace sorts a dict
+        with keras.StatelessScope(list(zip(layer.variables, state, strict=True))) as scope:
+            outputs = keras.tree.flatten(call(layer, given, **arguments))
+        return outputs, [scope.get_current_value(variable) for variable in layer.variables]
+
+    state = values(layer)
+    if BACKEND == "tensorflow":
+        import tensorflow as tf
+
+        batch = () if any_batch else batches[0][names[0]].shape[:1]
+        given = {
+            name: tf.TensorSpec((*(batch or (None,)), *a.shape[1:]), a.dtype)
+            for name, a in batches[0].items()
+        }
+        signature = [[tf.TensorSpec(v.shape, v.dtype) for v in state], given]
+        step = tf.function(step, input_signature=signature)
+        count = step.experimental_get_tracing_count
     else:
-        call(layer, inputs, **arguments)
+        import jax
+
+        step = jax.jit(step)
+        count = step._cache_size
+    found, counts = [], []
+    for arrays in batches:
+        outputs, state = step(state, {name: tensor(a) for name, a in arrays.items()})
+        found.append([array(y) for y in outputs])
+        counts.append(count())
+    return found, counts
+
+
+def _torch_traced_calls(layer, batches, **arguments):
+    import torch
+
+    torch.compiler.reset()
+    graphs = []
+    traced = torch.compile(
+        lambda given: call(layer, given, **arguments),
+        backend=lambda graph, _: graphs.append(graph) or graph.forward,
+    )
+    found, counts = [], []
+    with warnings.catch_warnings():  # the tracer's remarks on Keras's own functions
+        warnings.simplefilter("ignore")
+        for arrays in batches:
+            outputs = traced({name: tensor(a) for name, a in arrays.items()})
+            found.append([array(y) for y in keras.tree.flatten(outputs)])
+            counts.append(len(graphs))
+    return found, counts
+
+
+def exported(model, feed, folder: str, any_batch: bool) -> Callable:
+    """A model exported to a folder and loaded again: a function of NumPy inputs.
+
+    Raises:
+        NotApplicable: on JAX, TensorFlow is not there, which `model.export` needs.
+    """
+    path = f"{folder}/model"
+    with warnings.catch_warnings():  # the exporters' remarks on Keras's own functions
+        warnings.simplefilter("ignore")
+        if BACKEND == "torch":
+            import torch
+
+            if any_batch:
+                free = keras.tree.map_structure(lambda _: {0: torch.export.Dim.DYNAMIC}, feed)
+                how = dict(dynamic_shapes=[(free,)])
+            else:
+                spec = keras.tree.map_structure(lambda a: keras.InputSpec(a.dtype, a.shape), feed)
+                how = dict(input_signature=[spec])
+            model.export(f"{path}.pt2", format="torch", verbose=False, **how)
+            loaded = torch.export.load(f"{path}.pt2").module()
+            return lambda feed: loaded(keras.tree.map_structure(tensor, feed))
+        try:
+            import tensorflow as tf
+        except ImportError:
+            raise NotApplicable(
+                f"`model.export` on {BACKEND} needs TensorFlow, which is not installed"
+            ) from None
+        model.export(path, format="tf_saved_model", verbose=False)
+        loaded = tf.saved_model.load(path)
+    return lambda feed: loaded.serve(keras.tree.map_structure(tf.constant, feed))
+
+
+def foreign_array(x) -> np.ndarray:
+    """A tensor of an exported model as NumPy, which on JAX is one of TensorFlow's."""
+    return x.numpy() if hasattr(x, "numpy") and BACKEND != "torch" else array(x)
 
 
 def is_traced(x) -> bool:
@@ -589,8 +691,8 @@ def undisturbed() -> Iterator[None]:
     image = keras.config.image_data_format()
     filtering = keras.config.is_traceback_filtering_enabled()
     numpy_state, python_state = np.random.get_state(), random.getstate()
-    # both complain of retracing, which is what they are made to do here
-    loggers = [logging.getLogger("tensorflow"), logging.getLogger("torch._dynamo")]
+    # they complain of retracing and of exporting, which is what they are made to do here
+    loggers = [logging.getLogger(name) for name in ("tensorflow", "torch._dynamo", "torch._export")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.ERROR)

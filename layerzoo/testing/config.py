@@ -1,148 +1,167 @@
-"""Configs and files: a layer can be written down and comes back the same."""
+"""Configs: a layer can be written down, takes its arguments in any form, and comes back the same."""
 
 import copy
 import inspect
 import json
-import tempfile
-from pathlib import Path
 
 import keras
 
-from layerzoo.testing import compat
-from layerzoo.testing.case import same
+from layerzoo.testing import identifiers as forms
 from layerzoo.testing.closeness import demand_close
-from layerzoo.testing.outcomes import demand
+from layerzoo.testing.outcomes import NotApplicable, Violation, demand
 from layerzoo.testing.properties import declare
+from layerzoo.testing.snippets import identifiers as told
 
 FILE = "a float32 layer read back computes the same numbers; 1e-6 is for reordered sums"
 
 
-@keras.saving.register_keras_serializable(package="layerzoo.testing")
-class Subclassed(keras.Model):
-    """A subclassed model that holds one layer."""
+@declare(
+    "C1",
+    hint="`get_config` must return every argument of the constructor as it was given, in what JSON can "
+    "write: activations, initializers and layers through their `serialize`. Nothing that `build` or "
+    "`call` does may change it, and a `from_config` of your own works on a copy.",
+    shown="""
+    import json
 
-    def __init__(self, layer, **kwargs):
-        super().__init__(**kwargs)
-        self.layer = layer
+    def text(config):  # without what Keras adds to a layer inside once that is built
+        drop = lambda node: {k: v for k, v in node.items() if k != "build_config"}
+        return json.dumps(json.loads(json.dumps(config), object_hook=drop), sort_keys=True)
 
-    def call(self, inputs):
-        """Call the layer, with several inputs given as a dict."""
-        return compat.call(self.layer, inputs) if isinstance(inputs, dict) else self.layer(inputs)
-
-    def get_build_config(self):
-        """None: the layer has one of its own."""
-        return None
-
-    def get_config(self):
-        """The layer."""
-        return {
-            **super().get_config(),
-            "layer": keras.saving.serialize_keras_object(self.layer),
-        }
-
-    @classmethod
-    def from_config(cls, config):
-        """The model with its layer revived."""
-        return cls(**{**config, "layer": keras.saving.deserialize_keras_object(config["layer"])})
-
-
-@declare("C1")
+    layer = make(name="subject")
+    config = layer.get_config()
+    written = text(config)
+    lost = set(arguments) - set(config)
+    assert not lost, f"arguments missing from the config: {lost}"
+    layer(**inputs)
+    assert text(layer.get_config()) == written, f"{written} became {text(layer.get_config())}"
+    revived = type(layer).from_config(config)
+    assert text(config) == written, f"`from_config` changed {written} to {text(config)}"
+    assert text(revived.get_config()) == written, f"{written} revived: {text(revived.get_config())}"
+    revived(**inputs)
+    revived.set_weights(layer.get_weights())
+    for a, e in zip(numbers(revived(**inputs)), numbers(layer(**inputs)), strict=True):
+        np.testing.assert_allclose(a, e, rtol=1e-5, atol=1e-6)
+    """,
+)
 def config_roundtrip(case):
     """A layer revived from its config, through JSON, is the same layer and computes the same."""
-    layer = case.make(name="subject", dtype="mixed_bfloat16")
+    whole = "float" not in case.make().compute_dtype  # and no policy of floats is for it
+    policy = case.make().dtype_policy.name if whole else "mixed_bfloat16"
+    layer = case.make(name="subject", dtype=policy)
     fresh = layer.get_config()
-    written = _text(fresh)
-    lost = [name for name in _moved_off_default(case) if name not in fresh]
+    parameters = inspect.signature(case.card.layer.__init__).parameters
+    lost = [name for name in case.moved if name in parameters and name not in fresh]
     demand(not lost, f"  arguments missing from the config: {', '.join(lost)}")
     case.call(layer, case.arrays())
-    used = _text(layer.get_config())
-    demand(used == written, f"  config when new {written}\n  after a call    {used}")
+    _demand_equal(layer.get_config(), fresh, "after a call")
 
     given = copy.deepcopy(fresh)
     revived = type(layer).from_config(given)
-    demand(given == fresh, f"  `from_config` changed its argument\n  from {fresh}\n  to   {given}")
-    again = _text(revived.get_config())
-    demand(again == written, f"  config          {written}\n  after revival   {again}")
+    _demand_equal(given, fresh, "after `from_config` was given it")
+    _demand_equal(revived.get_config(), fresh, "after revival")
     demand(
-        revived.name == "subject" and revived.dtype_policy.name == "mixed_bfloat16",
-        f"  name and dtype  subject, mixed_bfloat16\n"
+        revived.name == "subject" and revived.dtype_policy.name == policy,
+        f"  name and dtype  subject, {policy}\n"
         f"  after revival   {revived.name}, {revived.dtype_policy.name}",
     )
 
     layer = case.built()
-    text = json.dumps(keras.saving.serialize_keras_object(layer))
-    revived = keras.saving.deserialize_keras_object(json.loads(text))
+    revived = _revived(layer)
     demand(type(revived) is type(layer), f"  revived as {type(revived)}, was {type(layer)}")
-    case.call(revived, case.arrays())
-    kept, found = _shapes(layer), _shapes(revived)
-    demand(kept == found, f"  weights         {kept}\n  after revival   {found}")
-    revived.set_weights(layer.get_weights())
-    _demand_same(case, layer, revived, "the revived layer computes the same")
+    demand_same_weights(case, layer, revived, "the layer and the one revived from its config")
 
 
-@declare("C3", cost="dear")
-def keras_file(case):
-    """A `.keras` file of a model around the layer loads without `custom_objects` and computes the same."""
-    layer = case.built()
-    arrays = case.arrays()
-    models = {"Functional": case.functional(layer), "subclassed": Subclassed(layer)}
-    if case.sequential:
-        shape = next(iter(case.shapes().values()))
-        models["Sequential"] = keras.Sequential([keras.Input(shape[1:]), layer])
-    with tempfile.TemporaryDirectory() as folder:
-        for kind, model in models.items():
-            expected = case.run_model(model, arrays)
-            path = str(Path(folder) / f"{kind}.keras")
-            model.save(path)
-            loaded = keras.saving.load_model(path)
-            for a, e in zip(case.run_model(loaded, arrays), expected, strict=True):
-                demand_close(a, e, 1e-6, f"  a {kind} model, reloaded", FILE)
+@declare(
+    "C2",
+    cost="fair",
+    hint="Pass the argument through `keras.activations.get`, `initializers.get`, `regularizers.get` or "
+    "`constraints.get` in `__init__`, and through the same module's `serialize` in `get_config`.",
+    shown="""
+    import json
+
+    register = keras.saving.register_keras_serializable("shown")
+    own = lambda base, *given: register(type(f"Own{base.__name__}", (base,), {}))(*given)
+
+    @register
+    def damped(x):
+        return 0.5 * x
+
+    names = {"activation": "tanh", "constraint": "non_neg", "initializer": "ones", "regularizer": "l2"}
+    others = {
+        "activation": [damped, keras.layers.LeakyReLU(negative_slope=0.25)],
+        "constraint": [own(keras.constraints.MaxNorm, 1.5)],
+        "initializer": [own(keras.initializers.Constant, 0.7)],
+        "regularizer": [own(keras.regularizers.L2, 0.02)],
+    }
+    for argument, kind in identifiers.items():
+        known = getattr(keras, f"{kind}s").get(names[kind])
+        forms = [names[kind], known, keras.saving.serialize_keras_object(known), *others[kind]]
+        for form in forms:
+            layer = make(name="subject", **{argument: form})
+            assert argument in layer.get_config(), f"{argument} is missing from the config"
+            text = json.dumps(keras.saving.serialize_keras_object(layer))
+            revived = keras.saving.deserialize_keras_object(json.loads(text))
+            again = json.dumps(keras.saving.serialize_keras_object(revived))
+            assert again == text, f"{argument}={form!r}: {text} revived: {again}"
+            layer(**inputs)
+            revived(**inputs)
+    """,
+)
+def identifiers(case):
+    """Activations, initializers, regularizers and constraints are taken in every form, and kept."""
+    kinds = told(case.card.layer, case.config)
+    if not kinds:
+        raise NotApplicable("no argument is an activation, initializer, regularizer or constraint")
+    for form, given in forms.forms(case.card.layer, kinds).items():
+        trouble = _trouble(case, form, kinds, given)
+        if trouble:
+            alone = (_trouble(case, form, kinds, [name]) for name in given)  # to name the argument
+            raise next(filter(None, alone), trouble)
 
 
-@declare("C4", cost="fair")
-def weights_file(case):
-    """Weights in a `.weights.h5` file load into a layer that was only built, and give the same numbers."""
-    layer = case.built(name="subject")
-    bare = case.make(name="subject")
-    case.build(bare)
-    with tempfile.TemporaryDirectory() as folder:
-        path = str(Path(folder) / "subject.weights.h5")
-        saved, loaded = Subclassed(layer), Subclassed(bare)
-        saved.built = loaded.built = True
-        saved.save_weights(path)
-        loaded.load_weights(path)
-    _demand_same(case, layer, bare, "the layer with loaded weights computes the same")
-
-
-@declare("C6")
+@declare(
+    "C6",
+    hint="Hand `**kwargs` with `trainable` in it on to `super().__init__`, begin `get_config` with "
+    "`super().get_config()`, and make no layer inside with a `trainable` of its own.",
+    shown="""
+    frozen = make(trainable=False)
+    frozen(**inputs)
+    assert not frozen.trainable_weights, f"frozen: {[w.path for w in frozen.trainable_weights]} train"
+    revived = type(frozen).from_config(frozen.get_config())
+    revived(**inputs)
+    assert not revived.trainable, "the config lost `trainable=False`"
+    assert not revived.trainable_weights, f"{[w.path for w in revived.trainable_weights]} train"
+    frozen.trainable = True
+    free = make()
+    free(**inputs)
+    found, due = len(frozen.trainable_weights), len(free.trainable_weights)
+    assert found == due, f"{found} weights train again, {due} do in a layer never frozen"
+    """,
+)
 def trainable_flag(case):
     """`trainable=False` freezes every weight, survives the config, and can be taken back."""
     free = case.built()
     frozen = case.make(trainable=False)
     case.call(frozen, case.arrays())
-    demand(
-        not frozen.trainable_weights,
-        f"  frozen, and yet trainable: {[w.path for w in frozen.trainable_weights]}",
-    )
+    still = [w.path for w in frozen.trainable_weights]
+    demand(not still, f"  made with `trainable=False`, and yet these train: {', '.join(still)}")
     revived = type(frozen).from_config(frozen.get_config())
-    demand(not revived.trainable, "  trainable=False became True on the way through the config")
+    demand(not revived.trainable, "  `trainable=False` became True on the way through the config")
     case.call(revived, case.arrays())
-    demand(not revived.trainable_weights, "  revived from a frozen layer's config, weights train")
+    still = [w.path for w in revived.trainable_weights]
+    demand(
+        not still, f"  revived from a frozen layer's config, and these train: {', '.join(still)}"
+    )
     frozen.trainable = True
-    found, due = len(frozen.trainable_weights), len(free.trainable_weights)
-    demand(found == due, f"  thawed, {found} weights train; {due} do in a layer never frozen")
+    found, due = ([w.path for w in each.trainable_weights] for each in (frozen, free))
+    demand(
+        len(found) == len(due),
+        f"  taken back      {len(found)} weights train: {', '.join(found)}\n"
+        f"  never frozen    {len(due)} do: {', '.join(due)}",
+    )
 
 
-def _moved_off_default(case) -> list[str]:
-    parameters = inspect.signature(case.card.layer.__init__).parameters
-    return [
-        name
-        for name, value in case.config.items()
-        if name in parameters and not same(value, parameters[name].default)
-    ]
-
-
-def _text(config) -> str:
+def text(config) -> str:
     """A config as JSON, without what Keras adds to a layer inside once that is built."""
 
     def stripped(node):
@@ -153,11 +172,67 @@ def _text(config) -> str:
     return json.dumps(stripped(config), sort_keys=True)
 
 
-def _shapes(layer) -> list[tuple]:
-    return [tuple(weight.shape) for weight in layer.weights]
-
-
-def _demand_same(case, layer, other, what):
+def demand_same(case, layer, other, what):
+    """Demand that two layers compute the same."""
     arrays = case.arrays()
     for a, e in zip(case.run(other, arrays), case.run(layer, arrays), strict=True):
-        demand_close(a, e, 1e-6, f"  {what}", FILE)
+        demand_close(a, e, 1e-6, f"  outputs of {what}", FILE)
+
+
+def demand_same_weights(case, layer, other, what):
+    """Demand that another layer has weights of the same shapes, and with them computes the same."""
+    for each in (layer, other):
+        case.call(each, case.arrays())
+    kept, found = ([tuple(w.shape) for w in each.weights] for each in (layer, other))
+    demand(
+        kept == found, f"  weights of {what}\n  shapes          {kept}\n  and             {found}"
+    )
+    other.set_weights(layer.get_weights())
+    demand_same(case, layer, other, what)
+
+
+def _demand_equal(config, fresh, when):
+    """Demand that a config is the one of the new layer, and show the keys in which it is not."""
+    lines = []
+    for key in {**fresh, **config}:
+        before, now = ({key: each[key]} if key in each else {} for each in (fresh, config))
+        if text(before) != text(now):
+            lines += [f"  {key:<15} {_brief(before)}", f"  {when}: {_brief(now)}"]
+    if lines:
+        raise Violation("\n".join(lines))
+
+
+def _brief(item) -> str:
+    return "".join(f"{value!r:.200}" for value in item.values()) or "missing"
+
+
+def _revived(layer):
+    written = json.dumps(keras.saving.serialize_keras_object(layer))
+    return keras.saving.deserialize_keras_object(json.loads(written))
+
+
+def _trouble(case, form, kinds, names) -> Violation | None:
+    """What goes wrong with some arguments in some form, and all others as they are."""
+    made = forms.forms(case.card.layer, kinds)
+    given, plain = ({name: made[each][name] for name in names} for each in (form, "an object"))
+    try:
+        layer = case.make(name="subject", **given)
+        revived = _revived(layer)
+        for each, when in (layer, "in the config"), (revived, "in the config, revived"):
+            config = each.get_config()
+            for name, value in given.items():
+                if value is None:  # which may be left out, or stand for a choice of the layer's own
+                    continue
+                demand(name in config, f"  {name} is not {when}")
+                due, found = (forms.written(kinds[name], v) for v in (value, config[name]))
+                demand(found == due, f"  {name:<15} {due}\n  {when:<15} {found}")
+        if form in ("a name", "a dict"):
+            like = case.make(name="subject", **plain)
+            demand_same_weights(case, layer, like, "the layer and one given the object")
+        demand_same_weights(case, layer, revived, "the layer and the one revived")
+    except Violation as violation:
+        return Violation(f"  {', '.join(names)} given as {form}\n{violation}")
+    except Exception as error:
+        kind = type(error).__name__
+        return Violation(f"  {', '.join(names)} given as {form}\n  raised          {kind}: {error}")
+    return None

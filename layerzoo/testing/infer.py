@@ -9,8 +9,9 @@ import numpy as np
 
 from layerzoo.catalogue import Card, Tensor, Traits
 from layerzoo.testing import compat
-from layerzoo.testing.case import Case, _source
+from layerzoo.testing.case import Case
 from layerzoo.testing.samples import BUCKETS, Sample
+from layerzoo.testing.snippets import source
 
 REQUIRED: dict[str, list] = {
     "layer": [keras.layers.Dense(3), keras.layers.SimpleRNN(3)],
@@ -92,7 +93,7 @@ class Draft:
         name, home = self.layer.__name__, self.layer.__module__
         home = "keras.layers" if home.startswith("keras.src.layers") else home
         tensor = ", Tensor" if "Tensor(" in repr(self.inputs) else ""
-        picks = "".join(f"            {k}=pick({_source(v)}),\n" for k, v in self.options.items())
+        picks = "".join(f"            {k}=pick({source(v)}),\n" for k, v in self.options.items())
         dims = f"        dims=lambda pick, config: {self.sizes!r},\n"
         claims = ", ".join(f"{k}={v!r}" for k, v in self.claims.items())
         return (

@@ -1,0 +1,159 @@
+"""Files and copies: what is saved, pickled or cloned is the same layer again."""
+
+import copy
+import pickle
+import tempfile
+from pathlib import Path
+
+import keras
+
+from layerzoo.testing import compat
+from layerzoo.testing.closeness import demand_close
+from layerzoo.testing.config import FILE, demand_same, demand_same_weights, text
+from layerzoo.testing.outcomes import demand
+from layerzoo.testing.properties import declare
+
+
+@keras.saving.register_keras_serializable(package="layerzoo.testing")
+class Subclassed(keras.Model):
+    """A subclassed model that holds one layer."""
+
+    def __init__(self, layer, **kwargs):
+        super().__init__(**kwargs)
+        self.layer = layer
+
+    def call(self, inputs):
+        """Call the layer, with several inputs given as a dict."""
+        return compat.call(self.layer, inputs) if isinstance(inputs, dict) else self.layer(inputs)
+
+    def get_build_config(self):
+        """None: the layer has one of its own."""
+        return None
+
+    def get_config(self):
+        """The layer."""
+        return {
+            **super().get_config(),
+            "layer": keras.saving.serialize_keras_object(self.layer),
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        """The model with its layer revived."""
+        return cls(**{**config, "layer": keras.saving.deserialize_keras_object(config["layer"])})
+
+
+@declare(
+    "C3",
+    cost="dear",
+    hint="Register the class with `keras.saving.register_keras_serializable`, make its config complete, and "
+    "make every weight in `build`: a file is read into a layer that was built and never called.",
+    shown="""
+    def symbol(x):
+        return keras.Input(batch_shape=x.shape, dtype=str(x.dtype))
+
+    symbols = keras.tree.map_structure(symbol, inputs)
+    model = keras.Model(keras.tree.flatten(symbols), built()(**symbols))
+    model.save("shown.keras")
+    loaded = keras.saving.load_model("shown.keras")
+    given = keras.tree.flatten(inputs)
+    for a, e in zip(numbers(loaded(given)), numbers(model(given)), strict=True):
+        np.testing.assert_allclose(a, e, rtol=1e-5, atol=1e-6)
+    """,
+)
+def keras_file(case):
+    """A `.keras` file of a model around the layer loads without `custom_objects` and computes the same."""
+    layer = case.built()
+    arrays = case.arrays()
+    models = {"Functional": case.functional(layer), "subclassed": Subclassed(layer)}
+    if case.sequential:
+        shape = next(iter(case.shapes().values()))
+        models["Sequential"] = keras.Sequential([keras.Input(shape[1:]), layer])
+    with tempfile.TemporaryDirectory() as folder:
+        for kind, model in models.items():
+            expected = case.run_model(model, arrays)
+            path = str(Path(folder) / f"{kind}.keras")
+            model.save(path)
+            loaded = keras.saving.load_model(path)
+            for a, e in zip(case.run_model(loaded, arrays), expected, strict=True):
+                demand_close(a, e, 1e-6, f"  outputs of a {kind} model, reloaded and saved", FILE)
+
+
+@declare(
+    "C4",
+    cost="fair",
+    hint="Build every layer inside in `build`: what is made by the first call is not there when a weights "
+    "file is read. A `load_own_variables` of your own must read what `save_own_variables` wrote.",
+    shown="""
+    layer, bare = built(name="subject"), make(name="subject")
+    bare.build(*shapes)
+    saved, loaded = keras.Sequential([layer]), keras.Sequential([bare])
+    saved.built = loaded.built = True
+    saved.save_weights("shown.weights.h5")
+    loaded.load_weights("shown.weights.h5")
+    for a, e in zip(numbers(bare(**inputs)), numbers(layer(**inputs)), strict=True):
+        np.testing.assert_allclose(a, e, rtol=1e-5, atol=1e-6)
+    """,
+)
+def weights_file(case):
+    """Weights in a `.weights.h5` file load into a layer that was only built, and give the same numbers."""
+    layer = case.built(name="subject")
+    bare = case.make(name="subject")
+    case.build(bare)
+    with tempfile.TemporaryDirectory() as folder:
+        path = str(Path(folder) / "subject.weights.h5")
+        saved, loaded = Subclassed(layer), Subclassed(bare)
+        saved.built = loaded.built = True
+        saved.save_weights(path)
+        loaded.load_weights(path)
+    demand_same(case, layer, bare, "the saved layer and a new one with the loaded weights")
+
+
+@declare(
+    "C5",
+    tier="should",
+    cost="fair",
+    hint="Keras copies a layer through the same functions as it saves it: leave `__deepcopy__` and "
+    "`__reduce__` to it, and make the config and the build config complete.",
+    shown="""
+    import copy
+    import pickle
+
+    def symbol(x):
+        return keras.Input(batch_shape=x.shape, dtype=str(x.dtype))
+
+    layer = built()
+    for other in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
+        for a, e in zip(numbers(other(**inputs)), numbers(layer(**inputs)), strict=True):
+            np.testing.assert_allclose(a, e, rtol=1e-5, atol=1e-6)
+    symbols = keras.tree.map_structure(symbol, inputs)
+    model = keras.Model(keras.tree.flatten(symbols), layer(**symbols))
+    clone = keras.models.clone_model(model).get_layer(layer.name)
+    kept, found = ([tuple(w.shape) for w in each.weights] for each in (layer, clone))
+    assert kept == found, f"weights {kept}, in the clone {found}"
+    shared = [w.path for w in clone.weights if any(w is known for known in layer.weights)]
+    assert not shared, f"the clone shares {shared}"
+    """,
+)
+def copies(case):
+    """`copy.deepcopy` and `pickle` give an equal layer, `clone_model` a new one; none shares variables."""
+    layer = case.built()
+    model = case.functional(layer)
+    clone = keras.models.clone_model(model)
+    for kind, other in {
+        "copy.deepcopy": copy.deepcopy(layer),
+        "pickle": pickle.loads(pickle.dumps(layer)),
+        "clone_model": clone.get_layer(layer.name),
+    }.items():
+        demand(type(other) is type(layer), f"  {kind} gave a {type(other)} for a {type(layer)}")
+        kept, found = text(layer.get_config()), text(other.get_config())
+        demand(found == kept, f"  config          {kept}\n  by {kind:<12} {found}")
+        known = {id(variable) for variable in layer.variables}
+        shared = [v.path for v in other.variables if id(v) in known]
+        demand(not shared, f"  by {kind}, shared with the original: {', '.join(shared)}")
+        if kind == "clone_model":
+            demand_same_weights(
+                case, layer, other, f"the layer and its copy by {kind}, same weights"
+            )
+        else:
+            demand_same(case, layer, other, f"the layer and its copy by {kind}")

@@ -1,0 +1,286 @@
+"""The few lines of Python with which a failure shows itself, with keras, numpy and the layer alone."""
+
+import inspect
+import re
+
+import keras
+import numpy as np
+
+from layerzoo.catalogue import Config, Tensor
+from layerzoo.testing import compat
+
+IDENTIFIERS = {
+    "activation": keras.activations,
+    "constraint": keras.constraints,
+    "initializer": keras.initializers,
+    "regularizer": keras.regularizers,
+}
+"""Keras's modules by how the arguments end that take a name, a dict or an object of theirs."""
+
+KERAS = (*IDENTIFIERS.values(), keras.dtype_policies, keras.layers)
+"""The modules in which Keras shows what a layer may be given."""
+
+BUILT = """
+def built(**settings):
+    layer = make(**settings)
+    layer(**inputs)
+    rng = np.random.default_rng([{seed}, 977])
+    for weight in layer.weights:
+        if "float" in weight.dtype:
+            step = rng.normal(size=weight.shape, scale=0.3)
+            weight.assign(weight + (step if weight.trainable else np.abs(step)))
+    return layer
+"""
+
+NUMBERS = """
+def numbers(outputs):
+    return [keras.ops.convert_to_numpy(y) for y in keras.tree.flatten(outputs)]
+"""
+
+NEIGHBOUR = """
+def neighbour():
+    rng = np.random.default_rng([{seed}, 0])
+    layer = {name}({written})
+    layer(**{inputs}, training=True)
+    return layer
+"""
+
+
+def snippet(case, shown: str = "") -> str:
+    """Python that imports keras, numpy and the layer alone, and shows a property of a case.
+
+    Args:
+        case: The `Case`.
+        shown: The lines that show it. Only what they use of the following is written before them:
+            `make(**settings)` gives a new layer, `built(**settings)` one whose weights are moved off their
+            initial values, `neighbour()` one of another config, which was used.
+            `inputs` are the arguments of the call, as in `layer(**inputs)`; `unknown` are pairs of
+            symbolic inputs of unknown sizes and of inputs of other sizes; `shapes` go to
+            `layer.build(*shapes)` or to `compute_output_shape`.
+            `arguments` are the constructor's; `identifiers` gives the kind of each that takes a name, a
+            dict or an object of Keras's.
+            `numbers(outputs)` is a flat list of NumPy arrays.
+            `claimed` is what the card claims, as in `claimed["reach"]`. A claim that is a function must be
+            one that can be imported: where it is not, the outputs are printed instead.
+    """
+    claimed = _claims(case, re.findall(r'claimed\["(\w+)"\]', shown))
+    if not shown or claimed is None:
+        shown, claimed = "print(make()(**inputs))", []
+    needs = set(re.findall(r"(?<![.\w])\w+", shown))
+    if needs & {"built", "neighbour"}:
+        needs |= {"inputs"}
+    name, seed, other = case.card.layer.__qualname__, case.sample.seed, case.elsewhere()
+
+    lines = {_import(case.card.layer), *imports(case.moved)}
+    lines |= imports(other.moved) if "neighbour" in needs else set()
+    parts = ["\n".join(["import keras", "import numpy as np", *sorted(lines)])]
+    arguments = case.written + (", " if case.moved else "")
+    if needs & {"arguments", "identifiers"}:
+        parts += [f"arguments = dict({case.written})"]
+        arguments = "**{**arguments, **settings}"
+    else:
+        arguments += "**settings"
+    parts += [f"def make(**settings):\n    return {name}({arguments})"]
+    if "identifiers" in needs:
+        parts += [f"identifiers = {identifiers(case.card.layer, case.config)}"]
+    if "shapes" in needs:
+        parts += [f"shapes = {_shapes(case, 'compute_output_shape' in shown)}"]
+    if needs & {"inputs", "unknown"}:
+        parts += [f"rng = np.random.default_rng([{seed}, 0])\ninputs = {_inputs(case)}"]
+    if "unknown" in needs:
+        pairs = [
+            f"    ({_symbols(case, sizes)},\n     {_inputs(case, sizes)}),\n"
+            for sizes in case.unknowns()
+        ]
+        parts += [f"unknown = [\n{''.join(pairs)}]"]
+    if "built" in needs:
+        parts += [BUILT.format(seed=seed).strip()]
+    if "neighbour" in needs:
+        drawn = _inputs(other)
+        parts += [
+            NEIGHBOUR.format(
+                seed=other.sample.seed, name=name, written=other.written, inputs=drawn
+            ).strip()
+        ]
+    if "numbers" in needs:
+        parts += [NUMBERS.strip()]
+    return "\n\n".join([*parts, *claimed, shown])
+
+
+def _inputs(case, sizes=()) -> str:
+    """The Python that draws the arguments of the call, some sizes of which may be other ones."""
+    shapes = case.shapes(**dict(sizes))
+    return _call(
+        case, {p: draw_source(case.sample.values, shapes[p], t) for p, t in case.tensors.items()}
+    )
+
+
+def _symbols(case, sizes) -> str:
+    """The Python for symbolic arguments of the call, some sizes of which are unknown."""
+    shapes = case.shapes(**dict.fromkeys(sizes))
+    return _call(
+        case, {p: f'keras.KerasTensor({shapes[p]}, "{t.dtype}")' for p, t in case.tensors.items()}
+    )
+
+
+def _call(case, sources: dict[str, str]) -> str:
+    """The Python for the arguments of the call, of which the first may be named freely."""
+    packed = compat.packed(sources)
+    cls = case.card.layer
+    first = [list(inspect.signature(f).parameters.values())[1] for f in (cls.__call__, cls.call)]
+    argument = next(each.name for each in first if each.kind is each.POSITIONAL_OR_KEYWORD)
+    return _nested_source({argument: packed.pop(next(iter(packed))), **packed})
+
+
+def _shapes(case, of_output: bool) -> str:
+    """The Python for the shapes in order, as many as `build` or `compute_output_shape` takes."""
+    cls = case.card.layer
+    taken = inspect.signature(cls.compute_output_shape if of_output else cls.build).parameters
+    shapes = {path: repr(shape) for path, shape in case.shapes().items()}
+    return _nested_source(list(compat.packed(shapes).values())[: len(taken) - 1])
+
+
+def _claims(case, names: list[str]) -> list[str] | None:
+    """The Python that gives some traits' values, or None if one cannot be written down."""
+    imports: list[str] = []
+
+    def source(value):
+        if isinstance(value, dict):
+            return "{" + ", ".join(f"{k!r}: {source(v)}" for k, v in value.items()) + "}"
+        if isinstance(value, tuple) and any(map(callable, value)):
+            return f"({', '.join(map(source, value))})"
+        if callable(value):
+            imports.append(f"from {value.__module__} import {value.__qualname__}")
+            return value.__qualname__
+        return repr(value)
+
+    values = {name: source(getattr(case.traits, name)) for name in dict.fromkeys(names)}
+    if not all(line.split()[-1].isidentifier() for line in imports):
+        return None  # a lambda, or a function inside another
+    written = ", ".join(f'"{name}": {value}' for name, value in values.items())
+    return ["\n".join([*sorted(set(imports)), f"claimed = {{{written}}}"])] if names else []
+
+
+def draw_source(kind: str, shape, tensor: Tensor) -> str:
+    """The Python that draws what `draw` draws, from a generator `rng`."""
+    if tensor.dtype == "bool":
+        return f"rng.random({shape}) < 0.5"
+    if not tensor.floating:
+        drawn = f"rng.integers({int(tensor.low or 0)}, {int(tensor.high or 0)}, {shape})"
+        drawn = f"np.sort({drawn}, axis=-1)" if kind == "sorted" else drawn
+    elif tensor.low is not None and tensor.high is not None:
+        drawn = f"rng.uniform({tensor.low}, {tensor.high}, {shape})"
+    else:
+        normal = f"rng.normal(size={shape})"
+        drawn = {
+            "large": f"({normal} * 30)",
+            "small": f"({normal} * 1e-2)",
+            "ties": f"np.round({normal})",
+            "sorted": f"np.sort({normal}, axis=-1)",
+        }.get(kind, normal)
+    return f'{drawn}.astype("{tensor.dtype}")'
+
+
+def same(a, b) -> bool:
+    """Whether two arguments are equal, as far as they can be compared."""
+    try:
+        return bool(a == b)
+    except Exception:  # an object whose comparison raises is not the other one
+        return False
+
+
+def _nested_source(node) -> str:
+    if isinstance(node, dict):
+        return "{" + ", ".join(f'"{k}": {_nested_source(v)}' for k, v in node.items()) + "}"
+    if isinstance(node, list):
+        return f"[{', '.join(map(_nested_source, node))}]"
+    return node
+
+
+def identifiers(layer: type, config: Config) -> dict[str, str]:
+    """The kind of each argument of a class that takes what Keras's `get` takes, by its name.
+
+    It is told by the end of its name, and by the value in the config, or else its default.
+    """
+    kinds = {}
+    for name, parameter in inspect.signature(layer.__init__).parameters.items():
+        kind = name.rsplit("_", 1)[-1]
+        try:
+            IDENTIFIERS[kind].get(config.get(name, parameter.default))
+        except Exception:  # another kind of argument, or one that takes something of its own
+            continue
+        kinds[name] = kind
+    return kinds
+
+
+def _public(value) -> str:
+    """The name by which Keras shows a class or function, as in `keras.layers.Dense`, or nothing."""
+    name = getattr(value, "__name__", "")
+    homes = [home for home in KERAS if getattr(home, name, None) is value]
+    return f"{homes[0].__name__}.{name}" if homes else ""
+
+
+def _import(value) -> str:
+    """The line that imports a class or function."""
+    home = "keras.layers" if _public(value) else value.__module__
+    return f"from {home} import {value.__qualname__.split('.')[0]}"
+
+
+def source(value) -> str:
+    """An argument as Python; what is not Keras's is named as `imports` imports it."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key!r}: {source(each)}" for key, each in value.items()) + "}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(source, value))}]"
+    if isinstance(value, tuple):
+        return f"({', '.join(map(source, value))}{',' if len(value) == 1 else ''})"
+    if isinstance(value, float) and not np.isfinite(value):
+        return f'float("{value}")'
+    if isinstance(value, np.ndarray):
+        return f'np.array({value.tolist()}, "{value.dtype}")'
+    if inspect.isfunction(value) or inspect.isclass(value):
+        return _public(value) or value.__qualname__
+    if not hasattr(value, "get_config"):
+        return repr(value)
+    kind = type(value)
+    parameters = inspect.signature(kind.__init__).parameters
+    inside = ", ".join(
+        f"{name}={source(each)}"
+        for name, each in _made_of(value).items()
+        if name not in parameters or not is_default(name, each, parameters[name].default)
+    )
+    return f"{_public(kind) or kind.__qualname__}({inside})"
+
+
+def _made_of(value) -> Config:
+    """The arguments that a layer or another of Keras's objects was made with."""
+    if isinstance(value, keras.layers.Layer):
+        return {k: compat.made_anew(v) for k, v in compat.constructor_arguments(value).items()}
+    return value.get_config()
+
+
+def imports(value) -> set[str]:
+    """The lines that import what `source` names and Keras does not show."""
+    if isinstance(value, dict):
+        return {line for each in value.values() for line in imports(each)}
+    if isinstance(value, list | tuple):
+        return {line for each in value for line in imports(each)}
+    if inspect.isfunction(value) or inspect.isclass(value):
+        return set() if _public(value) else {_import(value)}
+    if not hasattr(value, "get_config"):
+        return set()
+    own = set() if _public(type(value)) else {_import(type(value))}
+    return own | imports(_made_of(value))
+
+
+def is_default(name: str, value, default) -> bool:
+    """Whether an argument is its default, of which a config may know the object and not the name."""
+    if same(value, default):
+        return True
+    home = IDENTIFIERS.get(name.rsplit("_", 1)[-1])
+    if home is None or default is inspect.Parameter.empty:
+        return False
+    try:
+        return same(home.serialize(home.get(value)), home.serialize(home.get(default)))
+    except Exception:  # what Keras does not know by name is what it looks like
+        return False
