@@ -396,10 +396,12 @@ def forward(function: Callable, tensors: list, directions: list) -> float:
     Raises:
         NotApplicable: the backend has no forward rule for an operation in it.
     """
+
+    def jvp(at, along):
+        return keras.ops.jvp(lambda *leaves: function(list(leaves)), at, along)[1]
+
     try:
-        _, found = quick(
-            lambda at, along: keras.ops.jvp(lambda *leaves: function(list(leaves)), at, along)
-        )(tuple(tensors), tuple(directions))
+        found = (quick(jvp) if BACKEND == "jax" else jvp)(tuple(tensors), tuple(directions))
     except (
         TypeError,
         LookupError,
@@ -692,7 +694,9 @@ def undisturbed() -> Iterator[None]:
     filtering = keras.config.is_traceback_filtering_enabled()
     numpy_state, python_state = np.random.get_state(), random.getstate()
     # they complain of retracing and of exporting, which is what they are made to do here
-    loggers = [logging.getLogger(name) for name in ("tensorflow", "torch._dynamo", "torch._export")]
+    loggers = [
+        logging.getLogger(name) for name in ("tensorflow", "absl", "torch._dynamo", "torch._export")
+    ]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.ERROR)

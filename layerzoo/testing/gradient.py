@@ -187,7 +187,7 @@ def training_step(case):
 @declare(
     "G5",
     tier="should",
-    cost="dear",
+    cost="long",
     hint=(
         "Usually Python code that runs once when it is traced: a test of a value, a number drawn by NumPy, "
         "or a custom gradient that does not get its values through its arguments."
@@ -218,7 +218,7 @@ def grad_jit_equal(case):
 @declare(
     "G6",
     tier="should",
-    cost="fair",
+    cost="dear",
     hint=(
         "The backend differentiates forwards and backwards by different rules, and one of them is wrong: "
         "usually that of a custom gradient, which forward mode passes by or which has a rule of its own."
