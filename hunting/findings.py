@@ -21,7 +21,8 @@ class Finding:
             an `@` on every backend where they fail.
         snippet: Python with keras and numpy alone that ends in an error.
         backends: Where the snippet ends in an error.
-        raises: The type of that error.
+        raises: The type of that error; `Exception` where each backend has its own, and the name of a signal
+            where the process dies.
         upstream: The address of a report or a discussion, if one was found.
     """
 
@@ -50,9 +51,9 @@ class Finding:
         return found
 
 
-def findings() -> list[Finding]:
-    """Every finding, in the order of the file."""
-    text = (Path(__file__).parent / "findings.toml").read_text(encoding="utf-8")
+def findings(name: str = "findings.toml") -> list[Finding]:
+    """Every finding of a file, in its order."""
+    text = (Path(__file__).parent / name).read_text(encoding="utf-8")
     return [
         Finding(**{k: tuple(v) if isinstance(v, list) else v for k, v in each.items()})
         for each in tomllib.loads(text)["finding"]

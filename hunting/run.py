@@ -37,17 +37,45 @@ def main(arguments=None) -> None:
     parser.add_argument("--properties", nargs="+", default=[])
     parser.add_argument("--library", default="keras", choices=list(FOUND))
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--simplify", action="store_true", help="look for the simplest samples")
     parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--first", default="", help=argparse.SUPPRESS)
+    parser.add_argument("--died", nargs="+", default=[], help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     options.out = options.out or FOUND[options.library]
     if options.here:
         _check(options)
         return
     for backend in BACKENDS if "all" in options.backend else options.backend:
-        environment = {**os.environ, "KERAS_BACKEND": backend}
-        again = arguments if arguments is not None else sys.argv[1:]
-        command = [sys.executable, "-W", "ignore", "-m", "hunting.run", *again, "--here"]
-        subprocess.run(command, env=environment, check=True)
+        _check_elsewhere(backend, options, arguments if arguments is not None else sys.argv[1:])
+
+
+def _check_elsewhere(backend, options, arguments) -> None:
+    """Check in another process, and go on behind a check that it dies of."""
+    environment = {**os.environ, "KERAS_BACKEND": backend}
+    command = [sys.executable, "-W", "ignore", "-m", "hunting.run", *arguments, "--here"]
+    died: list[str] = []
+    first = ""
+    while True:
+        code = subprocess.run([*command, "--first", first, "--died", "-", *died], env=environment)
+        if code.returncode >= 0:
+            code.check_returncode()
+            return
+        first, id = _progress(options.out).read_text(encoding="utf-8").split()
+        died.append(f"{first}:{id}")
+        message = f"{first}  {id}  FAILED\n\n  the process died of signal {-code.returncode}"
+        _write(
+            options.out,
+            {
+                "results": {first: {id: {backend: "failed"}}},
+                "failures": {first: {id: {backend: ["", message]}}},
+            },
+        )
+
+
+def _progress(out: Path) -> Path:
+    """The file that names the check in progress, for whoever comes after a crash."""
+    return out.with_suffix(".progress")
 
 
 def _check(options) -> None:
@@ -77,7 +105,9 @@ def _check(options) -> None:
         "failures": {},
         "seconds": {backend: {}},
     }
-    for label, (card, target) in targets.items():
+    labels = list(targets)
+    for label in labels[labels.index(options.first) if options.first else 0 :]:
+        card, target = targets[label]
         if not any(fnmatchcase(label, pattern) for pattern in options.layers):
             continue
         start = time.perf_counter()
@@ -86,7 +116,10 @@ def _check(options) -> None:
         for each in demanded:
             if "." in each.id or each.id in unasked.get(label, {}):
                 continue  # a plug-in's, or one that must not be asked of this layer
-            result = check_property(card, each, options.profile, target)
+            if f"{label}:{each.id}" in options.died:
+                continue
+            _progress(options.out).write_text(f"{label} {each.id}", encoding="utf-8")
+            result = check_property(card, each, options.profile, target, options.simplify)
             results[each.id] = {backend: result.status}
             failure = None
             if not result.ok:
@@ -99,6 +132,7 @@ def _check(options) -> None:
         _write(options.out, found)
         keras.backend.clear_session()
         gc.collect()
+    _progress(options.out).unlink(missing_ok=True)
 
 
 def _write(path: Path, found: dict) -> None:

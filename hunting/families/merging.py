@@ -21,9 +21,12 @@ def _card(layer, merge):
     kinked = layer in (layers.Maximum, layers.Minimum)
     return Card(
         layer=layer,
-        inputs=["b t d", "b t d"] if layer is layers.Subtract else ["b t d", "b t d", "b d"],
+        inputs=["b t d", "b t u"] if layer is layers.Subtract else ["b t d", "b t u", "b d"],
+        dims=lambda pick, config: dict(
+            t=4, d=4, u=1
+        ),  # where broadcasting along the wrong axis fits
         traits=Traits(
-            dynamic="b t" if layer is layers.Subtract else "b",
+            dynamic="b",
             differentiable="kinked" if kinked else "smooth",
             reference=lambda layer, inputs: merge(_broadcast(list(inputs.values()))),
         ),

@@ -51,7 +51,7 @@ CARDS = [
             train_differs=True,
             differentiable="kinked",
         ),
-        errors=[dict(momentum=-1.0), dict(renorm_clipping=dict(rmax=2.0))],
+        errors=[dict(renorm_clipping=dict(largest=2.0))],
     ),
     Card(
         layer=layers.GroupNormalization,

@@ -59,7 +59,7 @@ def _adaptive(name, rank):
         ),
         dims=lambda pick, config: SIZES,
         traits=Traits(dynamic="b", differentiable="kinked" if "Max" in name else "smooth"),
-        errors=[dict(output_size=0), dict(output_size="two")],
+        errors=[dict(output_size="two")],
     )
 
 

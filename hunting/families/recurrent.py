@@ -58,7 +58,7 @@ def _gated(layer, states, **others):
         inputs=_inputs(states),
         configs=lambda pick: dict(
             units=3,
-            activation=pick(["tanh", "softsign"]),
+            activation=pick(["tanh", "gelu"]),
             use_bias=pick([True, True, False]),
             **_drops(pick),
             **_common(pick),
@@ -78,7 +78,7 @@ def _cell(layer, inputs, **others):
         inputs=inputs,
         configs=lambda pick: dict(
             units=3,
-            activation=pick(["tanh", "softsign"]),
+            activation=pick(["tanh", "gelu"]),
             use_bias=pick([True, True, False]),
             **_drops(pick),
             **{name: pick(values) for name, values in others.items()},
@@ -106,7 +106,7 @@ def _convolutional(rank):
             **pick([{}, dict(strides=2), dict(dilation_rate=2)]),
             padding=pick(["valid", "same"]),
             data_format=pick(FORMATS),
-            activation=pick(["tanh", "softsign"]),
+            activation=pick(["tanh", "gelu"]),
             recurrent_activation=pick(["sigmoid", "tanh"]),
             use_bias=pick([True, True, False]),
             unit_forget_bias=pick([True, False]),
@@ -125,14 +125,14 @@ CARDS = [
     _gated(
         layers.GRU,
         1,
-        recurrent_activation=["sigmoid", "softsign"],
+        recurrent_activation=["sigmoid", "tanh"],
         reset_after=[True, False],
         use_cudnn=["auto", False],
     ),
     _gated(
         layers.LSTM,
         2,
-        recurrent_activation=["sigmoid", "softsign"],
+        recurrent_activation=["sigmoid", "tanh"],
         unit_forget_bias=[True, False],
         use_cudnn=["auto", False],
     ),
@@ -140,13 +140,13 @@ CARDS = [
     _cell(
         layers.GRUCell,
         {"inputs": "b d", "states": "b e"},
-        recurrent_activation=["sigmoid", "softsign"],
+        recurrent_activation=["sigmoid", "tanh"],
         reset_after=[True, False],
     ),
     _cell(
         layers.LSTMCell,
         {"inputs": "b d", "states": ["b e", "b e"]},
-        recurrent_activation=["sigmoid", "softsign"],
+        recurrent_activation=["sigmoid", "tanh"],
         unit_forget_bias=[True, False],
     ),
     Card(
@@ -155,7 +155,7 @@ CARDS = [
         configs=lambda pick: dict(
             cells=[
                 layers.GRUCell(3, reset_after=pick([True, False])),
-                layers.SimpleRNNCell(3, activation=pick(["tanh", "softsign"])),
+                layers.SimpleRNNCell(3, activation=pick(["tanh", "gelu"])),
             ]
         ),
         dims=lambda pick, config: dict(e=3),
@@ -187,7 +187,7 @@ CARDS = [
             layer=layers.GRU(3, return_sequences=(steps := pick([True, False]))),
             merge_mode=pick(["concat", "sum", "mul", "ave", None]),
             backward_layer=(
-                layers.GRU(3, return_sequences=steps, go_backwards=True, activation="softsign")
+                layers.GRU(3, return_sequences=steps, go_backwards=True, activation="gelu")
                 if pick([False, True])
                 else None
             ),

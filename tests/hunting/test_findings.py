@@ -3,6 +3,9 @@
 import builtins
 import json
 import re
+import signal
+import subprocess
+import sys
 import warnings
 
 import keras
@@ -18,13 +21,17 @@ HERE = [each for each in FINDINGS if keras.backend.backend() in each.backends]
 @pytest.mark.parametrize("finding", HERE, ids=lambda finding: finding.id)
 def test_the_snippet_fails_as_claimed(finding):
     """A snippet that ends well says that the finding is gone, and is to be taken off the page."""
+    if finding.raises.startswith("SIG"):
+        ended = subprocess.run([sys.executable, "-c", finding.snippet], capture_output=True)
+        assert ended.returncode == -getattr(signal, finding.raises)
+        return
     expected = getattr(builtins, finding.raises, Exception)
     code = compile(finding.snippet, finding.id, "exec")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with pytest.raises(expected) as caught:
             exec(code, {"__name__": "snippet"})
-    assert type(caught.value).__name__ == finding.raises
+    assert finding.raises in ("Exception", type(caught.value).__name__)
 
 
 @pytest.mark.parametrize("finding", FINDINGS, ids=lambda finding: finding.id)
