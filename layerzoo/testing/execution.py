@@ -152,7 +152,7 @@ target = keras.tree.map_structure(lambda y: np.zeros(y.shape), model(inputs))
 model.train_on_batch(inputs, target)
 for name, value in vars(model.layer).items():
     for x in keras.tree.flatten(value):
-        if keras.ops.is_tensor(x):
+        if keras.ops.is_tensor(x) and name != "_losses":  # Keras keeps them until the next call
             keras.ops.convert_to_numpy(x)  # raises for a tensor of a trace that is over
             assert getattr(x, "grad_fn", None) is None, f"{name} keeps the graph of a call: {x}"
     """,
@@ -165,6 +165,8 @@ def no_tracer_leak(case):
     for inner in compat.sublayers(layer):
         for name, value in vars(inner).items():
             held = [x for x in _contents(value) if compat.is_traced(x)]
+            if name == "_losses":  # those of the last call, which Keras keeps until the next
+                continue
             demand(not held, f"  {inner.name}.{name} holds a tensor of a call that is over")
     case.call(layer, arrays)
     demand(repr(layer), "  the layer has no text form")

@@ -64,14 +64,14 @@ def mask_invariance(case):
     claims = {path: claim for path, claim in _claims(case).items() if claim != "passes"}
     if not claims:
         raise NotApplicable("what padding does is up to a wrapped layer")
-    layer = case.built()
+    layer, stepwise = case.built(), _stepwise(case, claims)
     for garbage in GARBAGE:
         for where in ("right", "left", "inside", "everywhere"):
-            _demand_ignored(case, layer, claims, where, garbage)
+            _demand_ignored(case, layer, claims, stepwise, where, garbage)
     _demand_neutral(case, layer, claims)
     for letter in _letters(case, claims):
         if letter in case.traits.dynamic.split() and case.sizes[letter] > 1:
-            _demand_like_shorter(case, layer, claims, letter)
+            _demand_like_shorter(case, layer, claims, stepwise, letter)
     _demand_finite_gradient(case, layer, claims)
 
 
@@ -117,7 +117,7 @@ def mask_propagation(case):
                 f"  output {index}        {tuple(leaf.shape)}\n  its mask        {tuple(mask.shape)}",
             )
     if kept:
-        _demand_passed_on(case, kept[0], masks[kept[0]], leaves, found)
+        _demand_passed_on(kept[0], masks[kept[0]], leaves, found, _stepwise(case, claims))
     _demand_symbolic_agrees(case, claims, found)
 
 
@@ -162,7 +162,7 @@ def mask_input_forms(case):
             numbers = {path: mask.astype(dtype) for path, mask in masks.items()}
             forms[f"as {dtype} by argument"] = _call(case, layer, arrays, numbers, carried=False)
     forms["on a tensor in a Functional model"] = _in_a_model(case, layer, arrays, masks)
-    valid = _valid(due, masks, claims)
+    valid = _valid(due, masks, claims, _stepwise(case, claims))
     for form, outputs in forms.items():
         for index, (a, e) in enumerate(zip(flat(outputs), flat(due), strict=True)):
             what = f"  output {index}        with the mask {form}, and {reference}"
@@ -279,49 +279,49 @@ def _in_a_model(case, layer, arrays, masks):
         return model({**arrays, **marks}, training=False)
 
 
-def _valid(outputs, masks, claims) -> list[np.ndarray]:
-    """Which entries of each output are no padding: by the mask that it carries, else all of it.
+def _valid(outputs, masks, claims, stepwise) -> list[np.ndarray]:
+    """Which entries of each output are no padding: of one without steps, all of it.
 
-    Where none carries the mask that should go on, which is M2's business, shapes decide.
+    That an output carries the mask it should is M2's business; only where the steps are others than the
+    input's, as after `Concatenate`, the mask that it carries decides.
     """
-    leaves = keras.tree.flatten(outputs)
     steps = next((mask for path, mask in masks.items() if claims[path] != "consumes"), None)
-    found = [None if steps is None else compat.mask_of(leaf) for leaf in leaves]
-    if steps is not None and all(mask is None for mask in found):
-        found = [steps] * len(leaves)
-    return [
-        compat.array(mask).astype(bool)
-        if mask is not None and tuple(mask.shape) == tuple(leaf.shape[: len(mask.shape)])
-        else np.ones(leaf.shape[:1], bool)
-        for leaf, mask in zip(leaves, found, strict=True)
-    ]
+    valid = []
+    for leaf, keeps in zip(keras.tree.flatten(outputs), stepwise, strict=True):
+        mask = steps if keeps else None
+        if mask is not None and mask.shape != tuple(leaf.shape[:2]):
+            carried = compat.mask_of(leaf)
+            mask = None if carried is None else compat.array(carried).astype(bool)
+        valid.append(np.ones(leaf.shape[:1], bool) if mask is None else mask)
+    return valid
 
 
-def _demand_ignored(case, layer, claims, where, garbage):
+def _demand_ignored(case, layer, claims, stepwise, where, garbage):
     masks = _masks(case, claims, where)
     outputs = _call(case, layer, _padded(case, masks, 0.0), masks)
     spoiled = _call(case, layer, _padded(case, masks, garbage), masks)
     told = f"  padding         {where}, of {', '.join(claims)}"
-    pairs = zip(flat(outputs), flat(spoiled), _valid(outputs, masks, claims), strict=True)
-    for index, (clean, dirty, valid) in enumerate(pairs):
+    valid = _valid(outputs, masks, claims, stepwise)
+    for index, (clean, dirty) in enumerate(zip(flat(outputs), flat(spoiled), strict=True)):
         if where == "everywhere":
             what = f"  output {index}        is not finite\n{told}, in sample 0"
             demand_finite(clean, what)
         what = f"  output {index}        with {garbage} in padded steps, and with zeros\n{told}"
-        demand_close(_blanked(dirty, valid), _blanked(clean, valid), 1e-6, what, SAME)
+        clean, dirty = (_blanked(x, valid[index]) for x in (clean, dirty))
+        demand_close(dirty, clean, 1e-6, what, SAME)
 
 
 def _demand_neutral(case, layer, claims):
     masks = {path: np.ones(case.shapes()[path][:2], bool) for path in claims}
     arrays = case.arrays(values="normal")
+    unmasked = case.run(layer, arrays, training=False)  # first, for the last mask was another one
     outputs = flat(_call(case, layer, arrays, masks))
-    unmasked = case.run(layer, arrays, training=False)
     for index, (a, e) in enumerate(zip(outputs, unmasked, strict=True)):
         what = f"  output {index}        with a mask that is true everywhere, and without a mask"
         demand_close(a, e, 1e-5, what, SUMS)
 
 
-def _demand_like_shorter(case, layer, claims, letter):
+def _demand_like_shorter(case, layer, claims, stepwise, letter):
     """A padded last step is as good as none."""
     size = case.sizes[letter]
     paths = [path for path in claims if case.tensors[path].letters[1] == letter]
@@ -334,10 +334,11 @@ def _demand_like_shorter(case, layer, claims, letter):
             short[path] = np.take(short[path], range(size - 1), axis)
     outputs = _call(case, layer, arrays, masks)
     alone = case.run(layer, short, training=False)
-    triples = zip(flat(outputs), _valid(outputs, masks, claims), alone, strict=True)
-    for index, (padded, valid, due) in enumerate(triples):
-        if valid.ndim > 1:
-            padded, due = padded[valid], due.reshape(-1, *due.shape[valid.ndim :])
+    valid = _valid(outputs, masks, claims, stepwise)
+    for index, (padded, due) in enumerate(zip(flat(outputs), alone, strict=True)):
+        rank = valid[index].ndim
+        if rank > 1:
+            padded, due = padded[valid[index]], due.reshape(-1, *due.shape[rank:])
         what = f"  output {index}        with the last step padded, and without that step"
         told = f"  padding         of {', '.join(paths)}, {size} steps"
         demand_close(padded, due, 1e-5, f"{what}\n{told}", SUMS)
@@ -357,9 +358,8 @@ def _demand_finite_gradient(case, layer, claims):
             )
 
 
-def _demand_passed_on(case, path, mask, leaves, found):
+def _demand_passed_on(path, mask, leaves, found, stepwise):
     """Each output that keeps the steps has the mask, and no other has."""
-    stepwise = _stepwise(case, path, leaves)
     for index, (leaf, out, keeps) in enumerate(zip(leaves, found, stepwise, strict=True)):
         shape = tuple(leaf.shape)
         demand(
@@ -380,15 +380,19 @@ def _demand_passed_on(case, path, mask, leaves, found):
             )
 
 
-def _stepwise(case, path, leaves) -> list[bool]:
-    """Whether each output keeps the steps: whether its second axis grows with theirs."""
-    letter = case.tensors[path].letters[1]
+def _stepwise(case, claims) -> list[bool]:
+    """Whether each output keeps the padded steps: whether its second axis grows with theirs."""
+    outputs = keras.tree.flatten(case.call(case.make(), case.arrays()))
+    kept = [path for path, claim in claims.items() if claim != "consumes"]
+    if not kept:
+        return [False] * len(outputs)
+    letter = case.tensors[kept[0]].letters[1]
     try:
         longer = case.arrays(**{letter: case.sizes[letter] + 2})
     except NotApplicable:  # the size is fixed, so shapes must do
-        return [tuple(leaf.shape[:2]) == case.shapes()[path][:2] for leaf in leaves]
+        return [tuple(y.shape[:2]) == case.shapes()[kept[0]][:2] for y in outputs]
     grown = keras.tree.flatten(case.call(case.make(), longer))
-    return [tuple(a.shape[1:2]) != tuple(e.shape[1:2]) for a, e in zip(grown, leaves, strict=True)]
+    return [tuple(a.shape[1:2]) != tuple(e.shape[1:2]) for a, e in zip(grown, outputs, strict=True)]
 
 
 def _demand_symbolic_agrees(case, claims, found):
