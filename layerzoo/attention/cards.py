@@ -4,6 +4,24 @@ from layerzoo.attention.rotary_embedding import RotaryEmbedding
 from layerzoo.attention.self_attention import SelfAttention
 from layerzoo.catalogue import Card, Traits
 
+
+def longer(x, y):
+    """By how much the square of each step's norm grew."""
+    return (y * y).sum(axis=-1) - (x * x).sum(axis=-1)
+
+
+def steps_reversed(x):
+    """The steps in reverse."""
+    return x[:, ::-1]
+
+
+def _reach(config):
+    if config["window"] is None:
+        return None
+    steps = config["window"] - 1
+    return (steps, 0 if config["causal"] else steps)
+
+
 CARDS = [
     Card(
         layer=RotaryEmbedding,
@@ -14,7 +32,13 @@ CARDS = [
             scaling=pick([1.0, 4.0]),
         ),
         dims=lambda pick, config: dict(d=pick([4, 6])),
-        traits=Traits(masking="propagates", dynamic="b t", causal=True),
+        traits=Traits(
+            masking="propagates",
+            dynamic="b t",
+            causal=True,
+            reach=(0, 0),
+            conserves={"the norm of each step": longer},
+        ),
         errors=[dict(base=-1.0), dict(layout="quarter"), dict(scaling=0)],
         paper="arXiv:2104.09864",
         year=2021,
@@ -41,6 +65,12 @@ CARDS = [
             masking="propagates",
             dynamic="b t",
             causal=lambda config: config["causal"],
+            reach=_reach,
+            equivariant=lambda config: (
+                {}
+                if config["causal"] or config["position"]
+                else {"steps reversed": (steps_reversed, steps_reversed)}
+            ),
             stochastic=lambda config: config["dropout"] > 0,
         ),
         errors=[

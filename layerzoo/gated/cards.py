@@ -20,6 +20,7 @@ CARDS = [
             masking="propagates",
             dynamic="b t",
             causal=True,
+            reach=(0, 0),
             stochastic=lambda config: config["dropout"] > 0,
         ),
         errors=[dict(hidden_dim=0), dict(hidden_dim=4, units=-2), dict(hidden_dim=4, dropout=2)],

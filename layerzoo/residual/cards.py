@@ -16,6 +16,10 @@ CARDS = [
             masking="propagates",
             dynamic="b t d",
             causal=True,
+            reach=(0, 0),
+            noise=lambda config: (
+                (1, config["rate"] / (1 - config["rate"])) if config["rate"] < 1 else (0, 0)
+            ),
             stochastic=lambda config: 0 < config["rate"] < 1,
             train_differs=lambda config: config["rate"] == 1,
         ),
@@ -46,6 +50,7 @@ CARDS = [
             masking="propagates",
             dynamic="b t",
             causal=lambda config: not isinstance(config["layer"], SelfAttention),
+            reach=lambda config: None if isinstance(config["layer"], SelfAttention) else (0, 0),
             stochastic=lambda config: config["drop_path"] > 0,
         ),
         errors=[

@@ -550,8 +550,11 @@ def with_mask(x, mask):
 
 
 @contextlib.contextmanager
-def recorded_variables() -> Iterator[list]:
-    """Record every variable that is created, of which those are left at the end that somebody holds."""
+def recorded_variables(collect: bool = True) -> Iterator[list]:
+    """Record every variable that is created, of which those are left at the end that somebody holds.
+
+    To `collect` what nobody holds takes a second or so; without it a discarded variable may be left.
+    """
     from keras.src.backend.common.variables import Variable
 
     made: list = []
@@ -567,7 +570,8 @@ def recorded_variables() -> Iterator[list]:
         yield made
     finally:
         Variable.__init__ = original
-        gc.collect()  # what a discarded pattern of a layer held goes with it
+        if collect:
+            gc.collect()  # what a discarded pattern of a layer held goes with it
         made += [variable for each in references if (variable := each()) is not None]
 
 

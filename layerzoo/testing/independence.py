@@ -1,18 +1,33 @@
-"""Independence: which outputs may depend on which inputs."""
+"""Independence: which outputs depend on which inputs, and what holds whatever the inputs are."""
 
 import numpy as np
 
 from layerzoo.testing import compat
 from layerzoo.testing.closeness import demand_close
-from layerzoo.testing.outcomes import NotApplicable
+from layerzoo.testing.outcomes import NotApplicable, demand
 from layerzoo.testing.properties import declare
 
 SUMS = "float32, 1e-5 for sums in another order"
+SAME = "float32, 1e-6: the same sums of the same numbers"
 
 
 @declare(
     "I1",
     never="The card says that the samples of a batch influence each other; in no sample did they.",
+    hint=(
+        "Usually a mean, a softmax or a norm over axis 0, a `squeeze` that meets a batch of one, or a "
+        "`reshape` that mixes the batch with another axis. What is meant to couple samples is declared: "
+        '`couples_batch="training"` or `"always"`.'
+    ),
+    shown="""
+    layer = built()
+    other = lambda v: np.concatenate([v, v[::-1] * v.dtype.type(2) if v.dtype.kind == "f" else v[::-1]])
+    batch = keras.tree.map_structure(other, inputs)
+    first = keras.tree.map_structure(lambda v: v[:1], batch)
+    for y, e in zip(numbers(layer(**batch)), numbers(layer(**first))):
+        assert y[:1].shape == e.shape, f"in a batch {y.shape}, alone {e.shape}"
+        assert np.allclose(y[:1], e, atol=1e-5), f"in a batch {y[0].ravel()[:4]}, alone {e.ravel()[:4]}"
+    """,
 )
 def batch_independence(case):
     """The samples of a batch do not influence each other, unless the card says that they do."""
@@ -23,7 +38,7 @@ def batch_independence(case):
     layer = case.built()
     whole = case.run(layer, arrays)
     changed = case.arrays(salt=1, values="normal", b=3)
-    mixed = {name: np.concatenate([a[:1], changed[name][1:]]) for name, a in arrays.items()}
+    mixed = _rows(case, arrays, slice(0, 1), _rows(case, changed, slice(1, 3)))
     if coupled:
         training = coupled == "training"
         with compat.kept_state(layer):  # training moves the statistics that inference uses
@@ -35,11 +50,19 @@ def batch_independence(case):
         if coupled == "always":
             return refuted
     for a, e in zip(case.run(layer, mixed), whole, strict=True):
-        demand_close(a[0], e[0], 1e-6, "  sample 0 after the others changed", SUMS)
+        what = "  sample 0 of 3, after samples 1 and 2 got other numbers, and before"
+        demand_close(a[0], e[0], 1e-6, what, SAME)
     for row in range(3):
-        alone = case.run(layer, {name: a[row : row + 1] for name, a in arrays.items()})
+        alone = case.run(layer, _rows(case, arrays, slice(row, row + 1)))
         for a, e in zip(alone, whole, strict=True):
-            demand_close(a[0], e[row], 1e-5, f"  sample {row} alone, and in the batch", SUMS)
+            demand(
+                a.shape == (1, *e.shape[1:]),
+                f"  batch of one    {a.shape}\n  batch of three  {e.shape}",
+                "A batch of one keeps its axis: name the axis that `squeeze` takes away.",
+            )
+            demand_close(
+                a[0], e[row], 1e-5, f"  sample {row} as a batch of one, and in a batch of 3", SUMS
+            )
     return refuted if coupled else None
 
 
@@ -47,25 +70,182 @@ def batch_independence(case):
     "I2",
     tier="trait",
     never="The card says that the layer is not causal; in every sample no output depended on a later step.",
+    hint=(
+        "Usually a mask that is off by one or transposed, a shift in the wrong direction, or a mean over "
+        "all steps: output `t` may read the inputs `0` to `t` alone."
+    ),
+    shown="""
+    layer = built()
+    name, x = next(iter(inputs.items()))
+    for k in range(1, x.shape[1]):
+        later = np.concatenate([x[:, :k], x[::-1, :k][:, :1] + x[:, k:] * x.dtype.type(0)], axis=1)
+        for y, e in zip(numbers(layer(**{**inputs, name: later})), numbers(layer(**inputs))):
+            y, e = y[:, :k], e[:, :k]
+            same = np.allclose(y, e, atol=1e-6)
+            assert same, f"steps from {k} on changed; before them {y.ravel()[:4]}, not {e.ravel()[:4]}"
+    """,
 )
 def causality(case):
     """No output depends on a later step, where the card says so, and some does where it says not."""
     if case.traits.causal is None:
         raise NotApplicable("the card claims nothing about causality")
+    axis = _time_axis(case)
     arrays = case.arrays(values="normal")
-    first = next(iter(arrays))
-    other = case.arrays(1, "normal")[first]
+    other = case.arrays(1, "normal")[case.first]
     layer = case.built()
     whole = case.run(layer, arrays)
     leaks = []
-    for k in range(1, arrays[first].shape[1]):
+    for k in range(1, arrays[case.first].shape[axis]):
         later = dict(arrays)
-        later[first] = arrays[first].copy()
-        later[first][:, k:] = other[:, k:]
+        later[case.first] = arrays[case.first].copy()
+        np.moveaxis(later[case.first], axis, 0)[k:] = np.moveaxis(other, axis, 0)[k:]
         for a, e in zip(case.run(layer, later), whole, strict=True):
             if case.traits.causal:
-                demand_close(
-                    a[:, :k], e[:, :k], 1e-6, f"  outputs before step {k}, later ones changed", SUMS
-                )
+                what = f"  outputs before step {k}, after the inputs from step {k} on changed, and before"
+                demand_close(a[:, :k], e[:, :k], 1e-6, what, SAME)
             leaks.append(not np.allclose(a[:, :k], e[:, :k], atol=1e-6))
     return None if case.traits.causal else any(leaks)
+
+
+@declare(
+    "I3",
+    tier="trait",
+    never="In no sample did the declared transformation change the input, so that nothing was checked.",
+    hint=(
+        "Usually one axis is used where another is meant, in a softmax, a norm or a `reshape`, or "
+        "something depends on the place that the claim says does not matter."
+    ),
+    shown="""
+    layer = built()
+    name, x = next(iter(inputs.items()))
+    for claim, (before, after) in claimed["equivariant"].items():
+        for y, e in zip(numbers(layer(**{**inputs, name: before(x)})), numbers(layer(**inputs))):
+            error, allowed = abs(y - after(e)).max(), 1e-5 * max(1, abs(e).max())
+            assert error <= allowed, f"{claim}: {y.ravel()[:4]}, not {after(e).ravel()[:4]}"
+    """,
+)
+def equivariance(case):
+    """Transforming the first input as the card declares transforms the outputs as it declares."""
+    if not case.traits.equivariant:
+        raise NotApplicable("the card declares no transformation")
+    layer, arrays = case.built(), case.arrays(values="normal")
+    whole = case.run(layer, arrays)
+    changed = False
+    for claim, (before, after) in case.traits.equivariant.items():
+        moved = {**arrays, case.first: np.asarray(before(arrays[case.first].copy()))}
+        changed |= not np.array_equal(moved[case.first], arrays[case.first])
+        for index, (a, e) in enumerate(zip(case.run(layer, moved), whole, strict=True)):
+            what = (
+                f"  {claim}: output {index} for the transformed input, and the output transformed"
+            )
+            demand_close(a, after(e), 1e-5, what, SUMS)
+    return changed
+
+
+@declare(
+    "I4",
+    tier="trait",
+    never=(
+        "The card says how far an output reaches; in no sample did the outermost steps of that window "
+        "matter, so that it is too wide."
+    ),
+    hint=(
+        "Usually a window that is off by one: say whether the step itself is counted. A second layer "
+        "inside widens it: windows add up."
+    ),
+    shown="""
+    layer = built()
+    (name, x), (earlier, later) = next(iter(inputs.items())), claimed["reach"]
+    for k in range(x.shape[1]):
+        changed = x.copy()
+        changed[:, k] = x[:, k - 1]
+        far = [t for t in range(x.shape[1]) if not -earlier <= k - t <= later]
+        for y, e in zip(numbers(layer(**{**inputs, name: changed})), numbers(layer(**inputs))):
+            y, e = y[:, far], e[:, far]
+            same = np.allclose(y, e, atol=1e-6)
+            assert same, f"step {k} changed; at steps {far} {y.ravel()[:4]}, not {e.ravel()[:4]}"
+    """,
+)
+def locality(case):
+    """An output depends on the steps of the declared window alone, and on the outermost of them."""
+    if case.traits.reach is None:
+        raise NotApplicable("the card declares no window")
+    earlier, later = case.traits.reach
+    axis = _time_axis(case)
+    length = case.sizes["t"]
+    if "t" in case.traits.dynamic.split():
+        length = max(length, earlier + later + 2)
+        arrays, other = (case.arrays(salt, "normal", t=length) for salt in (0, 1))
+    else:
+        arrays, other = (case.arrays(salt, "normal") for salt in (0, 1))
+    layer = case.built()
+    whole = case.run(layer, arrays)
+    seen = {-earlier: False, later: False}
+    for k in range(length):
+        moved = {**arrays, case.first: arrays[case.first].copy()}
+        np.moveaxis(moved[case.first], axis, 0)[k] = np.moveaxis(other[case.first], axis, 0)[k]
+        far = [t for t in range(length) if not -earlier <= k - t <= later]
+        for a, e in zip(case.run(layer, moved), whole, strict=True):
+            what = (
+                f"  outputs at steps {far}, after step {k} of the input changed, and before\n"
+                f"  window          {earlier} earlier and {later} later steps"
+            )
+            demand_close(a[:, far], e[:, far], 1e-6, what, SAME)
+            for distance in seen:
+                if 0 <= k - distance < length:
+                    t = k - distance
+                    seen[distance] |= not np.allclose(a[:, t], e[:, t], atol=1e-6)
+    return all(seen.values()) if length > max(earlier, later) else None
+
+
+@declare(
+    "I5",
+    tier="trait",
+    hint=(
+        "Usually a sum or a norm over another axis than the one meant, a constant added for stability "
+        "inside of what is to be one, or scores changed after they were normalised."
+    ),
+    shown="""
+    x, y = next(iter(inputs.values())), numbers(built()(**inputs))[0]
+    for claim, residue in claimed["conserves"].items():
+        left, allowed = abs(residue(x, y)).max(), 1e-5 * max(1, abs(x).max(), abs(y).max())
+        assert left <= allowed, f"{claim}: {left} is left, of which {allowed} is allowed"
+    """,
+)
+def conservation(case):
+    """What the card says is conserved is: the residue of the first input and output is zero."""
+    if not case.traits.conserves:
+        raise NotApplicable("the card declares nothing that is conserved")
+    layer, arrays = case.built(), case.arrays()
+    x, y = arrays[case.first], case.run(layer, arrays)[0]
+    size = max(1.0, *(float(np.abs(a).max(initial=0)) for a in (x, y)))
+    for claim, residue in case.traits.conserves.items():
+        left = np.asarray(residue(x, y), "float64")
+        demand(left.size, f"  {claim}: the residue has no entries, so that nothing is claimed")
+        demand_close(
+            left,
+            np.zeros(left.shape),
+            1e-5 * size,
+            f"  {claim}: the residue, and zero",
+            f"float32, 1e-5 of the largest input or output, {size:.3g}",
+        )
+
+
+def _rows(case, arrays, rows, others=None) -> dict[str, np.ndarray]:
+    """Some samples of each input, and where `others` are given these after them."""
+    found = {}
+    for path, a in arrays.items():
+        letters = case.tensors[path].letters
+        if "b" in letters:
+            axis = letters.index("b")
+            a = np.moveaxis(np.moveaxis(a, axis, 0)[rows], 0, axis)
+            a = np.concatenate([a, others[path]], axis) if others else a
+        found[path] = a
+    return found
+
+
+def _time_axis(case) -> int:
+    letters = case.tensors[case.first].letters
+    if "t" not in letters:
+        raise NotApplicable("the first input has no axis `t`")
+    return letters.index("t")

@@ -1,4 +1,4 @@
-"""Numbers: what half precision and large values do."""
+"""Numbers: what precision, size, NaN and the dtype of the inputs do to the outputs."""
 
 import keras
 import numpy as np
@@ -6,56 +6,433 @@ import numpy as np
 from layerzoo.testing import compat
 from layerzoo.testing.case import flat
 from layerzoo.testing.closeness import demand_close, demand_finite
-from layerzoo.testing.outcomes import NotApplicable, demand
+from layerzoo.testing.outcomes import NotApplicable, Violation, demand
 from layerzoo.testing.properties import declare
 
 PRECISION = {"mixed_float16": 2e-2, "mixed_bfloat16": 1e-1, "bfloat16": 1e-1}
+SPACING = {"float16": 2.0**-11, "bfloat16": 2.0**-8}
+"""By how much rounding moves a number, at most, as a share of it."""
 
 
-@declare("N1", cost="fair")
+@declare(
+    "N1",
+    cost="fair",
+    hint=(
+        "Usually a sub-layer made without `dtype=self.dtype_policy`, a `cast` to a fixed dtype, or a "
+        "constant that half precision cannot hold: take dtypes from `self.compute_dtype`."
+    ),
+    shown="""
+    exact = built()
+    single = lambda outputs: numbers([keras.ops.cast(y, "float32") for y in keras.tree.flatten(outputs)])
+    for policy, share in (("mixed_float16", 2e-2), ("mixed_bfloat16", 1e-1), ("bfloat16", 1e-1)):
+        half = make(dtype=policy)
+        half(**inputs)
+        half.set_weights(exact.get_weights())
+        kinds = {inner.name: inner.dtype_policy.name for inner in half._flatten_layers()}
+        kinds |= {w.path: w.dtype for w in half.weights if w.dtype == "float32" != half.variable_dtype}
+        kinds |= {"output": y.dtype for y in keras.tree.flatten(half(**inputs)) if "float32" in str(y.dtype)}
+        assert set(kinds.values()) == {policy}, f"under {policy}: {kinds}"
+        for y, e in zip(single(half(**inputs)), single(exact(**inputs))):
+            error, allowed = np.max(abs(y - e)), share * max(1, np.max(abs(e)))
+            assert error <= allowed, f"{policy} {y.ravel()[:4]}, float32 {e.ravel()[:4]}: off by {error}"
+    """,
+)
 def mixed_precision(case):
     """In half precision dtypes follow the policy, inside too, and values stay near those of float32."""
     layer = case.built()
     arrays = case.arrays(values="normal")
-    expected = case.run(layer, arrays)
+    if not any("float" in x for x in (*_kinds(case.call(layer, arrays)), *_kinds(layer.weights))):
+        raise NotApplicable("neither an output nor a weight is a float")
     for name, tolerance in PRECISION.items():
-        half = case.twin(layer, dtype=name)
+        try:
+            half = case.twin(layer, dtype=name)
+        except NotImplementedError:
+            if name.startswith("mixed"):
+                raise
+            continue  # the backend cannot draw initial weights in this dtype
         policy = keras.dtype_policies.get(name)
         outputs = case.call(half, arrays)
-        for output in keras.tree.flatten(outputs):
+        for index, output in enumerate(keras.tree.flatten(outputs)):
             dtype = keras.backend.standardize_dtype(output.dtype)
             demand(
                 "float" not in dtype or dtype == policy.compute_dtype,
-                f"  policy {name}: an output is {dtype}, not {policy.compute_dtype}",
+                f"  policy          {name}\n"
+                f"  output {index}        is {dtype}, and computing is in {policy.compute_dtype}",
             )
-        for inner in _own_sublayers(case, half):
-            demand(
-                inner.dtype_policy.name == name,
-                f"  policy {name}: the sub-layer {inner.name} has {inner.dtype_policy.name}",
+        for inner in own_sublayers(case, half):
+            demand(  # a Sequential only holds its layers and casts nothing
+                inner.dtype_policy.name == name or isinstance(inner, keras.Sequential),
+                f"  policy          {name}\n"
+                f"  sub-layer       {inner.name} has the policy {inner.dtype_policy.name}",
+                "The sub-layer was made without `dtype=self.dtype_policy`.",
             )
             for weight in compat.own_weights(inner):
                 demand(
                     weight.dtype == policy.variable_dtype,
-                    f"  policy {name}: {weight.path} is {weight.dtype}, not {policy.variable_dtype}",
+                    f"  policy          {name}\n"
+                    f"  weight          {weight.path} is {weight.dtype}, not {policy.variable_dtype}",
+                    "`add_weight` takes the right dtype by itself where it is given none.",
                 )
-        origin = f"{tolerance:g} of the largest value, for the precision of {policy.compute_dtype}"
-        for a, e in zip(flat(outputs), expected, strict=True):
-            demand_close(a, e, tolerance, f"  {name} and float32", origin)
+        _demand_near(case, layer, arrays, flat(outputs), name, tolerance)
 
 
-@declare("N3")
-def large_values(case):
-    """Inputs of size 10,000 give finite outputs in float32."""
+@declare(
+    "N2",
+    tier="should",
+    hint=(
+        "Usually an intermediate value above 65,504, the largest of float16: scale before a product "
+        "instead of after it, and take squares, exponentials and long sums in float32."
+    ),
+    shown="""
+    exact, half = built(), make(dtype="mixed_float16")
+    half(**inputs)
+    half.set_weights(exact.get_weights())
+    for size in (1, 30):
+        scaled = lambda v: v * np.float32(size) if v.dtype.kind == "f" else v
+        x = keras.tree.map_structure(scaled, inputs)
+        for y, e in zip(numbers(half(**x)), numbers(exact(**x))):
+            y = np.where(abs(e) <= 65504, y.astype("float32"), e)
+            error, allowed = np.max(abs(y - e)), 5e-2 * max(1, np.max(abs(e)))
+            assert error <= allowed, f"float16 {y.ravel()[:4]}, float32 {e.ravel()[:4]}: off by {error}"
+    """,
+)
+def fp16_range(case):
+    """In float16, inputs of size 1 and of size 30 give what float32 gives, where float16 can hold it."""
+    inputs = {scale: _scaled(case, scale) for scale in (1, 30)}
     layer = case.built()
+    half = case.twin(layer, dtype="mixed_float16")
+    for scale, arrays in inputs.items():
+        outputs = case.run(half, arrays)
+        where = f"  inputs of size  {scale}\n"
+        _demand_near(case, layer, arrays, outputs, "mixed_float16", 5e-2, where)
+
+
+@declare(
+    "N3",
+    hint=(
+        "Usually the exponential of a value that nothing bounds: subtract the maximum first, or use "
+        "`keras.ops.logsumexp`, `softmax`, `log_sigmoid`, `softplus`."
+    ),
+    shown="""
+    large = lambda v: v * np.float32(1e4) if v.dtype.kind == "f" else v
+    for y in numbers(built()(**keras.tree.map_structure(large, inputs))):
+        assert np.isfinite(y).all(), f"inputs of size 10,000 give {y.ravel()[:5]}"
+    """,
+)
+def large_values(case):
+    """Inputs of size 10,000 give finite outputs in float32, unless the result is too large for float32."""
+    layer = case.built()
+
+    def outputs(scale):
+        return [y.astype("float64") for y in case.run(layer, _scaled(case, scale))]
+
+    found = outputs(1e4)
+    if all(np.isfinite(y).all() for y in found):
+        return
+    finite, spoilt = 1.0, 1e4
+    while spoilt / finite > 1 + 1e-5:
+        middle = (finite * spoilt) ** 0.5
+        if all(np.isfinite(y).all() for y in outputs(middle)):
+            finite = middle
+        else:
+            spoilt = middle
+    last = max(np.abs(y).max(initial=0.0) for y in outputs(finite))
+    if last > 1e30:
+        return  # it grows until float32 ends: infinity is then the right answer
+    for index, output in enumerate(found):
+        demand_finite(
+            output,
+            f"  inputs of size 10,000: output {index} is not finite\n"
+            f"  last finite     at inputs of size {finite:.4g}, where no output is above {last:.3g}: "
+            "far from 3.4e38, the largest of float32",
+        )
+
+
+@declare(
+    "N4",
+    tier="should",
+    hint=(
+        "Usually a reduction or a norm over the batch axis, or padding that is multiplied by zero: "
+        "0 * NaN is NaN, and `keras.ops.where` leaves it out."
+    ),
+    shown="""
+    import inspect
+    layer, claim = built(), claimed["masking"]
+    good = keras.tree.map_structure(lambda v: np.concatenate([v[:1]] * 2), inputs)
+    trials = [("a sample", None, np.s_[:1], np.s_[1:], {})]
+    if claim in ("propagates", "consumes"):
+        mask = np.arange(next(iter(good.values())).shape[1])[None] < [[2], [2]]
+        how = {"mask": mask} if "mask" in inspect.signature(layer.call).parameters else {}
+        trials += [("padding", 1, np.s_[:, 2:], np.s_[:, :2] if claim == "propagates" else ..., how)]
+    for where, count, spoilt, kept, how in trials:
+        bad = keras.tree.map_structure(np.copy, good)
+        for v in [v for v in keras.tree.flatten(bad) if v.dtype.kind == "f"][:count]:
+            v[spoilt] = np.nan
+        for y, e in zip(numbers(layer(**bad, **how)), numbers(layer(**good, **how))):
+            y, e = y[kept].ravel(), e[kept].ravel()
+            assert np.isfinite(y[np.isfinite(e)]).all(), f"NaN in {where}: {e[:4]} became {y[:4]}"
+    """,
+)
+def nan_containment(case):
+    """A NaN stays in its sample, and a NaN in padding that a mask covers reaches nothing valid."""
     if not case.floats:
         raise NotApplicable("no input is a float")
+    looked = False
+    layer = case.built()
+    if "b" in case.traits.dynamic.split() and case.traits.couples_batch != "always":
+        looked = True
+        _demand_contained(case, layer)
+    masking = case.traits.masking
+    claim = masking.get(case.first) if isinstance(masking, dict) else masking
+    if claim in ("propagates", "consumes") and case.tensors[case.first].floating:
+        looked = True
+        _demand_masked(case, layer, claim)
+    if not looked:
+        raise NotApplicable("the samples may influence each other, and no mask is claimed")
+
+
+@declare(
+    "N5",
+    tier="should",
+    hint=(
+        "Usually `autocast=False`, a dtype taken from the inputs instead of `self.compute_dtype`, or "
+        "integers that are used as an index or shifted without a `cast`."
+    ),
+    shown="""
+    layer = built()
+    floats = any(v.dtype.kind == "f" for v in keras.tree.flatten(inputs))
+    exact = keras.tree.map_structure(lambda v: (v * 16).round() / 16 if floats else v, inputs)
+    exact = keras.tree.map_structure(lambda v, like: v.astype(like.dtype), exact, inputs)
+    for dtype in ("float64", "float16") if floats else ("int64", "int16"):
+        change = lambda v: v.astype(dtype) if v.dtype.kind == dtype[0] else v
+        found, due = (layer(**x) for x in (keras.tree.map_structure(change, exact), exact))
+        for y, e in zip(keras.tree.flatten(found), keras.tree.flatten(due)):
+            assert y.dtype == e.dtype, f"{dtype} in, {y.dtype} out, not {e.dtype}"
+        for y, e in zip(numbers(found), numbers(due)):
+            allowed = 1e-6 if layer.autocast else 2e-2
+            assert np.allclose(y, e, atol=allowed), f"{dtype} in: {y.ravel()[:4]}, not {e.ravel()[:4]}"
+    """,
+)
+def dtype_inputs(case):
+    """Floats and integers of other widths, as NumPy gives them, are taken and change nothing."""
+    layer = case.built()
     arrays = case.arrays(values="normal")
-    arrays.update({path: arrays[path] * np.float32(1e4) for path in case.floats})
-    for output in case.run(layer, arrays):
-        demand_finite(output, "  inputs of size 10,000: the output is not finite")
+    for path in case.floats:
+        arrays[path] = arrays[path].astype("float16").astype(arrays[path].dtype)
+    expected = case.call(layer, arrays)
+    looked = False
+    for dtype in ("float64", "float16", "int64", "int32", "int16", "uint8"):
+        given = {path: _as(a, dtype) for path, a in arrays.items()}
+        if all(given[path].dtype == a.dtype for path, a in arrays.items()):
+            continue
+        looked = True
+        tolerance, origin = 1e-6, "float32, 1e-6: the same numbers, cast first"
+        if dtype == "float16" and not layer.autocast:
+            tolerance, origin = 2e-2, "2e-2 for float16, in which `autocast=False` lets it compute"
+        found = case.call(layer, given)
+        for y, e in zip(keras.tree.flatten(found), keras.tree.flatten(expected), strict=True):
+            kinds = _kinds([y, e])
+            demand(
+                kinds[0] == kinds[1],
+                f"  inputs          as {dtype} instead of {_dtypes(arrays)}, of equal value\n"
+                f"  output          is {kinds[0]}, and {kinds[1]} before",
+            )
+            what = f"  inputs as {dtype}, and as {_dtypes(arrays)}, of equal value"
+            demand_close(compat.array(y), compat.array(e), tolerance, what, origin)
+    if not looked:
+        raise NotApplicable("no input is a number that comes in several widths")
 
 
-def _own_sublayers(case, layer):
+@declare(
+    "N6",
+    tier="trait",
+    hint=(
+        "The layer and the equation that its card gives as `reference` differ: compare term by term, at "
+        "one step, one head and one feature first."
+    ),
+    shown="""
+    exact = {k: v.astype("float64") if v.dtype.kind == "f" else v for k, v in inputs.items()}
+    layer = built()
+    for y, e in zip(numbers(layer(**inputs)), keras.tree.flatten(claimed["reference"](layer, exact))):
+        allowed = 1e-5 * max(1, abs(e).max())
+        assert abs(y - e).max() <= allowed, f"the layer {y.ravel()[:4]}, the equation {e.ravel()[:4]}"
+    """,
+)
+def oracle(case):
+    """The outputs are those of the NumPy function that the card gives as `reference`."""
+    if case.traits.reference is None:
+        raise NotApplicable("the card gives no `reference`")
+    layer, arrays = case.built(), case.arrays(values="normal")
+    _demand_reference(case, layer, arrays, 1e-5, "float32")
+    with compat.float64():
+        layer, arrays = case.built(dtype="float64"), _widened(case.arrays())
+        if not _honest(layer, arrays, case):
+            return  # some operation works in float32 here, and its result was looked at above
+        _demand_reference(case, layer, arrays, 1e-10, "float64, probed")
+
+
+def _demand_reference(case, layer, arrays, tolerance, origin):
+    expected = keras.tree.flatten(case.traits.reference(layer, _widened(arrays)))
+    found = case.run(layer, arrays)
+    demand(
+        len(found) == len(expected),
+        f"  outputs         {len(found)} of the layer, {len(expected)} of the reference",
+    )
+    for index, (y, e) in enumerate(zip(found, expected, strict=True)):
+        demand_close(y, e, tolerance, f"  output {index} of the layer, and the reference's", origin)
+
+
+def _honest(layer, arrays, case) -> bool:
+    """Whether a change of 1e-11 still comes through: in float32 it is lost, whatever the dtype says."""
+    generator = np.random.default_rng([case.sample.seed, 23])
+    start = [compat.array(v) for v in layer.variables]
+    moves = [generator.normal(size=v.shape) * (v.dtype.kind == "f") for v in start]
+    steps = {path: generator.normal(size=a.shape) for path, a in arrays.items()}
+
+    def total(size):
+        values = [
+            compat.tensor((v + size * m).astype(v.dtype)) for v, m in zip(start, moves, strict=True)
+        ]
+        given = {
+            path: compat.tensor(a + size * steps[path] if a.dtype.kind == "f" else a)
+            for path, a in arrays.items()
+        }
+        outputs = flat(compat.evaluate(layer, values, given))
+        return sum(float(np.sum(y.astype("float64"))) for y in outputs)
+
+    origin = total(0.0)
+    quotients = [(total(size) - origin) / size for size in (1e-11, 1e-10, 1e-9)]
+    spread = max(quotients) - min(quotients)
+    return any(quotients) and spread <= 1e-3 * max(1.0, *map(abs, quotients))
+
+
+def _demand_near(case, layer, arrays, outputs, policy, tolerance, where=""):
+    """Demand of half precision what float32 computes from the rounded inputs and weights.
+
+    Entries that rounding the inputs and weights alone moves that far are left out: no layer could do better.
+    """
+    dtype = keras.dtype_policies.get(policy).compute_dtype
+    expected = case.run(layer, arrays)
+    other = case.twin(layer)
+    weights = layer.get_weights()
+    generator = np.random.default_rng([case.sample.seed, 37])
+    moved = [np.zeros(e.shape) for e in expected]
+    for _ in range(3):
+        shaken = lambda a: _shaken(a, generator, SPACING[dtype])  # noqa: E731
+        other.set_weights([shaken(w) for w in weights])
+        rounded = case.run(other, {path: shaken(a) for path, a in arrays.items()})
+        with np.errstate(invalid="ignore", over="ignore"):
+            moved = [
+                np.fmax(m, np.abs(r.astype("float64") - e))
+                for m, r, e in zip(moved, rounded, expected, strict=True)
+            ]
+    origin = f"{tolerance:g} of the largest value, for the precision of {dtype}"
+    for index, (a, e, m) in enumerate(zip(outputs, expected, moved, strict=True)):
+        if a.dtype.kind != "f":
+            continue
+        held = np.isfinite(e) & (np.abs(e) <= 65504 if dtype == "float16" else True)
+        what = f"{where}  output {index} under {policy}, and in float32"
+        if not np.isfinite(a[held]).all():
+            bad = tuple(int(i) for i in np.argwhere(held & ~np.isfinite(a))[0])
+            raise Violation(f"{what}\n  worst entry     {list(bad)}: {a[bad]} and {e[bad]:.8g}")
+        steady = held & (m <= tolerance / 4 * max(1.0, np.abs(e[held]).max(initial=0.0)))
+        demand_close(np.where(steady, a, 0), np.where(steady, e, 0), tolerance, what, origin)
+
+
+def _shaken(array, generator, spacing):
+    """Floats moved at random by as much as rounding may move them."""
+    if array.dtype.kind != "f":
+        return array
+    moved = array * (1 + spacing * generator.uniform(-1, 1, array.shape))
+    return moved.astype(array.dtype)
+
+
+def _scaled(case, scale) -> dict[str, np.ndarray]:
+    """The inputs, larger, where their values are not confined to a range."""
+    arrays = case.arrays(values="normal")
+    free = [p for p in case.floats if case.tensors[p].low is None or case.tensors[p].high is None]
+    if not free:
+        raise NotApplicable("no input is a float of any size")
+    return {p: a * a.dtype.type(scale) if p in free else a for p, a in arrays.items()}
+
+
+def _widened(arrays) -> dict[str, np.ndarray]:
+    return {p: a.astype("float64") if a.dtype.kind == "f" else a for p, a in arrays.items()}
+
+
+def _as(array, dtype):
+    """The array in another type of its kind, if its values fit."""
+    whole = array.dtype.kind in "iu" and np.dtype(dtype).kind in "iu"
+    if array.dtype.kind == "f" and np.dtype(dtype).kind == "f":
+        return array.astype(dtype)
+    if whole and array.min(initial=0) >= 0 and array.max(initial=0) <= np.iinfo(dtype).max:
+        return array.astype(dtype)
+    return array
+
+
+def _kinds(tensors) -> list[str]:
+    return [keras.backend.standardize_dtype(x.dtype) for x in keras.tree.flatten(tensors)]
+
+
+def _dtypes(arrays) -> str:
+    return ", ".join(dict.fromkeys(str(a.dtype) for a in arrays.values()))
+
+
+def _demand_contained(case, layer):
+    arrays = case.arrays(values="normal", b=3)
+    whole = case.run(layer, arrays)
+    for sample in range(3):
+        spoilt = {path: a.copy() for path, a in arrays.items()}
+        for path in case.floats:
+            if "b" in case.tensors[path].letters:
+                axis = case.tensors[path].letters.index("b")
+                np.moveaxis(spoilt[path], axis, 0)[sample] = np.nan
+        others = [row for row in range(3) if row != sample]
+        for a, e in zip(case.run(layer, spoilt), whole, strict=True):
+            what = f"  sample {sample} of 3 is all NaN, and samples {others} are numbers"
+            _demand_unspoilt(a[others], e[others], what)
+
+
+def _demand_masked(case, layer, claim):
+    arrays = case.arrays(values="normal")
+    path = case.first
+    steps = arrays[path].shape[1]
+    mask = np.arange(steps) < max(1, steps - 2)
+    if mask.all():
+        return
+    mask = np.broadcast_to(mask, arrays[path].shape[:2])
+    spoilt = {**arrays, path: arrays[path].copy()}
+    spoilt[path][~mask] = np.nan
+    expected, found = (_run_masked(case, layer, a, mask) for a in (arrays, spoilt))
+    for a, e in zip(found, expected, strict=True):
+        if claim == "propagates":
+            a, e = a[mask], e[mask]
+        _demand_unspoilt(
+            a, e, "  the last steps are padding and all NaN, and the outputs are valid ones"
+        )
+
+
+def _demand_unspoilt(found, expected, what):
+    """Demand that no number became NaN; whether it is the same number, I1 and M1 look at."""
+    spoilt = np.argwhere(np.isfinite(expected) & ~np.isfinite(found))
+    if len(spoilt):
+        first = tuple(int(i) for i in spoilt[0])
+        raise Violation(
+            f"{what}\n"
+            f"  spoilt          {len(spoilt)} of {found.size} outputs, first {list(first)}: "
+            f"{found[first]}, and {expected[first]:.6g} without NaN"
+        )
+
+
+def _run_masked(case, layer, arrays, mask):
+    if compat.takes(layer, "mask"):
+        return case.run(layer, arrays, mask=mask)
+    tensors = {path: keras.ops.convert_to_tensor(a) for path, a in arrays.items()}
+    compat.with_mask(tensors[case.first], keras.ops.convert_to_tensor(mask))
+    return flat(compat.call(layer, tensors))
+
+
+def own_sublayers(case, layer):
     """The layers inside, without those that the user made and passed in: their dtype is theirs."""
     passed = {
         id(inner)

@@ -1,38 +1,77 @@
-"""Randomness: none at inference, and in training the same again from the same seed."""
+"""Randomness and state: none at inference, in training as declared, and the same from the same seed."""
+
+import inspect
 
 import numpy as np
 
 from layerzoo.testing import compat
 from layerzoo.testing.closeness import demand_close
-from layerzoo.testing.outcomes import NotApplicable, demand
+from layerzoo.testing.numerics import own_sublayers
+from layerzoo.testing.outcomes import NotApplicable, Violation, demand
 from layerzoo.testing.properties import declare
 
 TRIES, BATCH = 4, 16  # dropping one sample in five never shows with probability 1e-6
+ROWS, CALLS = 10_000, 10
 
 
-@declare("R1")
+@declare(
+    "R1",
+    hint=(
+        "Usually noise or a counter that does not ask for `training`: `call(self, inputs, "
+        "training=None)` draws and assigns only `if training`."
+    ),
+    shown="""
+    layer = built()
+    layer(**inputs, training=False)
+    state = numbers([v.value for v in layer.variables])
+    first, second = (numbers(layer(**inputs, training=False)) for _ in range(2))
+    for y, e in zip(second, first):
+        assert np.array_equal(y, e), f"first call {e.ravel()[:4]}, second call {y.ravel()[:4]}"
+    for v, new, old in zip(layer.variables, numbers([v.value for v in layer.variables]), state):
+        assert np.array_equal(new, old), f"{v.path} was {old} and is {new} after two calls at inference"
+    """,
+)
 def inference_deterministic(case):
     """Two calls at inference give the same bits and change no state."""
     layer = case.built()
     arrays = case.arrays()
     before = [compat.array(v) for v in layer.variables]
     first, second = case.run(layer, arrays), case.run(layer, arrays)
-    for a, e in zip(second, first, strict=True):
-        demand_close(a, e, 0, "  the second call and the first", "equal bits")
+    for index, (a, e) in enumerate(zip(second, first, strict=True)):
+        what = f"  output {index} of the second call at inference, and of the first"
+        demand_close(a, e, 0, what, "equal bits")
     if case.traits.state == "always":
         return  # what then moves, R5 looks at
     for variable, old in zip(layer.variables, before, strict=True):
-        demand(np.array_equal(compat.array(variable), old), f"  inference changed {variable.path}")
+        new = compat.array(variable)
+        demand(
+            np.array_equal(new, old, equal_nan=old.dtype.kind == "f"),
+            f"  variable        {variable.path}\n"
+            f"  before          {_short(old)}\n  after two calls {_short(new)}",
+        )
 
 
 @declare(
     "R2",
-    never="The card says that training is stochastic; in no sample did it differ from inference.",
+    never=(
+        "The card says that training draws random numbers or computes something else than inference; in "
+        "no sample did it differ from inference."
+    ),
+    hint=(
+        "If the difference is meant, the card says so: `stochastic` where it is drawn, `train_differs` "
+        "where it is not. Else look for `if training` in `call`."
+    ),
+    shown="""
+    layer = built()
+    for y, e in zip(numbers(layer(**inputs, training=True)), numbers(layer(**inputs, training=False))):
+        error, allowed = abs(y - e).max(), 1e-6 * max(1, abs(e).max())
+        assert error <= allowed, f"training {y.ravel()[:4]}, inference {e.ravel()[:4]}: off by {error}"
+    """,
 )
 def train_equals_inference(case):
     """Training computes what inference does, unless the card says that it differs or is stochastic."""
     layer = case.built()
-    arrays = case.arrays(values="normal", b=BATCH)
+    arrays = _batch(case)
     expected = case.run(layer, arrays, training=False)
     if case.traits.stochastic or case.traits.train_differs:
         return any(
@@ -41,29 +80,207 @@ def train_equals_inference(case):
         )
     if case.traits.couples_batch == "training":
         raise NotApplicable("training uses the statistics of the batch")
-    for a, e in zip(case.run(layer, arrays, training=True), expected, strict=True):
-        demand_close(a, e, 1e-6, "  training and inference", "the same sums, compiled or not")
+    found = case.run(layer, arrays, training=True)
+    for index, (a, e) in enumerate(zip(found, expected, strict=True)):
+        what = f"  output {index} with training=True, and with training=False"
+        demand_close(a, e, 1e-6, what, "float32, 1e-6: the same sums, compiled or not")
     return None
 
 
-@declare("R3", tier="trait", cost="fair")
+@declare(
+    "R3",
+    tier="trait",
+    cost="fair",
+    hint=(
+        "Usually a sub-layer that is not given `seed=self.seed`, or numbers from NumPy, Python or the "
+        "backend: draw with `keras.random` from one `keras.random.SeedGenerator(seed)` of the layer."
+    ),
+    shown="""
+    batch = keras.tree.map_structure(lambda v: np.concatenate([v] * 16), inputs)
+    model, calls = built(), []
+    settings = {"seed": 1234} if "seed" in {**arguments, **model.get_config()} else {}
+    for start in (1, 2):
+        keras.utils.set_random_seed(start)
+        layer = make(**settings)
+        layer(**batch)
+        layer.set_weights(model.get_weights())
+        [v.assign([1234, 0]) for v in layer.variables if "seed_gen" in v.path and not settings]
+        calls.append(np.stack([numbers(layer(**batch, training=True))[0] for _ in range(4)]))
+    assert np.array_equal(*calls), f"one seed: {calls[0].ravel()[:4]}, and then {calls[1].ravel()[:4]}"
+    assert np.ptp(calls[0], axis=0).any(), f"4 calls in training all gave {calls[0][0].ravel()[:4]}"
+    """,
+)
 def seeded_noise(case):
     """The same seed gives the same noise whatever the global seeds are; successive calls differ."""
     if not case.traits.stochastic:
         raise NotApplicable("the card claims no randomness under this config")
-    arrays = case.arrays(values="normal", b=BATCH)
+    arrays = _batch(case)
     model = case.built()
     sequences = []
-    for global_seed in (1, 2):
-        np.random.seed(global_seed)
-        layer = case.twin(model, seed=1234)
-        generators = [v for v in layer.variables if "seed_generator" in v.path]
-        demand(generators, "  no SeedGenerator is among the layer's variables")
-        sequences.append([case.run(layer, arrays, training=True) for _ in range(TRIES)])
-    for first, second in zip(*sequences, strict=True):
+    for start in (1, 2):
+        with compat.global_seeds(start):
+            layer = _seeded(case, model)
+            demand(
+                any("seed_generator" in v.path for v in layer.variables),
+                "  variables       none of them is the state of a SeedGenerator",
+                "Keep `self.seed_generator = keras.random.SeedGenerator(seed)` and draw from it.",
+            )
+            sequences.append([case.run(layer, arrays, training=True) for _ in range(TRIES)])
+    for call, (first, second) in enumerate(zip(*sequences, strict=True)):
         for a, e in zip(second, first, strict=True):
-            demand_close(a, e, 0, "  two instances with one seed, call by call", "equal bits")
-    demand(varied(sequences[0]), f"  {TRIES} calls in training gave the same numbers")
+            what = (
+                f"  call {call} in training of two layers with one seed, under other global seeds "
+                "of NumPy, Python and the backend"
+            )
+            demand_close(a, e, 0, what, "equal bits")
+    demand(
+        varied(sequences[0]),
+        f"  {TRIES} calls in training gave the same numbers, one after the other",
+        "The seed is a number where it should be a SeedGenerator, whose state moves on.",
+    )
+
+
+@declare(
+    "R4",
+    tier="trait",
+    cost="fair",
+    hint=(
+        "Usually the outputs that stay are not scaled up by what is dropped, or a variance is taken for "
+        "a standard deviation. Each sample must be drawn for itself."
+    ),
+    shown="""
+    ones = keras.tree.map_structure(lambda v: np.ones((100_000, *v.shape[1:]), v.dtype), inputs)
+    mean, variance = claimed["noise"]
+    y = numbers(built()(**ones, training=True))[0]
+    for claim, x, due in (("mean", y, mean), ("variance", (y - mean) ** 2, variance)):
+        x = x.reshape(len(x), -1).mean(axis=1, dtype="float64")
+        allowed = 6 * x.std() / len(x) ** 0.5 + 1e-6 * max(1, abs(due))
+        assert abs(x.mean() - due) <= allowed, f"{claim} {x.mean()}, not {due}; {allowed} is allowed"
+    """,
+)
+def statistics(case):
+    """In training, inputs of ones give outputs of the declared mean and variance."""
+    if case.traits.noise is None:
+        raise NotApplicable("the card declares no mean and variance")
+    mean, variance = case.traits.noise
+    arrays = {
+        path: np.ones(shape, case.tensors[path].dtype)
+        for path, shape in case.shapes(b=ROWS).items()
+    }
+    with compat.global_seeds(1):
+        layer = _seeded(case, case.built())
+        calls = [case.run(layer, arrays, training=True) for _ in range(CALLS)]
+    for index, parts in enumerate(zip(*calls, strict=True)):
+        y = np.concatenate(parts).astype("float64").reshape(ROWS * CALLS, -1)
+        _demand_mean(y.mean(axis=1), mean, f"  output {index}, mean")
+        _demand_mean(((y - mean) ** 2).mean(axis=1), variance, f"  output {index}, variance")
+
+
+@declare(
+    "R5",
+    never="The card says that calls change the layer's variables; in no sample did one.",
+    hint=(
+        "Usually a statistic that moves without asking for `training`, or a tensor kept on `self`. What is "
+        'meant to move is a variable, and the card says when: `state="training"` or `"always"`.'
+    ),
+    shown="""
+    layer = built()
+    state = lambda: {v.path: +numbers(v.value)[0] for v in layer.variables if "seed_gen" not in v.path}
+    first = numbers(layer(**inputs, training=False))[0]
+    for training in (False, True) if claimed["state"] is None else (False,):
+        before = state()
+        other = lambda v: v * v.dtype.type(2) if v.dtype.kind == "f" else v
+        layer(**keras.tree.map_structure(other, inputs), training=training)
+        changed = {path: (before[path], v) for path, v in state().items() if (v != before[path]).any()}
+        assert not changed, f"a call with training={training} changed, from and to: {changed}"
+    again = numbers(layer(**inputs, training=False))[0]
+    assert np.allclose(first, again), f"{first.ravel()[:4]}, and after other calls {again.ravel()[:4]}"
+    """,
+)
+def stateful(case):
+    """A call changes the layer's variables only when the card says so, seeds aside, and then it does."""
+    claim = case.traits.state
+    with compat.recorded_variables(collect=False) as made:
+        layer = case.built()
+    arrays, other = (case.arrays(salt, "normal") for salt in (0, 1))
+    known = {id(v): v for v in [*layer.variables, *made] if "seed_generator" not in v.path}
+
+    def changed(training):
+        before = [compat.array(v).copy() for v in known.values()]
+        compat.call(layer, {p: a.copy() for p, a in other.items()}, training=training)
+        return [
+            (v, old, new)
+            for v, old in zip(known.values(), before, strict=True)
+            if not np.array_equal(new := compat.array(v), old, equal_nan=old.dtype.kind == "f")
+        ]
+
+    if claim is None:
+        first = case.run(layer, arrays)
+    moved = {training: changed(training) for training in (False, True)}
+    for training in {None: (False, True), "training": (False,), "always": ()}[claim]:
+        for variable, old, new in moved[training]:
+            raise Violation(
+                f"  variable        {variable.path}, in a call with training={training}\n"
+                f"  before          {_short(old)}\n  after           {_short(new)}"
+            )
+    if claim is None:
+        for index, (a, e) in enumerate(zip(case.run(layer, arrays), first, strict=True)):
+            what = f"  output {index} of the same inputs, after two calls with others, and before"
+            demand_close(a, e, 0, what, "equal bits")
+        return None
+    _demand_returned(layer, other)
+    return bool(moved[claim == "training"])
+
+
+def _demand_returned(layer, arrays):
+    """Demand that `stateless_call` returns the state that a call stores."""
+    first, *others = compat.packed({p: compat.tensor(a) for p, a in arrays.items()}).items()
+    arguments = {"training": True} if compat.takes(layer, "training") else {}
+    variables = layer.non_trainable_variables
+    _, returned = layer.stateless_call(
+        layer.trainable_variables, variables, first[1], **dict(others), **arguments
+    )
+    compat.call(layer, {p: a.copy() for p, a in arrays.items()}, **arguments)
+    for variable, value in zip(variables, returned, strict=True):
+        if "seed_generator" not in variable.path:
+            what = f"  {variable.path} as `stateless_call` returns it, and as a call stores it"
+            demand_close(
+                compat.array(value), compat.array(variable), 1e-6, what, "float32, the same sums"
+            )
+
+
+def _demand_mean(values, due, what):
+    """Demand that the mean of independent values is `due`, to six of its own standard errors."""
+    found = values.mean()
+    error = values.std(ddof=1) / len(values) ** 0.5
+    allowed = 6 * error + 1e-6 * max(1.0, abs(due))
+    demand(
+        abs(found - due) <= allowed,
+        f"{what} in training\n"
+        f"  found           {found:.6g}, declared {due:.6g}\n"
+        f"  difference      {abs(found - due):.3g}, tolerance {allowed:.3g} "
+        f"(6 standard errors of {len(values)} samples, and 1e-6 for float32)",
+    )
+
+
+def _seeded(case, model):
+    """A layer with the weights of a model and a fixed seed, also where no argument takes it there."""
+    classes = type(model).__mro__
+    by_argument = any("seed" in inspect.signature(c.__init__).parameters for c in classes)
+    layer = case.twin(model, **({"seed": 1234} if by_argument else {}))
+    own = own_sublayers(case, layer) if by_argument else []
+    compat.give_seeds([inner for inner in compat.sublayers(layer) if inner not in own], 1234)
+    return layer
+
+
+def _batch(case) -> dict[str, np.ndarray]:
+    """Inputs of many samples, if their number is free."""
+    sizes = {"b": BATCH} if "b" in case.traits.dynamic.split() else {}
+    return case.arrays(values="normal", **sizes)
+
+
+def _short(values) -> str:
+    return np.array2string(values.ravel()[:6], precision=6, separator=", ", threshold=6)
 
 
 def varied(outputs) -> bool:
