@@ -11,6 +11,7 @@ from hunting.findings import BACKENDS, CLASSES, Finding, findings
 
 ROOT = Path(__file__).parents[1]
 FOUND = ROOT / "docs" / "assets" / "hunting.json"
+FOUND_IN_KERAS_HUB = ROOT / "docs" / "assets" / "hunting_keras_hub.json"
 PAGE = ROOT / "docs" / "hunting.md"
 NAMES = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
 LETTERS = {"tensorflow": "T", "jax": "J", "torch": "P"}
@@ -22,6 +23,9 @@ MEANING = {
     "limitation": "The layer, or the backend under it, cannot do what a property asks and most layers can.",
     "design": "Keras means it so; a user of the property has to know.",
 }
+
+
+FOUND_BY_HAND = "Found while its card was written; no property can look at it."
 
 
 def failures(data) -> set[tuple[str, str, str]]:
@@ -65,10 +69,39 @@ def render() -> str:
         "for PyTorch. A number counts properties that hold, or do not apply, on every backend that was "
         "looked at.",
         _table(data, found, failed),
+        *_keras_hub(),
         "## Do it again\n\n```bash\npython -m hunting.run --backend all\npython -m hunting.page\n```\n\n"
+        "With `--library keras_hub` the first command looks at KerasHub's layers, for which `keras-hub` must "
+        "be installed. "
         "A single layer is checked with `layerzoo check hunting.keras_layers:CARDS:Dense`.",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _keras_hub() -> list[str]:
+    """The part on KerasHub, whose cards, results and findings are kept apart."""
+    data = json.loads(FOUND_IN_KERAS_HUB.read_text(encoding="utf-8"))
+    found = findings("findings_keras_hub.toml")
+    failed = failures(data)
+    return [
+        "## KerasHub",
+        "The same was asked of the layers that KerasHub makes public, version "
+        f"{data['library']['keras_hub']}, without tensorflow-text: {len(data['results'])} cards, of which "
+        "some look at one layer with other inputs. The image converters of the models add the name of a backbone "
+        "to `ImageConverter`, and have its card unless they do more. What takes strings, gives ragged lists, "
+        "or needs tensorflow-text in a model has none. The snippets need keras_hub too.",
+        _counts(found, failed, data),
+        *(
+            "\n\n".join(
+                [
+                    f"### KerasHub: {kind}",
+                    *(_entry(each, failed) for each in found if each.kind == kind),
+                ]
+            )
+            for kind in CLASSES
+        ),
+        _table(data, found, failed),
+    ]
 
 
 def _counts(found, failed, data) -> str:
@@ -105,7 +138,7 @@ def _entry(finding: Finding, failed) -> str:
     layers = sorted({layer for layer, _, _ in explained})
     ids = sorted({id for _, id, _ in explained})
     on = ", ".join(NAMES[b] for b in _shown_on(finding, failed))
-    facts = f"`{'`, `'.join(layers)}` · {', '.join(ids)} · {on}"
+    facts = f"`{'`, `'.join(layers)}` · {', '.join(ids)} · {on}" if explained else FOUND_BY_HAND
     if finding.upstream:
         facts += f" · [known upstream]({finding.upstream})"
     snippet = "\n".join(f"    {line}".rstrip() for line in finding.snippet.strip().split("\n"))
