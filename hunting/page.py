@@ -88,8 +88,8 @@ def _keras_hub() -> list[str]:
         "The same was asked of the layers that KerasHub makes public, version "
         f"{data['library']['keras_hub']}, without tensorflow-text: {len(data['results'])} cards, of which "
         "some look at one layer with other inputs. The image converters of the models add the name of a "
-        "backbone to `ImageConverter`, and have its card unless they do more. What takes strings, gives ragged "
-        "lists, or needs tensorflow-text in a model has none. The snippets need keras_hub too.",
+        "backbone to `ImageConverter`, and have its card unless they do more. What takes strings, gives "
+        "ragged lists, or needs tensorflow-text in a model has none. The snippets need keras_hub too.",
         _counts(found, failed, data),
         *(
             "\n\n".join(
