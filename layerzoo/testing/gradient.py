@@ -60,6 +60,8 @@ def gradient_fd(case):
     """The gradient returned by autodiff is the numerical derivative, leaf by leaf."""
     if case.traits.surrogate is not None:
         raise NotApplicable("the card says that the gradient is that of another function")
+    if not case.floats and not case.built().trainable_weights:  # whose dtype may be an integer's
+        raise NotApplicable("no input is a float, and no weight trains")
     rough: set[str] = set()
     with compat.float64():
         layer = case.built(dtype="float64")
