@@ -23,7 +23,7 @@ cards = pytest.importorskip("hunting.keras_hub_layers")
 FINDINGS = findings("findings_keras_hub.toml")
 HERE = [each for each in FINDINGS if keras.backend.backend() in each.backends]
 NAMES = {
-    *("keras", "numpy", "keras_hub"),
+    *("keras", "numpy", "keras_hub", "tensorflow", "torch"),
     *("copy", "io", "json", "os", "tempfile", "pickle"),
 }
 
