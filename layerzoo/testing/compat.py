@@ -10,9 +10,11 @@ import gc
 import inspect
 import logging
 import random
+import traceback
 import warnings
 import weakref
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -580,6 +582,12 @@ def sublayers(layer) -> list:
     if not hasattr(layer, "_flatten_layers"):
         raise Inconclusive("this Keras does not list the layers inside a layer (_flatten_layers)")
     return list(layer._flatten_layers())
+
+
+def raised_by_initializer(error: Exception) -> bool:
+    """Whether an error comes from one of Keras's initializers: not every backend draws in every dtype."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return any("initializers" in Path(frame.filename).parts for frame in frames)
 
 
 def own_weights(layer) -> list:
