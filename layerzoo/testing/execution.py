@@ -52,7 +52,7 @@ def jit_equals_eager(case):
     layer = case.built()
     arrays = case.arrays(values="normal")
     eager = case.run(layer, arrays)
-    compiled = compat.compiled(layer, arrays)
+    compiled = compat.compiled(layer, arrays, training=False)
     for turn in ("first",) if case.traits.state == "always" else ("first", "second"):
         for a, e in zip(flat(compiled()), eager, strict=True):
             demand_close(a, e, 1e-5, f"  the {turn} compiled call, and eager", FUSED)
