@@ -229,7 +229,8 @@ def _arguments(layer, shapes) -> list:
 def _shapes(nested) -> list[tuple]:
     """The shapes in what `compute_output_shape` gives, which may be one, or some in a structure."""
     if isinstance(nested, dict):
-        return [shape for each in nested.values() for shape in _shapes(each)]
+        in_order = sorted(nested.items())  # as `keras.tree.flatten` takes the outputs
+        return [shape for _, each in in_order for shape in _shapes(each)]
     if all(size is None or isinstance(size, int | np.integer) for size in nested):
         return [tuple(nested)]
     return [shape for each in nested for shape in _shapes(each)]
