@@ -181,13 +181,14 @@ def nested_structures(case):
     ),
     shown="""
     import copy
-    layer, kept = built(), copy.deepcopy(inputs)
+    kept_arguments = {k: list(v) if isinstance(v, list) else v for k, v in arguments.items()}
+    layer, kept, leaves = built(), copy.deepcopy(inputs), keras.tree.flatten(inputs)
+    assert arguments == kept_arguments, f"the constructor left {arguments} of {kept_arguments}"
     for training in (False, True):
         layer(**inputs, training=training)
-        before, after = keras.tree.flatten(kept), keras.tree.flatten(inputs)
-        assert len(before) == len(after), f"{len(before)} arrays went in, and {len(after)} are left"
-        for a, b in zip(before, after):
-            assert np.array_equal(a, b), f"before the call {a}, after it {b}"
+        for before, after, due in zip(leaves, keras.tree.flatten(inputs), keras.tree.flatten(kept)):
+            assert after is before, f"a list or dict of inputs holds {after} now instead of {before}"
+            assert np.array_equal(after, due), f"before the call {due}, after it {after}"
     """,
 )
 def input_untouched(case):
@@ -228,16 +229,30 @@ def input_untouched(case):
         "of losses on `self`, and hold layers where Keras tracks them, as attributes or in lists."
     ),
     shown="""
+    import inspect
     layer = built()
     def losses():
-        layer(**inputs)
-        return [keras.ops.convert_to_numpy(loss) for loss in layer.losses]
+        layer(**inputs, training=True)
+        return numbers(layer.losses)
     first, second = losses(), losses()
     for loss in first:
         assert loss.shape == () and np.isfinite(loss), f"a loss is {loss}, not one finite number"
-    assert np.allclose(first, second), f"after one call {first}, after two {second}"
+    assert len(first) == len(second), f"after one call {first}, after two {second}"
     inside = [l for x in vars(layer).values() if isinstance(x, keras.Layer) for l in x.losses]
-    assert len(first) >= len(inside), f"the layers inside have {len(inside)} losses, the layer {first}"
+    assert len(first) >= len(inside), f"{len(inside)} losses in the layers inside, {len(first)} in the layer"
+    regularized = lambda layer: [w.name for w in layer.trainable_weights if w.regularizer is not None]
+    added, due = len(first) - len(regularized(layer)), claimed["losses"]
+    assert due in (None, added), f"a call adds {added} losses, the card says {due}"
+    layer(**inputs, training=False)
+    once = numbers(layer.losses)
+    layer(**inputs, training=False)
+    assert np.allclose(once, numbers(layer.losses)), f"after a call {once}, later {numbers(layer.losses)}"
+    for name in inspect.signature(type(layer).__init__).parameters:
+        weight = name.removesuffix("_regularizer")
+        if name != weight and weight in [w.name for w in layer.trainable_weights]:
+            other = type(layer)(**{**arguments, name: "l2"})
+            other(**inputs)
+            assert weight in regularized(other), f"with {name} only {regularized(other)} are regularized"
     """,
 )
 def losses(case):
@@ -288,15 +303,25 @@ def losses(case):
         "arguments in `__init__`, before anything is changed."
     ),
     shown="""
-    layer = built()
-    name = next(iter(inputs))
-    wider = np.concatenate([inputs[name], inputs[name][..., :1]], axis=-1)
+    layer, first = built(), next(iter(inputs))
+    for config in refused:
+        try:
+            taken = type(layer)(**config)
+        except (ValueError, TypeError):
+            continue
+        raise AssertionError(f"{config} is not refused, but gives {taken}")
+    def widened(x):  # one more entry in the last axis of the first input
+        if isinstance(x, dict):
+            return {**x, next(iter(x)): widened(next(iter(x.values())))}
+        return [widened(x[0]), *x[1:]] if isinstance(x, list) else np.concatenate([x, x[..., :1]], axis=-1)
+    given, new, outcome = {**inputs, first: widened(inputs[first])}, make(), None
+    shapes = lambda layer: [tuple(w.shape) for w in layer.weights]
     try:
-        outcome = layer(**{**inputs, name: wider})
-    except Exception as error:
-        outcome = error
-    refused = isinstance(outcome, Exception)
-    assert refused, f"built for {inputs[name].shape}, called with {wider.shape}, it gives {outcome}"
+        new(**given)
+        outcome = layer(**given) if shapes(new) != shapes(layer) else None
+    except Exception:
+        pass
+    assert outcome is None, f"built for {shapes(layer)}, and one entry more is taken, giving {outcome}"
     """,
 )
 def errors(case):

@@ -17,6 +17,24 @@ SUMS = "float32, 1e-5 for sums in another order"
 SAME = "1e-6, for the numbers that count are the same ones"
 GARBAGE = (50.0, np.nan)
 
+PADDED = """
+import inspect
+layer, first, claims = built(), next(iter(inputs)), claimed["masking"]
+claims = claims if isinstance(claims, dict) else {first: claims}
+taken = set(inspect.signature(layer.call).parameters)
+names = {n: ({f"{n}_mask"} & taken or {"mask"} & taken & {"mask" if n == first else ""}) for n in claims}
+tree = keras.tree.map_structure
+steps = keras.tree.flatten(inputs[first])[0].shape[1]
+def masks(kept):  # of which `kept` tells the steps that are no padding
+    mask = lambda x: np.broadcast_to(kept(np.arange(x.shape[1])), x.shape[:2])
+    return {n: tree(mask, inputs[n]) for n in claims}
+def arguments(masks, dtype="bool"):
+    return {name: tree(lambda m: m.astype(dtype), masks[n]) for n in claims for name in names[n]}
+def valid(y, kept):  # of an output that has the steps of the first input, those that are no padding
+    stepwise = claims.get(first) != "consumes" and y.ndim > 1 and y.shape[1] == steps
+    return y[:, kept(np.arange(steps))] if stepwise else y
+"""
+
 
 @keras.saving.register_keras_serializable(package="layerzoo.testing")
 class Marked(keras.layers.Layer):
@@ -44,20 +62,26 @@ class Marked(keras.layers.Layer):
         "`where(mask, x, 0)` on the inputs, in attention on the scores and on the values, and divide a sum "
         "by the number of valid steps, at least 1."
     ),
-    shown="""
-    import inspect
-    layer, first, takes = built(), next(iter(inputs)), inspect.signature(make().call).parameters
-    own = {n: f"{n}_mask" if f"{n}_mask" in takes else "mask" for n in inputs}
-    for kept in (lambda t: t < len(t) - 1, lambda t: t > 0, lambda t: t < 0):  # padded right, left, whole
-        at = [n for n in inputs if own[n] != "mask" or n == first]  # which are padded
-        masks = {n: np.broadcast_to(kept(np.arange(inputs[n].shape[1])), inputs[n].shape[:2]) for n in at}
-        def run(value):
-            padded = {n: np.where(m[..., None], inputs[n], np.float32(value)) for n, m in masks.items()}
-            given = {own[n]: m for n, m in masks.items() if own[n] in takes}
-            y = keras.ops.convert_to_numpy(keras.tree.flatten(layer(**{**inputs, **padded}, **given))[0])
-            return y[masks[first]] if y.shape[:2] == masks[first].shape else y
-        assert np.allclose(run(np.nan), run(0), atol=1e-4), f"NaN in padding {run(np.nan)}, zeros {run(0)}"
-    """,
+    shown=PADDED
+    + """
+bare = numbers(layer(**inputs))
+def run(kept, value):
+    fill = lambda x, m: np.where(m[..., None], x, np.float32(value)) if x.dtype.kind == "f" else x
+    return numbers(layer(**{**inputs, **{n: tree(fill, inputs[n], masks(kept)[n]) for n in claims}},
+                         **arguments(masks(kept))))
+right, left, nowhere = lambda t: t < len(t) - 1, lambda t: t > 0, lambda t: t < 0  # where steps are valid
+for kept in (right, left, nowhere):
+    for y, e in zip(run(kept, np.nan), run(kept, 0)):
+        assert np.isfinite(e).all(), f"zeros in padding give {e}, not finite numbers"
+        y, e = valid(y, kept), valid(e, kept)
+        assert np.allclose(y, e, atol=1e-4), f"NaN in padding gives {y}, zeros {e}"
+for y, e in zip(numbers(layer(**inputs)), bare):
+    assert np.allclose(y, e, atol=1e-4), f"without a mask {y}, and before there was one {e}"
+if steps > 1:
+    short = {**inputs, **{n: tree(lambda x: x[:, :-1], inputs[n]) for n in claims}}
+    for y, e in zip(run(right, 0), numbers(layer(**short))):
+        assert np.allclose(valid(y, right), e, atol=1e-4), f"padded {valid(y, right)}, cut short {e}"
+""",
 )
 def mask_invariance(case):
     """What stands in padded steps, NaN included, changes no valid output, wherever the padding is."""
@@ -84,17 +108,19 @@ def mask_invariance(case):
         "mask for each output where there are several."
     ),
     shown="""
-    from keras.src.backend import get_keras_mask  # Keras has no public way to ask
-    x = next(iter(inputs.values()))
-    x[:, 1:] = 0.0  # which Masking takes for padding
-    masked = keras.layers.Masking()(x)
-    given = {name: masked if each is x else each for name, each in inputs.items()}
-    for y in keras.tree.flatten(make()(**given)):
-        mask, stepwise = get_keras_mask(y), tuple(y.shape[:2]) == x.shape[:2]
-        assert (mask is not None) == stepwise, f"an output {tuple(y.shape)} of {x.shape} has the mask {mask}"
-        if mask is not None:
-            went_in, came_out = (keras.ops.convert_to_numpy(m) for m in (get_keras_mask(masked), mask))
-            assert np.array_equal(went_in, came_out), f"mask in {went_in}, mask out {came_out}"
+    first, masking = next(iter(inputs)), claimed["masking"]
+    kept = (masking.get(first) if isinstance(masking, dict) else masking) in ("propagates", "passes")
+    for x in keras.tree.flatten(inputs[first]):
+        x[:, 1:] = 0  # which `Masking` and `Embedding` take for padding
+    tensors = keras.tree.map_structure(keras.ops.convert_to_tensor, inputs)
+    for x in keras.tree.flatten(tensors[first]):
+        mask = np.broadcast_to(np.arange(x.shape[1]) < 1, x.shape[:2])
+        keras.src.backend.set_keras_mask(x, keras.ops.convert_to_tensor(mask))
+    for y in keras.tree.flatten(make()(**tensors)):
+        found, due = keras.src.backend.get_keras_mask(y), kept and tuple(y.shape[:2]) == mask.shape
+        assert (found is not None) == due, f"an output {tuple(y.shape)} has the mask {found}, due: {due}"
+        same = not due or np.array_equal(keras.ops.convert_to_numpy(found), mask)
+        assert same, f"mask in {mask}, mask out {found}"
     """,
 )
 def mask_propagation(case):
@@ -129,21 +155,22 @@ def mask_propagation(case):
         "Keras fills the argument `mask` from a tensor only where the call has one tensor; with several it "
         "fills `<argument>_mask` for each: name it so. `cast(mask, 'bool')` takes masks of 0 and 1 too."
     ),
-    shown="""
-    import inspect
-    layer, first = built(), next(iter(inputs))
-    x = inputs[first]
-    x[:, -1:] = 0.0  # which Masking takes for padding
-    mask = np.any(x != 0, axis=-1)
-    name = "mask" if "mask" in inspect.signature(layer.call).parameters else f"{first}_mask"
-    def run(**given):
-        y = keras.ops.convert_to_numpy(keras.tree.flatten(layer(**{**inputs, **given}))[0])
-        return y[mask] if y.shape[:2] == mask.shape else y
-    due = run(**{name: mask})
-    forms = {"carried": {first: keras.layers.Masking()(x)}, "of floats": {name: mask.astype("float32")}}
-    for how, given in forms.items():
-        assert np.allclose(run(**given), due, atol=1e-5), f"mask {how}: {run(**given)}, by argument: {due}"
-    """,
+    shown=PADDED
+    + """
+kept = lambda t: t < max(1, len(t) - 1)
+given = masks(kept)
+tensors = tree(keras.ops.convert_to_tensor, inputs)
+for n in claims:
+    carry = lambda x, m: keras.src.backend.set_keras_mask(x, keras.ops.convert_to_tensor(m))
+    tree(carry, tensors[n], given[n])
+due = numbers(layer(**inputs, **arguments(given)))
+forms = {"of floats by argument": arguments(given, "float32"), "on the tensor": tensors}
+for form, how in forms.items():
+    if form != "on the tensor" or any(names.values()):
+        for y, e in zip(numbers(layer(**{**inputs, **how})), due):
+            y, e = valid(y, kept), valid(e, kept)
+            assert np.allclose(y, e, atol=1e-4), f"with a mask {form} {y}, of booleans by argument {e}"
+""",
 )
 def mask_input_forms(case):
     """A mask does the same as an argument, on the tensor and in a model, in bool, int and float."""

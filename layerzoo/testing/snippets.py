@@ -57,6 +57,7 @@ def snippet(case, shown: str = "") -> str:
             `inputs` are the arguments of the call, as in `layer(**inputs)`; `unknown` are pairs of
             symbolic inputs of unknown sizes and of inputs of other sizes; `shapes` go to
             `layer.build(*shapes)` or to `compute_output_shape`.
+            `refused` are the configs that the constructor must refuse.
             `arguments` are the constructor's; `identifiers` gives the kind of each that takes a name, a
             dict or an object of Keras's.
             `numbers(outputs)` is a flat list of NumPy arrays.
@@ -73,6 +74,7 @@ def snippet(case, shown: str = "") -> str:
 
     lines = {_import(case.card.layer), *imports(case.moved)}
     lines |= imports(other.moved) if "neighbour" in needs else set()
+    lines |= imports(list(case.card.errors)) if "refused" in needs else set()
     parts = ["\n".join(["import keras", "import numpy as np", *sorted(lines)])]
     arguments = case.written + (", " if case.moved else "")
     if needs & {"arguments", "identifiers"}:
@@ -83,6 +85,8 @@ def snippet(case, shown: str = "") -> str:
     parts += [f"def make(**settings):\n    return {name}({arguments})"]
     if "identifiers" in needs:
         parts += [f"identifiers = {identifiers(case.card.layer, case.config)}"]
+    if "refused" in needs:
+        parts += [f"refused = {source(list(case.card.errors))}"]
     if "shapes" in needs:
         parts += [f"shapes = {_shapes(case, 'compute_output_shape' in shown)}"]
     if needs & {"inputs", "unknown"}:
