@@ -94,17 +94,17 @@ def config_roundtrip(case):
         "regularizer": [own(keras.regularizers.L2, 0.02)],
     }
     for argument, kind in identifiers.items():
-        known = getattr(keras, f"{kind}s").get(names[kind])
-        forms = [names[kind], known, keras.saving.serialize_keras_object(known), *others[kind]]
-        for form in forms:
-            layer = make(name="subject", **{argument: form})
-            assert argument in layer.get_config(), f"{argument} is missing from the config"
+        module = getattr(keras, f"{kind}s")
+        written = lambda value: json.dumps(module.serialize(module.get(value)))
+        known = module.get(names[kind])
+        for form in [names[kind], known, keras.saving.serialize_keras_object(known), *others[kind]]:
+            due = written(form)
+            layer = make(**{argument: form})
             text = json.dumps(keras.saving.serialize_keras_object(layer))
-            revived = keras.saving.deserialize_keras_object(json.loads(text))
-            again = json.dumps(keras.saving.serialize_keras_object(revived))
-            assert again == text, f"{argument}={form!r}: {text} revived: {again}"
-            layer(**inputs)
-            revived(**inputs)
+            for each in (layer, keras.saving.deserialize_keras_object(json.loads(text))):
+                found = written(each.get_config()[argument])
+                assert found == due, f"{argument} is {found} in the config, given {due}"
+                each(**inputs)
     """,
 )
 def identifiers(case):
