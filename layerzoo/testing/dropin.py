@@ -81,7 +81,11 @@ def drop_in(case):
     symbols = keras.tree.map_structure(lambda x: keras.Input(x.shape[1:], dtype=x.dtype), inputs)
     twice = keras.Model(symbols, [layer(**symbols), layer(**symbols)])
     assert len(twice.variables) == once, f"used once {once} variables, twice {len(twice.variables)}"
+    layer(**inputs)
+    regularized = sum(w.regularizer is not None for w in layer.trainable_weights)
+    due = 2 * len(layer.losses) - regularized
     first, second = twice(inputs)
+    assert len(twice.losses) == due, f"used twice, {len(twice.losses)} losses are left of {due}"
     for a, b in zip(keras.tree.flatten(first), keras.tree.flatten(second)):
         a, b = keras.ops.convert_to_numpy(a), keras.ops.convert_to_numpy(b)
         assert np.allclose(a, b, atol=1e-5), f"the first use gives {a}, the second {b}"

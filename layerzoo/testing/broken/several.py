@@ -88,11 +88,11 @@ class SoundMixer(layers.Layer):
 
     def call(self, inputs):
         """Mix the values of a step with those of its kind, and number its kind anew."""
-        values, shift, kind = inputs["values"], inputs["shift"], inputs["kind"]
+        values, shift, kind = inputs["values"], inputs["shift"], ops.cast(inputs["kind"], "int32")
         mixed = values - 0.5 * shift + ops.take(self.table, kind, axis=0)
         return {
             "mixed": ops.tanh(ops.matmul(mixed, self.kernel)),
-            "code": ops.cast(2 * kind + 1, "int32"),
+            "code": 2 * kind + 1,
         }
 
     def compute_mask(self, inputs, previous_mask):
