@@ -309,15 +309,16 @@ def exported(model, feed, folder: str, any_batch: bool) -> Callable:
     path = f"{folder}/model"
     with warnings.catch_warnings():  # the exporters' remarks on Keras's own functions
         warnings.simplefilter("ignore")
+        how = {}
+        if not any_batch:
+            spec = keras.tree.map_structure(lambda a: keras.InputSpec(str(a.dtype), a.shape), feed)
+            how = dict(input_signature=[spec])
         if BACKEND == "torch":
             import torch
 
             if any_batch:
                 free = keras.tree.map_structure(lambda _: {0: torch.export.Dim.DYNAMIC}, feed)
                 how = dict(dynamic_shapes=[(free,)])
-            else:
-                spec = keras.tree.map_structure(lambda a: keras.InputSpec(a.dtype, a.shape), feed)
-                how = dict(input_signature=[spec])
             model.export(f"{path}.pt2", format="torch", verbose=False, **how)
             loaded = torch.export.load(f"{path}.pt2").module()
             return lambda feed: loaded(keras.tree.map_structure(tensor, feed))
@@ -327,7 +328,7 @@ def exported(model, feed, folder: str, any_batch: bool) -> Callable:
             raise NotApplicable(
                 f"`model.export` on {BACKEND} needs TensorFlow, which is not installed"
             ) from None
-        model.export(path, format="tf_saved_model", verbose=False)
+        model.export(path, format="tf_saved_model", verbose=False, **how)
         loaded = tf.saved_model.load(path)
     return lambda feed: loaded.serve(keras.tree.map_structure(tf.constant, feed))
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from layerzoo.testing import compat
 from layerzoo.testing.outcomes import Inconclusive, Violation
+from layerzoo.testing.slice import Slice
 
 STEPS = (2.0**-17, 2.0**-21, 2.0**-25)
 """Powers of two, so that adding one is exact; where the function bends sharply the larger are too large."""
@@ -79,7 +80,9 @@ class Line:
         return abs(self.numeric - self.exact) <= self.allowed
 
 
-def demand_derivative(subject, seed: int, smooth: bool, among: range | None = None) -> set[str]:
+def demand_derivative(
+    subject: Slice, seed: int, smooth: bool, among: range | None = None, of: Slice | None = None
+) -> set[str]:
     """Demand that a slice's gradient is its numerical derivative, leaf by leaf.
 
     At a kink the point is jittered. The precision is measured and not asked: only two central differences
@@ -90,23 +93,25 @@ def demand_derivative(subject, seed: int, smooth: bool, among: range | None = No
         seed: Of the directions.
         smooth: Whether kinks at every point tried count against the layer.
         among: Which leaves. Default: all.
+        of: The slice whose derivative the gradient is to be. Default: the same.
 
     Returns:
         The names of the leaves that could be held against float32 only.
     """
     generator = np.random.default_rng([seed, 71])
     leaves = subject.leaves
+    of = of or subject
     among = range(len(leaves)) if among is None else among
     for attempt in range(POINTS):
         if attempt:
             leaves = [leaf + 0.1 * generator.normal(size=leaf.shape) for leaf in leaves]
-        lines = _lines(subject, leaves, among, generator)
+        lines = _lines(subject, of, leaves, among, generator)
         worst = lines[-1] if lines and not lines[-1].close else None
         if worst is None:
             return {subject.names[line.index] for line in lines if line.precision != PROBED}
         if not worst.kinked:
             break
-    message, hint = _told(subject, leaves, worst)
+    message, hint = _told(subject, of, leaves, worst)
     if worst.kinked and not smooth:
         raise Inconclusive(f"every one of {POINTS} points has a kink\n{message}")
     raise Violation(message, KINK if worst.kinked else hint)
@@ -115,7 +120,7 @@ def demand_derivative(subject, seed: int, smooth: bool, among: range | None = No
 PROBED = next(iter(TOLERANCE))
 
 
-def _lines(subject, leaves, among, generator) -> list[Line]:
+def _lines(subject, of, leaves, among, generator) -> list[Line]:
     """Two dense directions of each leaf and one entry, until one does not agree."""
     gradients = subject.gradient(leaves)
     lines: list[Line] = []
@@ -129,16 +134,16 @@ def _lines(subject, leaves, among, generator) -> list[Line]:
                 only = np.zeros(found.size)
                 only[generator.integers(found.size)] = 1.0
                 direction = only.reshape(found.shape)
-            lines.append(_line(subject, leaves, index, direction, float(np.sum(found * direction))))
+            lines.append(_line(of, leaves, index, direction, float(np.sum(found * direction))))
             if not lines[-1].close:
                 return lines
     return lines
 
 
-def _line(subject, leaves, index, direction, exact) -> Line:
+def _line(of, leaves, index, direction, exact) -> Line:
     tried = []
     for step in STEPS:
-        numeric = _quotient(subject, leaves, index, direction, step)
+        numeric = _quotient(of, leaves, index, direction, step)
         line = Line(index, direction, exact, numeric, step, PROBED)
         if line.close:
             return line
@@ -147,10 +152,10 @@ def _line(subject, leaves, index, direction, exact) -> Line:
     if settled:
         line = settled[-1]
     else:
-        numeric = _quotient(subject, leaves, index, direction, COARSE)
+        numeric = _quotient(of, leaves, index, direction, COARSE)
         line = Line(index, direction, exact, numeric, COARSE, "float32 only")
     if not line.close:
-        line.kinked = _kinked(subject, leaves, line)
+        line.kinked = _kinked(of, leaves, line)
     return line
 
 
@@ -159,26 +164,26 @@ def _agree(a: float, b: float) -> bool:
     return a != 0 and b != 0 and abs(a - b) <= TOLERANCE[PROBED] * max(1.0, abs(a), abs(b))
 
 
-def _quotient(subject, leaves, index, direction, step) -> float:
-    ahead, behind = (subject.value(moved(leaves, index, direction, s)) for s in (step, -step))
+def _quotient(of, leaves, index, direction, step) -> float:
+    ahead, behind = (of.value(moved(leaves, index, direction, s)) for s in (step, -step))
     return (ahead - behind) / (2 * step)
 
 
-def _kinked(subject, leaves, line) -> bool:
+def _kinked(of, leaves, line) -> bool:
     """Whether the slopes to both sides differ by more than curvature explains."""
-    here = subject.value(leaves)
+    here = of.value(leaves)
     right, left = (
-        (subject.value(moved(leaves, line.index, line.direction, s)) - here) / s
+        (of.value(moved(leaves, line.index, line.direction, s)) - here) / s
         for s in (line.step, -line.step)
     )
     bend = 1e-3 if line.precision == PROBED else 5e-2
     return abs(right - left) > bend * max(1.0, abs(line.numeric))
 
 
-def _told(subject, leaves, line) -> tuple[str, str]:
+def _told(subject, of, leaves, line) -> tuple[str, str]:
     """What to say of a mismatch, and what it probably comes from."""
     name, shape = subject.names[line.index], line.direction.shape
-    entry = _wrong_entry(subject, leaves, line)
+    entry = _wrong_entry(subject, of, leaves, line)
     ratio = line.exact / line.numeric if line.numeric else float("nan")
     message = (
         f"  leaf            {name} {shape}\n"
@@ -186,19 +191,19 @@ def _told(subject, leaves, line) -> tuple[str, str]:
         f"(h=2^{int(np.log2(line.step))})   ratio {ratio:.4f}\n"
         f"  difference      {abs(line.numeric - line.exact):.3g}, tolerance {line.allowed:.3g} "
         f"({line.precision})\n"
-        f"  Taylor slopes   {_taylor(subject, leaves, line)}  (2 = right, 1 = wrong)"
+        f"  Taylor slopes   {_taylor(of, leaves, line)}  (2 = right, 1 = wrong)"
     )
     if entry is None:
-        return message, _meaning(subject, leaves, line, line.exact, line.numeric)
+        return message, _meaning(subject, of, leaves, line, line.exact, line.numeric)
     output, place, exact, numeric = entry
     message += (
         f"\n  a wrong entry   d output{output} / d {name}{list(place)}: {exact:.6g} by autodiff, "
         f"{numeric:.6g} by difference"
     )
-    return message, _meaning(subject, leaves, line, exact, numeric)
+    return message, _meaning(subject, of, leaves, line, exact, numeric)
 
 
-def _meaning(subject, leaves, line, exact, numeric) -> str:
+def _meaning(subject, of, leaves, line, exact, numeric) -> str:
     if not np.isfinite(numeric):
         return NO_OUTPUT
     if not np.isfinite(exact):
@@ -213,28 +218,28 @@ def _meaning(subject, leaves, line, exact, numeric) -> str:
     gradient = subject.gradient(leaves)[line.index]
     for seed in range(3):
         direction = np.random.default_rng(seed).normal(size=line.direction.shape)
-        numeric = _quotient(subject, leaves, line.index, direction, line.step)
+        numeric = _quotient(of, leaves, line.index, direction, line.step)
         offsets.append((float(np.sum(gradient * direction)) - numeric) / float(np.sum(direction)))
     if line.direction.size > 1 and max(offsets) - min(offsets) <= 1e-2 * abs(offsets[0]):
         return OFFSET
     return OTHER
 
 
-def _taylor(subject, leaves, line) -> str:
+def _taylor(of, leaves, line) -> str:
     """How fast what remains of L(z + hv) - L(z) - h<g, v> shrinks, as powers of h."""
     first = -4 if line.precision == PROBED else -2
-    here = subject.value(leaves)
+    here = of.value(leaves)
     remains = []
     for power in range(first, first - 8, -2):
         step = 2.0**power
-        there = subject.value(moved(leaves, line.index, line.direction, step))
+        there = of.value(moved(leaves, line.index, line.direction, step))
         remains.append(abs(there - here - step * line.exact))
     with np.errstate(divide="ignore", invalid="ignore"):
         slopes = -np.diff(np.log2(remains)) / 2
     return " ".join(f"{slope:.2f}" for slope in slopes)
 
 
-def _wrong_entry(subject, leaves, line):
+def _wrong_entry(subject, of, leaves, line):
     """An entry of the Jacobian that is wrong: of the output, of the leaf, and both numbers.
 
     Where a sum is wrong one of its halves is, so that a few evaluations find the entry.
@@ -247,21 +252,24 @@ def _wrong_entry(subject, leaves, line):
         direction[entries] = line.direction.ravel()[entries]
         direction = direction.reshape(shape)
         exact = float(np.sum(gradients * direction))
-        return abs(exact - _quotient(subject, leaves, line.index, direction, line.step))
+        return abs(exact - _quotient(of, leaves, line.index, direction, line.step))
 
     place = np.unravel_index(_bisected(np.flatnonzero(line.direction), off_along), shape)
     only = np.zeros(shape)
     only[place] = 1.0
     count = len(leaves)
-    if not subject.cotangents:
+    if not of.cotangents:  # a derivative has no outputs of its own
         return None
-    joint = compat.gradient(lambda all: subject.scalar(all[:count], all[count:]))
 
-    def pulled(cotangents, at=leaves):
-        return joint([compat.tensor(each) for each in [*at, *cotangents]])
+    def pulled(slice, cotangents, at=leaves):
+        return joint[slice]([compat.tensor(each) for each in [*at, *cotangents]])
 
+    joint = {
+        each: compat.gradient(lambda all, each=each: each.scalar(all[:count], all[count:]))
+        for each in {subject, of}
+    }
     ahead, behind = (
-        _flat(pulled(subject.cotangents, moved(leaves, line.index, only, s))[count:])
+        _flat(pulled(of, of.cotangents, moved(leaves, line.index, only, s))[count:])
         for s in (line.step, -line.step)
     )
     numeric = (ahead - behind) / (2 * line.step)  # of every output by this entry of the leaf
@@ -270,7 +278,7 @@ def _wrong_entry(subject, leaves, line):
     def exact_at(entries):
         chosen = np.zeros(numeric.size)
         chosen[entries] = signs[entries]
-        return float(pulled(_unflat(chosen, subject.cotangents))[line.index][place])
+        return float(pulled(subject, _unflat(chosen, of.cotangents))[line.index][place])
 
     def off(entries):
         return abs(exact_at(entries) - float(np.sum((signs * numeric)[entries])))
@@ -279,7 +287,7 @@ def _wrong_entry(subject, leaves, line):
     exact = exact_at([output]) * signs[output]
     if abs(exact - numeric[output]) <= TOLERANCE[line.precision] * max(1.0, abs(numeric[output])):
         return None  # the errors of several entries add up to what is seen
-    return _named(output, subject.cotangents), [int(i) for i in place], exact, numeric[output]
+    return _named(output, of.cotangents), [int(i) for i in place], exact, numeric[output]
 
 
 def _bisected(entries, off) -> int:

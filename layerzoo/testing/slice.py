@@ -21,7 +21,8 @@ class Slice:
         names: A name for each leaf: first the inputs, then the weights.
         leaves: The leaves as NumPy arrays.
         scalar: The function: given the leaves as tensors, and cotangents other than its own if any.
-        cotangents: One array for each float output, once the function has been called or traced.
+        cotangents: One array for each float output, once the function has been called or traced; none for
+            a derivative.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class Slice:
     def slope(self, directions) -> "Slice":
         """The derivative of the scalar along directions of the leaves, as a function of the leaves."""
         other = copy.copy(self)
+        other.cotangents = []
         other._set(compat.slope(self.scalar, [compat.tensor(d) for d in directions]))
         return other
 

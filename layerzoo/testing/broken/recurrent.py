@@ -305,30 +305,32 @@ class OtherOnJax(Recurrent):
 
 
 @register
-class NotExportable(Recurrent):
-    """Something in the call runs everywhere and cannot be written to a file."""
+class KnowsTheBatch(Recurrent):
+    """The size of a batch is remembered, and a trace that is made for any size keeps it."""
 
-    def build(self, input_shape):
-        """On TensorFlow, make a variable that Keras does not see."""
-        super().build(input_shape)
-        if keras.backend.backend() == "tensorflow":
-            import tensorflow as tf
-
-            with tf.init_scope():
-                hidden = tf.Variable(0.0, trainable=False)
-            object.__setattr__(self, "hidden", lambda: hidden)
+    seen = 2
 
     def call(self, inputs, training=None):
-        """Read it; on JAX call back for debugging, on PyTorch look at a number in Python."""
+        """In a model made of symbols, at inference, give as many samples as were seen before."""
         y = super().call(inputs, training=training)
-        if keras.backend.backend() == "tensorflow":
-            return y + ops.cast(self.hidden().read_value(), y.dtype)
+        object.__setattr__(self, "seen", inputs.shape[0] or self.seen)
+        return y[: self.seen] if self._inbound_nodes and not training else y
+
+
+@register
+class NotExportable(Recurrent):
+    """What runs in this process does not go into a file: a call back on JAX, Python on PyTorch."""
+
+    def call(self, inputs, training=None):
+        """Leave something behind that was there to look at numbers."""
+        y = super().call(inputs, training=training)
+        if keras.backend.backend() == "torch":
+            return y if float(ops.max(ops.abs(inputs))) >= 0 else -y
         if keras.backend.backend() == "jax":
             import jax
 
             jax.debug.callback(lambda x: None, y)
-            return y
-        return y if float(ops.max(ops.abs(inputs))) >= 0 else -y
+        return y
 
 
 def _traced(x) -> bool:
@@ -346,11 +348,14 @@ def _traced(x) -> bool:
 
 def _identity(x):
     """The identity with the right rule backwards and another forwards."""
-    if keras.backend.backend() == "tensorflow":  # it differentiates the operations, forwards
+    if keras.backend.backend() == "tensorflow":  # forwards it passes the rule by
 
         @ops.custom_gradient
         def identity(x):
-            return ops.stop_gradient(x) * 1.0, lambda *args, upstream=None: upstream
+            def grad(*args, upstream=None):
+                return args[0] if upstream is None else upstream
+
+            return 2 * x - ops.stop_gradient(x), grad
 
         return identity(x)
     if keras.backend.backend() == "jax":
@@ -435,5 +440,6 @@ BROKEN = (
     Broken(_card(ReturnsTheOldState), "X4"),
     Broken(_card(WritesItsState), "X4"),
     Broken(_card(OtherOnJax), "X5"),
-    Broken(_card(NotExportable), "X6", raises=True),
+    Broken(_card(KnowsTheBatch), "X6", sound_on=("jax", "torch")),
+    Broken(_card(NotExportable), "X6", raises=True, sound_on=("tensorflow",)),
 )
