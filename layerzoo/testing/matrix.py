@@ -11,7 +11,7 @@ from layerzoo.testing.closeness import metered
 from layerzoo.testing.properties import PROPERTIES
 from layerzoo.testing.run import check_property
 
-PROFILE = "smoke"
+PROFILE = "proof"
 
 GAP = 10.0
 """A tolerance must lie so far, together, above the worst sound layer and below the mildest broken one."""

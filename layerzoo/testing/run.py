@@ -36,6 +36,7 @@ class Profile:
 
 PROFILES = {
     "smoke": Profile(dict(cheap=2, fair=2, dear=2, long=0), dict(cheap=0, fair=0, dear=0, long=0)),
+    "proof": Profile(dict(cheap=2, fair=2, dear=2, long=1), dict(cheap=0, fair=0, dear=0, long=0)),
     "dev": Profile(dict(cheap=4, fair=3, dear=2, long=0), dict(cheap=2, fair=1, dear=0, long=0)),
     "ci": Profile(dict(cheap=30, fair=12, dear=4, long=2), dict(cheap=20, fair=6, dear=1, long=0)),
     "deep": Profile(

@@ -4,10 +4,10 @@ A kit that cannot fail proves nothing. Each module has a sound layer of some kin
 three lines away from it; `BROKEN` says which property must kill each of them. Not for use.
 """
 
-from layerzoo.testing.broken import attention, convolution, dense, several, wrapper
+from layerzoo.testing.broken import attention, convolution, dense, recurrent, several, wrapper
 from layerzoo.testing.broken.entry import Broken
 
-MODULES = (attention, convolution, dense, several, wrapper)
+MODULES = (dense, attention, convolution, recurrent, several, wrapper)
 
 SOUND = tuple(card for module in MODULES for card in module.SOUND)
 """Controls: correct layers, which no property may accuse."""
