@@ -8,6 +8,7 @@ import io
 import re
 import sys
 import textwrap
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 
 import keras
@@ -61,7 +62,9 @@ def drop_in(case):
         others = case.arrays(1)
         both = np.stack([arrays[case.first], others[case.first]], axis=1)
         steps = np.stack([expected[0], case.run(layer, others, training=False)[0]], axis=1)
-        found = flat(keras.layers.TimeDistributed(layer)(both, training=False))
+        with warnings.catch_warnings():  # of the memory layout that the wrapper hands on
+            warnings.simplefilter("ignore")
+            found = flat(keras.layers.TimeDistributed(layer)(both, training=False))
         _demand_alike(found, [steps], "in `TimeDistributed`")
     if compat.BACKEND == "tensorflow" and not layer.trainable_weights:
         found = flat(compat.mapped(layer, arrays, training=False))
@@ -134,6 +137,7 @@ def shared(case):
 @declare(
     "L3",
     tier="trait",
+    cost="fair",
     hint=(
         "Usually `list(inputs.values())` or a loop over a dict, whose order is the caller's: take each by "
         "its name. Or `isinstance(inputs, list)`, which a tuple is not, or a `build` that counts on an order."
@@ -228,6 +232,7 @@ def input_untouched(case):
 @declare(
     "L5",
     tier="trait",
+    cost="fair",
     hint=(
         "Call `self.add_loss` with a scalar in each `call`: Keras clears it before the next one. Keep no sum "
         "of losses on `self`, and hold layers where Keras tracks them, as attributes or in lists."
