@@ -132,7 +132,8 @@ def _call(case, sources: dict[str, str]) -> str:
     packed = compat.packed(sources)
     cls = case.card.layer
     first = [list(inspect.signature(f).parameters.values())[1] for f in (cls.__call__, cls.call)]
-    argument = next(each.name for each in first if each.kind is each.POSITIONAL_OR_KEYWORD)
+    named = (each.name for each in first if each.kind is each.POSITIONAL_OR_KEYWORD)
+    argument = next(named, "inputs")  # a call that takes any arguments names none
     return _nested_source({argument: packed.pop(next(iter(packed))), **packed})
 
 
