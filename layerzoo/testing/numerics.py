@@ -23,21 +23,21 @@ SPACING = {"float16": 2.0**-11, "bfloat16": 2.0**-8}
     ),
     shown="""
     exact = built()
+    weights = exact.get_weights()
     single = lambda outputs: numbers([keras.ops.cast(y, "float32") for y in keras.tree.flatten(outputs)])
     for policy, share in (("mixed_float16", 2e-2), ("mixed_bfloat16", 1e-1), ("bfloat16", 1e-1)):
         half = make(dtype=policy)
-        half(**inputs)
         held = keras.tree.flatten([getattr(half, name, None) for name in half.get_config()])
-        given = {x for y in held if isinstance(y, keras.Layer) for x in y._flatten_layers()}
-        for inner in set(half._flatten_layers()) - given:
-            assert inner.dtype_policy.name == policy, f"{inner.name} has {inner.dtype_policy.name}"
-        for w in half.weights if not given else []:
-            assert w.dtype != "float32" or policy != "bfloat16", f"{w.path} is float32 under {policy}"
-        keras.config.set_dtype_policy(policy)  # which a layer that is passed in follows
-        half = make(dtype=policy)
-        keras.config.set_dtype_policy("float32")
+        if any(isinstance(each, keras.Layer) for each in held):
+            keras.config.set_dtype_policy(policy)  # which a layer that is passed in follows
+            half = make(dtype=policy)
+            keras.config.set_dtype_policy("float32")
         half(**inputs)
-        half.set_weights(exact.get_weights())
+        for inner in half._flatten_layers():
+            assert inner.dtype_policy.name == policy, f"{inner.name} has {inner.dtype_policy.name}"
+        for w in half.weights:
+            assert w.dtype != "float32" or policy != "bfloat16", f"{w.path} is float32 under {policy}"
+        half.set_weights(weights)
         outputs = half(**inputs)
         kinds = [str(y.dtype) for y in keras.tree.flatten(outputs)]
         assert "float32" not in " ".join(kinds), f"under {policy} the outputs are {kinds}"
@@ -69,8 +69,8 @@ def mixed_precision(case):
                 f"  output {index}        is {dtype}, and computing is in {policy.compute_dtype}",
             )
         for inner in own_sublayers(case, half):
-            demand(  # a Sequential only holds its layers and casts nothing
-                inner.dtype_policy.name == name or isinstance(inner, keras.Sequential),
+            demand(
+                inner.dtype_policy.name == name or _holds_only(inner),
                 f"  policy          {name}\n"
                 f"  sub-layer       {inner.name} has the policy {inner.dtype_policy.name}",
                 "The sub-layer was made without `dtype=self.dtype_policy`.",
@@ -94,10 +94,14 @@ def mixed_precision(case):
         "instead of after it, and take squares, exponentials and long sums in float32."
     ),
     shown="""
-    exact, half = built(), make(dtype="mixed_float16")
+    exact = built()
+    keras.config.set_dtype_policy("mixed_float16")  # which a layer that is passed in follows
+    half = make(dtype="mixed_float16")
+    keras.config.set_dtype_policy("float32")
     half(**inputs)
-    half.set_weights(exact.get_weights())
+    weights = exact.get_weights()
     for size in (1, 30):
+        half.set_weights(weights)
         scaled = lambda v: v * np.float32(size) if v.dtype.kind == "f" else v
         x = keras.tree.map_structure(scaled, inputs)
         for y, e in zip(numbers(half(**x)), numbers(exact(**x))):
@@ -173,7 +177,7 @@ def large_values(case):
     trials = [("a sample", keras.tree.flatten, np.s_[:1], np.s_[1:], {})]
     if claim in ("propagates", "consumes"):
         mask = np.arange(first(good)[0].shape[1])[None] < [[2], [2]]
-        how = {"mask": mask} if "mask" in inspect.signature(layer.call).parameters else {}
+        how = {"mask": mask} if "mask" in inspect.signature(type(layer).call).parameters else {}
         trials += [("padding", first, np.s_[:, 2:], np.s_[:, :2] if claim == "propagates" else ..., how)]
     for where, chosen, spoilt, kept, how in trials:
         bad = keras.tree.map_structure(np.copy, good)
@@ -442,6 +446,13 @@ def _run_masked(case, layer, arrays, mask):
     tensors = {path: keras.ops.convert_to_tensor(a) for path, a in arrays.items()}
     compat.with_mask(tensors[case.first], keras.ops.convert_to_tensor(mask))
     return flat(compat.call(layer, tensors))
+
+
+def _holds_only(layer) -> bool:
+    """Whether it is a Sequential or Functional model, or a place for its input: these cast nothing."""
+    return isinstance(layer, keras.Sequential | keras.layers.InputLayer) or hasattr(
+        layer, "operations"
+    )
 
 
 def own_sublayers(case, layer):
