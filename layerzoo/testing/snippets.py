@@ -32,6 +32,15 @@ def built(**settings):
     return layer
 """
 
+RESTING = """    call, kept = layer.call, [(v, keras.ops.copy(v.value)) for v in layer.non_trainable_variables]
+    def resting(*args, **kwargs):  # from one state, for every call would move it
+        for v, value in kept:
+            v.assign(value)
+        return call(*args, **kwargs)
+    layer.call = resting
+    return layer
+"""
+
 NUMBERS = """
 def numbers(outputs):
     return [keras.ops.convert_to_numpy(y) for y in keras.tree.flatten(outputs)]
@@ -82,7 +91,11 @@ def snippet(case, shown: str = "") -> str:
         arguments = "**{**arguments, **settings}"
     else:
         arguments += "**settings"
-    parts += [f"def make(**settings):\n    return {name}({arguments})"]
+    body = f"    return {name}({arguments})"
+    if "dtype" in needs and any(isinstance(v, keras.layers.Layer) for v in _leaves(case.config)):
+        policy = 'keras.config.set_dtype_policy(settings.get("dtype", "float32"))'
+        body = f"    {policy}  # for the layers inside\n{body}"
+    parts += [f"def make(**settings):\n{body}"]
     if "identifiers" in needs:
         parts += [f"identifiers = {identifiers(case.card.layer, case.config)}"]
     if "refused" in needs:
@@ -98,7 +111,10 @@ def snippet(case, shown: str = "") -> str:
         ]
         parts += [f"unknown = [\n{''.join(pairs)}]"]
     if "built" in needs:
-        parts += [BUILT.format(seed=seed).strip()]
+        built = BUILT.format(seed=seed).strip()
+        if case.traits.state == "always":
+            built = built.replace("    return layer", RESTING.rstrip())
+        parts += [built]
     if "neighbour" in needs:
         drawn = _inputs(other)
         parts += [
@@ -109,6 +125,12 @@ def snippet(case, shown: str = "") -> str:
     if "numbers" in needs:
         parts += [NUMBERS.strip()]
     return "\n\n".join([*parts, *claimed, shown])
+
+
+def _leaves(node) -> list:
+    if isinstance(node, dict):
+        node = list(node.values())
+    return [x for each in node for x in _leaves(each)] if isinstance(node, list | tuple) else [node]
 
 
 def _inputs(case, sizes=()) -> str:
