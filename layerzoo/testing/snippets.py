@@ -32,7 +32,8 @@ def built(**settings):
     return layer
 """
 
-RESTING = """    call, kept = layer.call, [(v, keras.ops.copy(v.value)) for v in layer.non_trainable_variables]
+RESTING = """    call, state = layer.call, layer.non_trainable_variables
+    kept = [(v, keras.ops.copy(v.value)) for v in state]
     def resting(*args, **kwargs):  # from one state, for every call would move it
         for v, value in kept:
             v.assign(value)
