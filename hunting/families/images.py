@@ -64,7 +64,7 @@ CARDS = [
         seed=SEEDS,
         data_format=BOTH,
     ),
-    _card(layers.AutoContrast, value_range=RANGE, traits={"train_differs": False}),
+    _card(layers.AutoContrast, value_range=RANGE),
     _card(
         layers.CenterCrop,
         height=[4, 10],
@@ -94,7 +94,7 @@ CARDS = [
         value_range=RANGE,
         bins=[256, 64],
         data_format=BOTH,
-        traits={"differentiable": "none"},
+        traits={"train_differs": True},
     ),
     _card(
         layers.MaxNumBoundingBoxes,
@@ -221,7 +221,7 @@ CARDS = [
         value_range=RANGE,
         data_format=BOTH,
         seed=SEEDS,
-        traits={"stochastic": False, "train_differs": True, "differentiable": "none"},
+        traits={"stochastic": False, "train_differs": True},
     ),
     _card(
         layers.RandomRotation,

@@ -2,6 +2,7 @@
 
 from keras import layers
 
+from hunting.families.common import FORMATS
 from layerzoo.catalogue import Card, Tensor, Traits
 
 MODES = ["int", "one_hot", "multi_hot", "count"]
@@ -40,7 +41,7 @@ CARDS = [
         inputs=[Tensor("b", "int32", high=9), Tensor("b", "int32", high=9)],
         configs=lambda pick: dict(num_bins=pick([5, 7]), output_mode=pick(["int", "one_hot"])),
         traits=Traits(**ENCODED),
-        errors=[dict(num_bins=0), dict(num_bins=3, output_mode="count")],
+        errors=[dict(num_bins=3, output_mode="count")],
     ),
     Card(
         layer=layers.Hashing,
@@ -102,7 +103,6 @@ CARDS = [
         ),
         dims=lambda pick, config: dict(t=pick([64, 50])),
         traits=Traits(dynamic="b t", differentiable="kinked"),
-        errors=[dict(fft_length=15)],
     ),
     Card(
         layer=layers.STFTSpectrogram,
@@ -117,7 +117,7 @@ CARDS = [
             scaling=pick(["density", "spectrum", None]),
             padding=pick(["valid", "same"]),
             expand_dims=pick([False, True]),
-            data_format=pick([None, "channels_first"]),
+            data_format=pick(FORMATS),
         ),
         dims=lambda pick, config: dict(t=pick([40, 50]), e=pick([1, 2])),
         traits=Traits(dynamic="b", differentiable="kinked"),
