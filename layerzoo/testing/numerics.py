@@ -118,7 +118,8 @@ def fp16_range(case):
     for scale, arrays in inputs.items():
         outputs = case.run(half, arrays)
         where = f"  inputs of size  {scale}\n"
-        _demand_near(case, layer, arrays, outputs, "mixed_float16", 5e-2, where)
+        # four roundings: a softmax of scores of hundreds hangs on each step on the way to them
+        _demand_near(case, layer, arrays, outputs, "mixed_float16", 5e-2, 4, where)
 
 
 @declare(
@@ -322,10 +323,11 @@ def _honest(layer, arrays, case) -> bool:
     return any(quotients) and spread <= 1e-3 * max(1.0, *map(abs, quotients))
 
 
-def _demand_near(case, layer, arrays, outputs, policy, tolerance, where=""):
-    """Demand of half precision what float32 computes from the rounded inputs and weights.
+def _demand_near(case, layer, arrays, outputs, policy, tolerance, roundings=1, where=""):
+    """Demand of half precision what float32 computes, where that can be computed in half precision.
 
-    Entries that rounding the inputs and weights alone moves that far are left out: no layer could do better.
+    Entries that some roundings of inputs and weights alone move that far are left out: no layer could do
+    better.
     """
     dtype = keras.dtype_policies.get(policy).compute_dtype
     expected = case.run(layer, arrays)
@@ -334,7 +336,7 @@ def _demand_near(case, layer, arrays, outputs, policy, tolerance, where=""):
     generator = np.random.default_rng([case.sample.seed, 37])
     moved = [np.zeros(e.shape) for e in expected]
     for _ in range(3):
-        shaken = lambda a: _shaken(a, generator, SPACING[dtype])  # noqa: E731
+        shaken = lambda a: _shaken(a, generator, roundings * SPACING[dtype])  # noqa: E731
         other.set_weights([shaken(w) for w in weights])
         rounded = case.run(other, {path: shaken(a) for path, a in arrays.items()})
         with np.errstate(invalid="ignore", over="ignore"):
