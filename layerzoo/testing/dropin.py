@@ -33,10 +33,10 @@ SAME = "the same float32 operations, 1e-5 for another order"
         "so take sizes from `keras.ops.shape`, and branch with `keras.ops.where`."
     ),
     shown="""
-    layer, expected = built(), None
+    layer = built()
     symbols = keras.tree.map_structure(lambda x: keras.Input(x.shape[1:], dtype=x.dtype), inputs)
-    model = keras.Model(symbols, layer(**symbols))
-    pairs = {"model(inputs)": model(inputs), "model.predict(inputs)": model.predict(inputs, verbose=0)}
+    model, given = keras.Model(keras.tree.flatten(symbols), layer(**symbols)), keras.tree.flatten(inputs)
+    pairs = {"the model": model(given, training=False), "`predict`": model.predict(given, verbose=0)}
     for how, outputs in pairs.items():
         for y, e in zip(keras.tree.flatten(outputs), keras.tree.flatten(layer(**inputs))):
             y, e = keras.ops.convert_to_numpy(y), keras.ops.convert_to_numpy(e)
@@ -82,12 +82,12 @@ def drop_in(case):
     layer = built()
     once = len(layer.variables)
     symbols = keras.tree.map_structure(lambda x: keras.Input(x.shape[1:], dtype=x.dtype), inputs)
-    twice = keras.Model(symbols, [layer(**symbols), layer(**symbols)])
+    twice = keras.Model(keras.tree.flatten(symbols), [layer(**symbols), layer(**symbols)])
     assert len(twice.variables) == once, f"used once {once} variables, twice {len(twice.variables)}"
     layer(**inputs)
     regularized = sum(w.regularizer is not None for w in layer.trainable_weights)
     due = 2 * len(layer.losses) - regularized
-    first, second = twice(inputs)
+    first, second = twice(keras.tree.flatten(inputs), training=False)
     assert len(twice.losses) == due, f"used twice, {len(twice.losses)} losses are left of {due}"
     for a, b in zip(keras.tree.flatten(first), keras.tree.flatten(second)):
         a, b = keras.ops.convert_to_numpy(a), keras.ops.convert_to_numpy(b)
@@ -381,7 +381,7 @@ def errors(case):
     weights = sum(int(np.prod(w.shape)) for w in layer.weights)
     assert layer.count_params() == weights, f"count_params {layer.count_params()}, weights {weights}"
     symbols = keras.tree.map_structure(lambda x: keras.Input(x.shape[1:], dtype=x.dtype), inputs)
-    keras.Model(symbols, layer(**symbols)).summary()
+    keras.Model(keras.tree.flatten(symbols), layer(**symbols)).summary()
     for example in re.findall(r"```python\\n(.*?)```", inspect.cleandoc(type(layer).__doc__ or ""), re.S):
         exec(textwrap.dedent(example), {"keras": keras, "np": np, type(layer).__name__: type(layer)})
     """,
