@@ -304,7 +304,8 @@ def exported(model, feed, folder: str, any_batch: bool) -> Callable:
     """A model exported to a folder and loaded again: a function of NumPy inputs.
 
     Raises:
-        NotApplicable: on JAX, TensorFlow is not there, which `model.export` needs.
+        NotApplicable: on JAX, TensorFlow is not there, which `model.export` needs; or on PyTorch, inference
+            changes a variable.
     """
     path = f"{folder}/model"
     with warnings.catch_warnings():  # the exporters' remarks on Keras's own functions
@@ -320,7 +321,14 @@ def exported(model, feed, folder: str, any_batch: bool) -> Callable:
                 free = keras.tree.map_structure(lambda _: {0: torch.export.Dim.DYNAMIC}, feed)
                 how = dict(dynamic_shapes=[(free,)])
             model.export(f"{path}.pt2", format="torch", verbose=False, **how)
-            loaded = torch.export.load(f"{path}.pt2").module()
+            try:
+                loaded = torch.export.load(f"{path}.pt2").module()
+            except Exception as error:
+                if "wrap_with_set_grad_enabled" not in str(error):
+                    raise
+                raise NotApplicable(
+                    "PyTorch does not load a program again in which Keras assigns to a variable"
+                ) from None
             return lambda feed: loaded(keras.tree.map_structure(tensor, feed))
         try:
             import tensorflow as tf

@@ -9,6 +9,7 @@ import numpy as np
 from layerzoo.testing import backends, compat
 from layerzoo.testing.case import flat
 from layerzoo.testing.closeness import demand_close
+from layerzoo.testing.gradient import PROBE
 from layerzoo.testing.outcomes import NotApplicable, Violation, demand
 from layerzoo.testing.properties import declare
 
@@ -19,17 +20,21 @@ MODEL = """
 class Model(keras.Model):
     def build(self, shapes):
         self.layer = built()
-    def call(self, given):
-        return self.layer(**given)
-model = Model()
-expected = keras.tree.flatten(model(inputs))
+    def call(self, given, training=False):
+        return self.layer(**given, training=training or self.name == "training")
+def compiled(name, given):
+    model = Model(name=name)
+    model(given)
+    model.compile(jit_compile=True)
+    return model, lambda: model.predict(given, batch_size=len(keras.tree.flatten(given)[0]), verbose=0)
 """
 
-NUMBERS = """
-for y, e in zip(found, expected):
-    y, e = (keras.ops.convert_to_numpy(x).astype("float64") for x in (y, e))
-    close = np.abs(y - e).max() <= 1e-4 * max(1, np.abs(e).max())
-    assert close, f"{y.ravel()[:4]} and {e.ravel()[:4]}"
+CLOSE = """
+def demand_close(found, expected, what):
+    for y, e in zip(numbers(found), numbers(expected)):
+        assert y.shape == e.shape, f"{what}: {y.shape} and {e.shape}"
+        close = np.abs(y - e).max() <= 1e-4 * max(1, np.abs(e).max())
+        assert close, f"{what}: {y.ravel()[:4]} and {e.ravel()[:4]}"
 """
 
 
@@ -41,11 +46,21 @@ for y, e in zip(found, expected):
         "something is traced, or an attribute that is changed in `call`."
     ),
     shown=MODEL
+    + CLOSE
     + """
-model.compile(jit_compile=True)
-found = keras.tree.flatten(model.predict(inputs, verbose=0))
-"""
-    + NUMBERS,
+model, predict = compiled("inference", inputs)
+start = model.get_weights()
+found = predict()
+model.set_weights(start)
+demand_close(found, model.layer(**inputs), "compiled, and eager")
+if claimed["stochastic"]:
+    times = 8 if "b" in claimed["dynamic"].split() else 1
+    many = keras.tree.map_structure(lambda x: np.concatenate([x] * times), inputs)
+    _, predict = compiled("training", many)
+    first, *others = (numbers(predict()) for _ in range(4))
+    repeated = all(all(map(np.array_equal, other, first)) for other in others)
+    assert not repeated, f"four compiled calls in training all gave {first[0].ravel()[:4]}"
+""",
 )
 def jit_equals_eager(case):
     """Compiled, the layer computes what it does eagerly, call by call; its noise differs call by call."""
@@ -75,38 +90,39 @@ def jit_equals_eager(case):
         "Usually a Python number that `call` changes on the layer, a global setting that it changes, or a "
         "size taken from `inputs.shape`, which is None where it is unknown: `keras.ops.shape(inputs)`."
     ),
-    shown=MODEL
+    shown=CLOSE
     + """
+layer = built()
 if keras.backend.backend() == "tensorflow":
     import tensorflow as tf
-    def spec(x):
-        return tf.TensorSpec((None, *x.shape[1:]), x.dtype)
-    traced = tf.function(lambda given: model.layer(**given, training=True),
-        input_signature=[keras.tree.map_structure(spec, inputs)])
-    for n in (1, len(next(iter(keras.tree.flatten(inputs))))):
-        some = keras.tree.map_structure(lambda x: keras.ops.convert_to_tensor(x[:n]), inputs)
-        found = keras.tree.flatten(traced(some))
-        due = keras.tree.flatten(model.layer(**some, training=True))
-        for y, e in zip(found, due):
-            assert np.allclose(y, e, atol=1e-4), f"{n} samples: {np.ravel(y)[:4]}, eager {np.ravel(e)[:4]}"
+    unknown_batch = lambda x: tf.TensorSpec((None, *x.shape[1:]), x.dtype)
+    size = unknown_batch if "b" in claimed["dynamic"].split() else lambda x: tf.TensorSpec(x.shape, x.dtype)
+    signature = [keras.tree.map_structure(size, inputs)]
+    traced = tf.function(lambda given: layer(**given, training=True), input_signature=signature)
+    for n in (2, 1, 1) if size is unknown_batch else (1, 1):
+        some = keras.tree.map_structure(lambda x: tf.constant(np.concatenate([x] * n)), inputs)
+        found = traced(some)
+        if size is unknown_batch and not claimed["state"] and not claimed["stochastic"]:
+            demand_close(found, layer(**some, training=True), f"the batch {n} times")
     count = traced.experimental_get_tracing_count()
 elif keras.backend.backend() == "jax":
     import jax
-    traced = jax.jit(lambda given: model.layer(**given))
+    traced = jax.jit(lambda t, n, given: layer.stateless_call(t, n, **given))
     for _ in range(3):
-        traced(inputs)
+        trained, others = layer.trainable_variables, layer.non_trainable_variables
+        traced([v.value for v in trained], [v.value for v in others], inputs)
     count = traced._cache_size()
 else:
     import torch
     graphs = []
-    traced = torch.compile(model.layer, backend=lambda graph, _: graphs.append(graph) or graph.forward)
+    traced = torch.compile(layer, backend=lambda graph, _: graphs.append(graph) or graph.forward)
     tensors = keras.tree.map_structure(torch.tensor, inputs)
     traced(**tensors)
     once = len(graphs)
     for _ in range(2):
         traced(**tensors)
     count = 1 + len(graphs) - once
-assert count == 1, f"the calls took {count} traces"
+assert count == 1, f"calls that look alike took {count} traces"
     """,
 )
 def retrace(case):
@@ -145,17 +161,15 @@ def retrace(case):
         "Usually a tensor that `call` keeps on `self`: what a later call needs goes into a variable with "
         "`assign`, or is returned."
     ),
-    shown=MODEL
+    shown=PROBE.replace("training=False", "training=True")
     + """
-model.compile(keras.optimizers.SGD(0.0), lambda t, y: sum(map(keras.ops.sum, keras.tree.flatten(y))) * 0.0)
-target = keras.tree.map_structure(lambda y: np.zeros(y.shape), model(inputs))
-model.train_on_batch(inputs, target)
-for name, value in vars(model.layer).items():
+gradients(run_eagerly=False)
+for name, value in vars(probe.layer).items():
     for x in keras.tree.flatten(value):
-        if keras.ops.is_tensor(x) and name != "_losses":  # Keras keeps them until the next call
+        if keras.ops.is_tensor(x):
             keras.ops.convert_to_numpy(x)  # raises for a tensor of a trace that is over
             assert getattr(x, "grad_fn", None) is None, f"{name} keeps the graph of a call: {x}"
-    """,
+""",
 )
 def no_tracer_leak(case):
     """After a traced call no attribute holds a tensor of it, and the layer runs and prints."""
@@ -179,27 +193,26 @@ def no_tracer_leak(case):
         "variables with `assign` alone, and computes with them and not with copies made in `build`."
     ),
     shown="""
-layer = built()
-arguments = {"training": True} if "training" in __import__("inspect").signature(layer.call).parameters else {}
-read = lambda values: [keras.ops.convert_to_numpy(v).copy() for v in values]
-rng = np.random.default_rng(5)
-given = read(layer.variables)
-given = [x + rng.normal(size=x.shape).astype(x.dtype) ** 2 if x.dtype.kind == "f" else x for x in given]
-index = {id(v): i for i, v in enumerate(layer.variables)}
-pick = lambda variables: [keras.ops.convert_to_tensor(given[index[id(v)]]) for v in variables]
-before = read(layer.variables)
-tensors = keras.tree.map_structure(keras.ops.convert_to_tensor, inputs)
-y, state = layer.stateless_call(
-    pick(layer.trainable_variables), pick(layer.non_trainable_variables), **tensors, **arguments)
-for v, old, new in zip(layer.variables, before, read(layer.variables)):
-    assert np.array_equal(old, new), f"{v.path} was {old} and is {new} after a stateless call"
-for v, value in zip(layer.variables, given):
-    v.assign(value)
-for a, e in zip(keras.tree.flatten(y), keras.tree.flatten(layer.call(**tensors, **arguments))):
-    a, e = read([a, e])
-    assert np.allclose(a, e, atol=1e-5), f"{a.ravel()[:4]} stateless, {e.ravel()[:4]} by `call`"
-for v, a, e in zip(layer.non_trainable_variables, read(state), read(layer.non_trainable_variables)):
-    assert np.allclose(a, e, atol=1e-5), f"{v.path}: {a} returned, {e} after a call"
+    import inspect
+    layer = built()
+    mode = {"training": True} if "training" in inspect.signature(layer.call).parameters else {}
+    rng = np.random.default_rng(5)
+    before = [x.copy() for x in numbers(layer.variables)]
+    given = [x + rng.random(x.shape).astype(x.dtype) if x.dtype.kind == "f" else x for x in before]
+    place = {id(v): i for i, v in enumerate(layer.variables)}
+    pick = lambda variables: [keras.ops.convert_to_tensor(given[place[id(v)]]) for v in variables]
+    trained, others = layer.trainable_variables, layer.non_trainable_variables
+    tensors = keras.tree.map_structure(keras.ops.convert_to_tensor, inputs)
+    outputs, state = layer.stateless_call(pick(trained), pick(others), **tensors, **mode)
+    for v, old, new in zip(layer.variables, before, numbers(layer.variables)):
+        assert np.array_equal(old, new), f"{v.path} was {old} and is {new} after a stateless call"
+    for v, value in zip(layer.variables, given):
+        v.assign(value)
+    if not claimed["stochastic"]:
+        for y, e in zip(numbers(outputs), numbers(layer.call(**tensors, **mode))):
+            assert np.allclose(y, e, atol=1e-5), f"{y.ravel()[:4]} stateless, {e.ravel()[:4]} by `call`"
+        for v, y, e in zip(others, numbers(state), numbers(others)):
+            assert np.allclose(y, e, atol=1e-5), f"{v.path}: {y} is returned, {e} after a call"
     """,
 )
 def stateless_pure(case):
@@ -315,28 +328,33 @@ def same_elsewhere(case):
         "Usually a tensor or table that Keras does not track, a number asked for in Python while the call "
         "is traced, or a print for debugging."
     ),
-    shown="""
+    shown=CLOSE
+    + """
 import tempfile
-named = {k: keras.Input(x.shape[1:], dtype=x.dtype, name=k) for k, x in inputs.items()}
-layer = built()
-model = keras.Model(named, layer(**named))
-expected = keras.tree.flatten(layer(**inputs))
-path = tempfile.mkdtemp() + "/model"
+layer, path = built(), tempfile.mkdtemp() + "/model"
+free = "b" in claimed["dynamic"].split()
+batch = (lambda x: (None, *x.shape[1:])) if free else (lambda x: x.shape)
+symbol = lambda x: keras.Input(batch_shape=batch(x), dtype=str(x.dtype))
+symbols = keras.tree.map_structure(symbol, inputs)
+model = keras.Model(symbols, layer(**symbols))
+spec = keras.tree.map_structure(lambda x: keras.InputSpec(str(x.dtype), x.shape), inputs)
+how = {} if free else {"input_signature": [spec]}
 if keras.backend.backend() == "torch":
     import torch
-    model.export(path + ".pt2", format="torch", verbose=False,
-        input_signature=[{k: keras.InputSpec(shape=x.shape, dtype=x.dtype) for k, x in inputs.items()}])
-    loaded = torch.export.load(path + ".pt2").module()
+    if free:
+        dynamic = keras.tree.map_structure(lambda x: {0: torch.export.Dim.DYNAMIC}, inputs)
+        how = {"dynamic_shapes": [(dynamic,)]}
+    model.export(path + ".pt2", format="torch", verbose=False, **how)
+    loaded, tensor = torch.export.load(path + ".pt2").module(), torch.tensor
 else:
     import tensorflow as tf
-    model.export(path, format="tf_saved_model", verbose=False)
-    loaded = tf.saved_model.load(path).serve
-convert = torch.tensor if keras.backend.backend() == "torch" else tf.constant
-found = keras.tree.flatten(loaded({k: convert(x) for k, x in inputs.items()}))
-for y, e in zip(found, expected):
-    y, e = (np.asarray(x.detach() if hasattr(x, "detach") else x, "float64") for x in (y, e))
-    close = np.abs(y - e).max() <= 1e-4 * max(1, np.abs(e).max())
-    assert close, f"{y.ravel()[:4]} and {e.ravel()[:4]}"
+    model.export(path, format="tf_saved_model", verbose=False, **how)
+    program = tf.saved_model.load(path)
+    loaded, tensor = program.serve, tf.constant
+for n in (1, 2) if free else (1,):
+    some = keras.tree.map_structure(lambda x: np.concatenate([x] * n), inputs)
+    found = loaded(keras.tree.map_structure(tensor, some))
+    demand_close(found, layer(**some), f"exported and not, the batch {n} times")
     """,
 )
 def export(case):

@@ -73,12 +73,12 @@ class Remembering(Recurrent):
         )
 
     def start(self, inputs):
-        """Where the call before ended."""
-        return ops.convert_to_tensor(self.memory)
+        """Where the call before ended: a copy, for what is differentiated must not be changed in place."""
+        return ops.copy(self.memory)
 
     def end(self, state):
         """Keep the last state."""
-        self.memory.assign(state)
+        self.memory.assign(ops.stop_gradient(state))
 
 
 @register
