@@ -35,9 +35,9 @@ def build_complete(case):
     case.call(called, case.arrays())
     by_build, by_call = _described(built), _described(called)
     demand(built.built, "  `built` is False after `build`")
-    _demand_equal("the variables made by `build` and by a first call", by_build, by_call)
+    _demand_equal({"by `build`": by_build, "by a first call": by_call})
     case.call(built, case.arrays())
-    _demand_equal("the variables before and after the call", by_build, _described(built))
+    _demand_equal({"by `build`": by_build, "after a call": _described(built)})
 
 
 @declare(
@@ -61,8 +61,7 @@ def build_config(case):
     layer, revived = case.make(name="subject"), case.make(name="subject")
     case.build(layer)
     revived.build_from_config(json.loads(json.dumps(layer.get_build_config())))
-    what = "the variables of the layer, and of one built from its build config"
-    _demand_equal(what, _described(layer), _described(revived))
+    _demand_equal({"by `build`": _described(layer), "from the config": _described(revived)})
 
 
 @declare(
@@ -133,7 +132,7 @@ def names(case):
         paths.append([variable.path for variable in layer.variables])
     twice = sorted({path for path in paths[0] if paths[0].count(path) > 1})
     demand(not twice, f"  used more than once: {', '.join(twice)}")
-    _demand_equal("the paths in one instance and in the next", *paths)
+    _demand_equal({"one instance": paths[0], "the next one": paths[1]})
 
 
 @declare(
@@ -176,17 +175,15 @@ def isolation(case):
     demand_unchanged(case.twin(layer), "in a new layer with equal weights")
 
 
-def _demand_equal(what, first, second):
-    """Demand that two lists are equal, and show where they are not."""
-    only = [f"{i}: {a}" for i, a in enumerate(first) if a not in second or second[i : i + 1] != [a]]
-    others = [
-        f"{i}: {b}" for i, b in enumerate(second) if b not in first or first[i : i + 1] != [b]
-    ]
-    demand(
-        first == second,
-        f"  {what} differ, of {len(first)} and {len(second)}, in\n"
-        f"  the first       {', '.join(only) or '-'}\n  the second      {', '.join(others) or '-'}",
-    )
+def _demand_equal(lists):
+    """Demand that two lists, each with its name, are equal, and show where they are not."""
+    first, second = lists.values()
+    lines = []
+    for name, mine, other in zip(lists, (first, second), (second, first), strict=True):
+        own = [f"{i}: {x}" for i, x in enumerate(mine) if other[i : i + 1] != [x]]
+        own = f", differing: {', '.join(own)}" if own else ""
+        lines.append(f"  {name:<15} {len(mine)} variables{own}")
+    demand(first == second, "\n".join(lines))
 
 
 def _described(layer) -> list[str]:

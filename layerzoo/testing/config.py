@@ -52,12 +52,14 @@ def config_roundtrip(case):
     parameters = inspect.signature(case.card.layer.__init__).parameters
     lost = [name for name in case.moved if name in parameters and name not in fresh]
     demand(not lost, f"  arguments missing from the config: {', '.join(lost)}")
+    strange = [f"{key}={value!r:.200}" for key, value in fresh.items() if not _writable(value)]
+    demand(not strange, f"  JSON cannot write {', '.join(strange)}")
     case.call(layer, case.arrays())
     _demand_equal(layer.get_config(), fresh, "after a call")
 
     given = copy.deepcopy(fresh)
     revived = type(layer).from_config(given)
-    _demand_equal(given, fresh, "after `from_config` was given it")
+    _demand_equal(given, fresh, "left by from_config")
     _demand_equal(revived.get_config(), fresh, "after revival")
     demand(
         revived.name == "subject" and revived.dtype_policy.name == policy,
@@ -197,9 +199,18 @@ def _demand_equal(config, fresh, when):
     for key in {**fresh, **config}:
         before, now = ({key: each[key]} if key in each else {} for each in (fresh, config))
         if text(before) != text(now):
-            lines += [f"  {key:<15} {_brief(before)}", f"  {when}: {_brief(now)}"]
+            lines += [f"  `{key}` of the config", f"  when new        {_brief(before)}"]
+            lines += [f"  {when:<15} {_brief(now)}"]
     if lines:
         raise Violation("\n".join(lines))
+
+
+def _writable(value) -> bool:
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError):  # no kind that JSON knows, or one that holds itself
+        return False
+    return True
 
 
 def _brief(item) -> str:

@@ -217,7 +217,7 @@ def failure_message(card: Card, each: Property, sample: Sample, target: str) -> 
         each.check(case)
         detail = "  (did not fail again at its simplest sample: the layer is not deterministic)"
     except Violation as violation:
-        detail = f"  {violation}"
+        detail = f"  {str(violation).lstrip()}"
         hint = violation.hint or hint
     except Exception as error:
         detail = f"  raised          {type(error).__name__}: {error}\n  at              {_place(card, error)}"

@@ -119,7 +119,7 @@ def compute_output_shape_agrees(case):
         said = _shapes(layer.compute_output_shape(*_arguments(layer, shapes)))
         demand(
             len(said) == len(eager) and all(map(_covers, said, eager)),
-            f"  of inputs       {shapes}\n  it says         {said}\n  the outputs     {eager}",
+            f"  for inputs      {shapes}\n  it says         {said}\n  the outputs     {eager}",
         )
 
 
@@ -189,7 +189,11 @@ def batch_zero(case):
     wrong = []
     for index, (a, e) in _batched(none, many):
         found, due = tuple(a.shape), (0, *e.shape[1:])
-        wrong += [] if found == due else [f"  output {index}\n  shape {found}, should be {due}"]
+        wrong += (
+            []
+            if found == due
+            else [f"  output {index}\n  shape           {found}, should be {due}"]
+        )
     if claimed:
         demand(not wrong, "\n".join(wrong))
         return None

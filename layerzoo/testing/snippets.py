@@ -1,5 +1,6 @@
 """The few lines of Python with which a failure shows itself, with keras, numpy and the layer alone."""
 
+import ast
 import inspect
 import re
 
@@ -77,7 +78,7 @@ def snippet(case, shown: str = "") -> str:
     claimed = _claims(case, re.findall(r'claimed\["(\w+)"\]', shown))
     if not shown or claimed is None:
         shown, claimed = "print(make()(**inputs))", []
-    needs = set(re.findall(r"(?<![.\w])\w+", shown))
+    needs = _names(shown)
     if needs & {"built", "neighbour"}:
         needs |= {"inputs"}
     name, seed, other = case.card.layer.__qualname__, case.sample.seed, case.elsewhere()
@@ -126,6 +127,13 @@ def snippet(case, shown: str = "") -> str:
     if "numbers" in needs:
         parts += [NUMBERS.strip()]
     return "\n\n".join([*parts, *claimed, shown])
+
+
+def _names(code: str) -> set[str]:
+    """The names and keywords that some Python uses."""
+    nodes = list(ast.walk(ast.parse(code)))
+    names = {node.id for node in nodes if isinstance(node, ast.Name)}
+    return names | {node.arg for node in nodes if isinstance(node, ast.keyword) and node.arg}
 
 
 def _leaves(node) -> list:
