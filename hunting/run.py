@@ -13,6 +13,7 @@ import gc
 import importlib
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -123,7 +124,7 @@ def _check(options) -> None:
             results[each.id] = {backend: result.status}
             failure = None
             if not result.ok:
-                failure = [result.token, result.message]
+                failure = [result.token, _told(result.message)]
             found["failures"][label][each.id] = {backend: failure}
         seconds = time.perf_counter() - start
         found["seconds"][backend][label] = round(seconds, 1)
@@ -136,9 +137,36 @@ def _check(options) -> None:
 
 
 def _write(path: Path, found: dict) -> None:
+    """Merge what was found into a file, in which each layer has a line for its results and its failures."""
     data = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     _merge(data, found)
-    path.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+    data["failures"] = {
+        label: {
+            id: {backend: failure for backend, failure in by_backend.items() if failure}
+            for id, by_backend in by_property.items()
+            if any(by_backend.values())
+        }
+        for label, by_property in data["failures"].items()
+    }
+    parts = [
+        f"{json.dumps(key)}: {{\n"
+        + ",\n".join(f" {_line(k)}: {_line(v)}" for k, v in value.items())
+        + "\n}"
+        if isinstance(value, dict)
+        else f"{_line(key)}: {_line(value)}"
+        for key, value in data.items()
+    ]
+    path.write_text("{\n" + ",\n".join(parts) + "\n}\n", encoding="utf-8")
+
+
+def _line(value) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _told(message: str) -> str:
+    """What a failure says, without the snippet, which has its place beside the finding, and without paths."""
+    detail = message.split("\n  to see it")[0].split("\n  hint")[0]
+    return re.sub(r"/\S*/(?=keras/|tensorflow/|torch/|jax/|layerzoo/|hunting/)", "", detail)
 
 
 def _merge(into: dict, found: dict) -> None:

@@ -129,7 +129,7 @@ if BACKEND == "torch":
         Card(
             layer=layers.TorchModuleWrapper,
             inputs="b t d",
-            configs=lambda pick: dict(module=Linear(), output_shape=pick([None, (None, None, 3)])),
+            configs=lambda pick: dict(module=Linear(), output_shape=(None, None, 3)),
             dims=lambda pick, config: dict(d=4),
             traits=Traits(dynamic="b t", causal=True),
         )
