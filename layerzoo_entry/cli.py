@@ -101,7 +101,7 @@ def parser() -> argparse.ArgumentParser:
     each.add_argument(
         "--check",
         action="store_true",
-        help="write nothing; exit 1 if the matrix differs from the file",
+        help="with --matrix: write nothing; exit 1 if it is no longer so",
     )
 
     each = commands.add_parser(

@@ -17,7 +17,7 @@ from rich.table import Table
 from layerzoo.testing import compat, reports, run
 from layerzoo.testing.broken import BROKEN
 from layerzoo.testing.infer import draft
-from layerzoo.testing.matrix import faults, measure
+from layerzoo.testing.matrix import confirm, faults, measure
 from layerzoo.testing.mutate import check_mutants
 from layerzoo.testing.outcomes import Inconclusive, NotApplicable
 from layerzoo.testing.properties import select
@@ -259,26 +259,21 @@ def selftest(options) -> int:
 
 
 def _kill_matrix(path: Path, check: bool) -> int:
-    """Measure which property sees which broken layer; write that, or hold it against what is written."""
+    """Measure which property sees which broken layer and write it, or look whether it is still so."""
     written = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     with _progress() as progress:
         task = progress.add_task("", total=None)
-        found = measure(
-            lambda name: progress.update(task, description=f"{name} on {compat.BACKEND}")
-        )
-    troubles = faults(found)
-    if check:
-        before = written.get(compat.BACKEND, {})
-        troubles += [
-            f"{name} differs from {path}: {before.get(part, {}).get(name)} there, {here} now"
-            for part in ("broken", "sound")
-            for name, here in found[part].items()
-            if before.get(part, {}).get(name) != here
-        ]
-    else:
-        path.write_text(
-            json.dumps({**written, compat.BACKEND: found}, indent=1) + "\n", encoding="utf-8"
-        )
+        told = lambda name: progress.update(task, description=f"{name} on {compat.BACKEND}")  # noqa: E731
+        if not check:
+            written[compat.BACKEND] = measure(told)
+            path.write_text(json.dumps(written, indent=1) + "\n", encoding="utf-8")
+        found = written.get(compat.BACKEND)
+        if found is None:
+            raise ValueError(
+                f"`--check` needs a matrix of {compat.BACKEND}, which `layerzoo selftest --matrix {path}` "
+                f"writes. Received: {list(written)}"
+            )
+        troubles = faults(found) + (confirm(found, told) if check else [])
     for line in troubles:
         _say(line)
     seen = sum(bool(each["killed_by"]) for each in found["broken"].values())
