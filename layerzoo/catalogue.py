@@ -94,8 +94,8 @@ class Traits:
     zero_batch: Any = True
     causal: Any = None
     reach: Any = None
-    equivariant: Mapping[str, tuple[Callable, Callable]] = field(default_factory=dict)
-    conserves: Mapping[str, Callable] = field(default_factory=dict)
+    equivariant: Any = field(default_factory=dict)
+    conserves: Any = field(default_factory=dict)
     reference: Callable | None = None
     stochastic: Any = False
     noise: Any = None

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from importlib.util import find_spec
+from typing import IO, Any
 
 import keras
 import numpy as np
@@ -23,7 +24,7 @@ from layerzoo.testing.slice import Slice
 BACKENDS = ("tensorflow", "jax", "torch")
 """Each named as its package is."""
 
-_workers: dict[str, tuple[subprocess.Popen, object]] = {}
+_workers: dict[str, tuple[subprocess.Popen, IO[bytes]]] = {}
 
 
 def others() -> list[str]:
@@ -135,7 +136,7 @@ def _process(backend: str):
     return _workers[backend]
 
 
-def _answer(backend: str) -> tuple[str, object]:
+def _answer(backend: str) -> tuple[str, Any]:
     process, said = _workers[backend]
     given = _receive(process.stdout)
     if given:
@@ -160,7 +161,7 @@ def _receive(stream) -> bytes:
 
 def _end(backend: str) -> None:
     process, said = _workers.pop(backend)
-    for stream in (process.stdin, process.stdout, said):
+    for stream in filter(None, (process.stdin, process.stdout, said)):
         with contextlib.suppress(BrokenPipeError):  # what was written to a process that has ended
             stream.close()
     process.wait()

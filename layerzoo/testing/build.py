@@ -181,8 +181,8 @@ def _demand_equal(lists):
     lines = []
     for name, mine, other in zip(lists, (first, second), (second, first), strict=True):
         own = [f"{i}: {x}" for i, x in enumerate(mine) if other[i : i + 1] != [x]]
-        own = f", differing: {', '.join(own)}" if own else ""
-        lines.append(f"  {name:<15} {len(mine)} variables{own}")
+        told = f", differing: {', '.join(own)}" if own else ""
+        lines.append(f"  {name:<15} {len(mine)} variables{told}")
     demand(first == second, "\n".join(lines))
 
 

@@ -15,6 +15,7 @@ import warnings
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -233,7 +234,7 @@ def trace(layer, inputs: dict, **arguments) -> None:
 
 
 def traced_calls(
-    layer, batches: list[dict], any_batch: bool, **arguments
+    layer, batches: list[dict], any_batch: bool, **arguments: Any
 ) -> tuple[list, list[int]]:
     """Call a traced layer with one batch of inputs after the other.
 
@@ -249,6 +250,8 @@ def traced_calls(
     if BACKEND == "torch":
         return _torch_traced_calls(layer, batches, **arguments)
     names = list(batches[0])
+
+    traced: Any
 
     def step(state, given):
         given = {name: given[name] for name in names}  # a JAX trace sorts a dict
@@ -266,16 +269,16 @@ def traced_calls(
             for name, a in batches[0].items()
         }
         signature = [[tf.TensorSpec(v.shape, v.dtype) for v in state], given]
-        step = tf.function(step, input_signature=signature)
-        count = step.experimental_get_tracing_count
+        traced = tf.function(step, input_signature=signature)
+        count = traced.experimental_get_tracing_count
     else:
         import jax
 
-        step = jax.jit(step)
-        count = step._cache_size
+        traced = jax.jit(step)
+        count = traced._cache_size
     found, counts = [], []
     for arrays in batches:
-        outputs, state = step(state, {name: tensor(a) for name, a in arrays.items()})
+        outputs, state = traced(state, {name: tensor(a) for name, a in arrays.items()})
         found.append([array(y) for y in outputs])
         counts.append(count())
     return found, counts
@@ -285,11 +288,13 @@ def _torch_traced_calls(layer, batches, **arguments):
     import torch
 
     torch.compiler.reset()
-    graphs = []
-    traced = torch.compile(
-        lambda given: call(layer, given, **arguments),
-        backend=lambda graph, _: graphs.append(graph) or graph.forward,
-    )
+    graphs: list = []
+
+    def counting(graph, _):
+        graphs.append(graph)
+        return graph.forward
+
+    traced = torch.compile(lambda given: call(layer, given, **arguments), backend=counting)
     found, counts = [], []
     with warnings.catch_warnings():  # the tracer's remarks on Keras's own functions
         warnings.simplefilter("ignore")

@@ -106,9 +106,9 @@ def demand_derivative(
         if attempt:
             leaves = [leaf + 0.1 * generator.normal(size=leaf.shape) for leaf in leaves]
         lines = _lines(subject, of, leaves, among, generator)
-        worst = lines[-1] if lines and not lines[-1].close else None
-        if worst is None:
+        if not lines or lines[-1].close:
             return {subject.names[line.index] for line in lines if line.precision != PROBED}
+        worst = lines[-1]
         if not worst.kinked:
             break
     message, hint = _told(subject, of, leaves, worst)

@@ -297,8 +297,8 @@ def losses(case):
     for kind, model in (("Functional", case.functional(layer)), ("subclassed", Subclassed(layer))):
         _run_model(case, model, case.arrays())
         what = f"  losses          of a {kind} model, and of the layer in it"
-        values = np.sort([compat.array(loss) for loss in model.losses])  # in whatever order
-        demand_close(values, np.sort(found[False]), 1e-5, what, SAME)
+        told = np.sort(np.array([compat.array(loss) for loss in model.losses]))  # in whatever order
+        demand_close(told, np.sort(np.array(found[False])), 1e-5, what, SAME)
     _demand_inner_losses(case)
     for name in regularizers:
         _demand_regularizes(case, name)
@@ -336,7 +336,7 @@ def losses(case):
 def errors(case):
     """Bad arguments raise ValueError or TypeError; inputs that do not fit are refused before any change."""
     for config in case.card.errors:
-        error = _error(lambda config=config: case.card.layer(**config))
+        error = _error(functools.partial(case.card.layer, **config))
         demand(
             isinstance(error, ValueError | TypeError),
             f"  arguments       {config}\n  outcome         {_told(error)}",

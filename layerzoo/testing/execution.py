@@ -2,6 +2,7 @@
 
 import tempfile
 from functools import partial
+from typing import Any
 
 import keras
 import numpy as np
@@ -226,7 +227,7 @@ def stateless_pure(case):
         for x in before
     ]
     for training in (False, True) if compat.takes(layer, "training") else (None,):
-        arguments = {} if training is None else {"training": training}
+        arguments: dict[str, Any] = {} if training is None else {"training": training}
         _reset(layer, before)
         with compat.global_seeds(case.sample.seed):
             stateless = partial(layer.stateless_call, *_by_trainable(layer, given))

@@ -83,7 +83,7 @@ def known(kind: str):
 
 def forms(layer: type, kinds: dict[str, str]) -> dict[str, dict]:
     """The arguments in each form that they may be given in, all made anew."""
-    defaults = inspect.signature(layer.__init__).parameters
+    defaults = inspect.signature(layer.__init__).parameters  # type: ignore[misc]
     activations = [name for name, kind in kinds.items() if kind == "activation"]
     return {
         "an object": {name: known(kind) for name, kind in kinds.items()},

@@ -9,6 +9,7 @@ import functools
 import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import keras
 from keras import ops
@@ -129,7 +130,7 @@ def _named(cls, mutant):
     return mutant
 
 
-def _after(cls, change: Callable):
+def _after(cls: Any, change: Callable):
     """The class with a change to the first float output of every call."""
 
     class Mutant(cls):
@@ -171,7 +172,7 @@ def _short(y):
     return y[..., :-1]
 
 
-def _at_zero(cls):
+def _at_zero(cls: Any):
     class Mutant(cls):
         @functools.wraps(cls.call)
         def call(self, *args, **kwargs):
@@ -194,7 +195,7 @@ def _dtype(x):
     return getattr(x, "dtype", "")
 
 
-def _keeping(cls):
+def _keeping(cls: Any):
     class Mutant(cls):
         @functools.wraps(cls.call)
         def call(self, *args, **kwargs):
@@ -204,7 +205,7 @@ def _keeping(cls):
     return _named(cls, Mutant)
 
 
-def _hiding(cls):
+def _hiding(cls: Any):
     class Mutant(cls):
         @functools.wraps(cls.build)
         def build(self, *args, **kwargs):
@@ -215,7 +216,7 @@ def _hiding(cls):
     return _named(cls, Mutant)
 
 
-def _dropping_mask(cls):
+def _dropping_mask(cls: Any):
     class Mutant(cls):
         @functools.wraps(cls.compute_mask)
         def compute_mask(self, *args, **kwargs):
@@ -224,7 +225,7 @@ def _dropping_mask(cls):
     return _named(cls, Mutant)
 
 
-def _without(cls, name):
+def _without(cls: Any, name):
     class Mutant(cls):
         def get_config(self):
             config = super().get_config()
@@ -234,7 +235,7 @@ def _without(cls, name):
     return _named(cls, Mutant)
 
 
-def _greedy(cls):
+def _greedy(cls: Any):
     class Mutant(cls):
         @classmethod
         def from_config(cls, config):

@@ -1,6 +1,7 @@
 """Randomness and state: none at inference, in training as declared, and the same from the same seed."""
 
 import inspect
+from typing import Any
 
 import numpy as np
 
@@ -236,7 +237,7 @@ def stateful(case):
 def _demand_returned(layer, arrays):
     """Demand that `stateless_call` returns the state that a call stores."""
     first, *others = compat.packed({p: compat.tensor(a) for p, a in arrays.items()}).items()
-    arguments = {"training": True} if compat.takes(layer, "training") else {}
+    arguments: dict[str, Any] = {"training": True} if compat.takes(layer, "training") else {}
     variables = layer.non_trainable_variables
     _, returned = layer.stateless_call(
         layer.trainable_variables, variables, first[1], **dict(others), **arguments
@@ -267,7 +268,7 @@ def _demand_mean(values, due, what):
 def _seeded(case, model):
     """A layer with the weights of a model and a fixed seed, also where no argument takes it there."""
     classes = type(model).__mro__
-    by_argument = any("seed" in inspect.signature(c.__init__).parameters for c in classes)
+    by_argument = any("seed" in inspect.signature(c.__init__).parameters for c in classes)  # type: ignore[misc]
     layer = case.twin(model, **({"seed": 1234} if by_argument else {}))
     own = own_sublayers(case, layer) if by_argument else []
     compat.give_seeds([inner for inner in compat.sublayers(layer) if inner not in own], 1234)

@@ -153,7 +153,10 @@ def check_sample(card: Card, each: Property, sample: Sample) -> bool | str | Non
 
 
 def _search(card, each, profile, target, simplify) -> tuple[Status, int, str, str]:
-    looked, refuted, excuses, notes = 0, [], [], {}
+    looked = 0
+    refuted: list[bool] = []
+    excuses: list[str] = []
+    notes: dict[str, None] = {}
     token = lambda sample: str(Token(each.id, target, sample))  # noqa: E731
     for sample in _samples(card, profile.rows[each.cost], profile.draws[each.cost]):
         outcome = _outcome(card, each, sample)

@@ -57,7 +57,7 @@ def shape_dynamic(case):
     for unknown in case.unknowns():
         layer = case.make()
         spec = compat.call(layer, case.symbols(**dict.fromkeys(unknown)))
-        for sizes in ({}, unknown):
+        for sizes in ({letter: case.sizes[letter] for letter in unknown}, unknown):
             eager = case.call(layer, case.arrays(**sizes))
             _demand_covers(spec, eager, f"unknown to the symbolic input: {', '.join(unknown)}")
 

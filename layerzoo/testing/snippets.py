@@ -239,7 +239,7 @@ def identifiers(layer: type, config: Config) -> dict[str, str]:
     It is told by the end of its name, and by the value in the config, or else its default.
     """
     kinds = {}
-    for name, parameter in inspect.signature(layer.__init__).parameters.items():
+    for name, parameter in inspect.signature(layer.__init__).parameters.items():  # type: ignore[misc]
         kind = name.rsplit("_", 1)[-1]
         try:
             IDENTIFIERS[kind].get(config.get(name, parameter.default))
