@@ -117,8 +117,9 @@ def _check(options) -> None:
         for each in demanded:
             if "." in each.id or each.id in unasked.get(label, {}):
                 continue  # a plug-in's, or one that must not be asked of this layer
-            if f"{label}:{each.id}" in options.died:
-                continue
+            deaths = [died for died in options.died if died.startswith(f"{label}:")]
+            if f"{label}:{each.id}" in deaths or len(deaths) == 2:
+                continue  # a third would die as well, and each costs a new process
             _progress(options.out).write_text(f"{label} {each.id}", encoding="utf-8")
             result = check_property(card, each, options.profile, target, options.simplify)
             results[each.id] = {backend: result.status}

@@ -137,10 +137,12 @@ if BACKEND == "torch":
 
 if BACKEND == "jax":
 
+    @keras.saving.register_keras_serializable(package="hunting")
     def initial(rng, inputs):
         """The parameters of `affine`."""
         return {"kernel": np.full((inputs.shape[-1], 3), 0.5, "float32")}
 
+    @keras.saving.register_keras_serializable(package="hunting")
     def affine(params, inputs):
         """A matrix product."""
         return inputs @ params["kernel"]

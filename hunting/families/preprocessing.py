@@ -136,9 +136,9 @@ CARDS = [
             **pick(
                 [
                     dict(mean=0.5, variance=2.0),
+                    dict(),
                     dict(axis=None, mean=0.5, variance=3.0),
                     dict(axis=(1, 2), mean=[0.1, 0.2, 0.3, 0.4], variance=[1.0, 2.0, 3.0, 4.0]),
-                    dict(),
                 ]
             ),
             invert=pick([False, True]),

@@ -46,10 +46,11 @@ def test_a_finding_is_well_formed(finding):
 
 
 def test_every_failure_is_explained_and_every_finding_explains_one():
+    """A finding that covers nothing was made by hand: its snippet alone shows it."""
     failed = failures(json.loads(FOUND.read_text(encoding="utf-8")))
     explained = {key for each in FINDINGS for key in each.explains()}
     assert failed - explained == set()
-    assert [each.id for each in FINDINGS if not each.explains() & failed] == []
+    assert [each.id for each in FINDINGS if each.covers and not each.explains() & failed] == []
 
 
 def test_the_page_is_fresh():
