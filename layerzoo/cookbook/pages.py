@@ -17,6 +17,7 @@ import keras
 
 from layerzoo.catalogue import Card, catalogue
 from layerzoo.cookbook.drawing import draw, snake_case
+from layerzoo.cookbook.kit_pages import properties_page
 
 SECTIONS = (
     "Use when",
@@ -107,6 +108,10 @@ def render(docs: Path = Path("docs"), package: str = "layerzoo") -> dict[str, st
         pages[f"layers/{family}/index.md"] = _family_page(family, of_family)
     pages["catalogue.md"] = _catalogue_page(cards, families)
     pages["tags.md"] = f"# Tags\n\n{GENERATED}\n\n<!-- material/tags -->\n"
+    pages["properties.md"] = properties_page(
+        "<!-- Written by `layerzoo docs` from the docstrings of the kit. Edit those. -->",
+        _measured(folder / "kills.json"),
+    )
     pages["llms.txt"] = _llms(cards)
     return pages
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from layerzoo.testing import compat
+from layerzoo.testing.closeness import note_share
 from layerzoo.testing.outcomes import Inconclusive, Violation
 from layerzoo.testing.slice import Slice
 
@@ -107,6 +108,8 @@ def demand_derivative(
             leaves = [leaf + 0.1 * generator.normal(size=leaf.shape) for leaf in leaves]
         lines = _lines(subject, of, leaves, among, generator)
         if not lines or lines[-1].close:
+            for line in lines:
+                note_share(abs(line.numeric - line.exact), line.allowed)
             return {subject.names[line.index] for line in lines if line.precision != PROBED}
         worst = lines[-1]
         if not worst.kinked:
@@ -114,6 +117,7 @@ def demand_derivative(
     message, hint = _told(subject, of, leaves, worst)
     if worst.kinked and not smooth:
         raise Inconclusive(f"every one of {POINTS} points has a kink\n{message}")
+    note_share(abs(worst.numeric - worst.exact), worst.allowed)
     raise Violation(message, KINK if worst.kinked else hint)
 
 
@@ -209,20 +213,19 @@ def _meaning(subject, of, leaves, line, exact, numeric) -> str:
     if not np.isfinite(exact):
         return NAN
     tolerance = TOLERANCE[line.precision]
-    if abs(numeric) <= tolerance:
-        return PHANTOM
+    phantom = abs(numeric) <= tolerance
     for ratio, meaning in RATIOS.items():
-        if abs(exact / numeric - ratio) <= 10 * tolerance:
+        if not phantom and abs(exact / numeric - ratio) <= 10 * tolerance:
             return meaning
     offsets = []
     gradient = subject.gradient(leaves)[line.index]
     for seed in range(3):
         direction = np.random.default_rng(seed).normal(size=line.direction.shape)
-        numeric = _quotient(of, leaves, line.index, direction, line.step)
-        offsets.append((float(np.sum(gradient * direction)) - numeric) / float(np.sum(direction)))
+        slope = _quotient(of, leaves, line.index, direction, line.step)
+        offsets.append((float(np.sum(gradient * direction)) - slope) / float(np.sum(direction)))
     if line.direction.size > 1 and max(offsets) - min(offsets) <= 1e-2 * abs(offsets[0]):
         return OFFSET
-    return OTHER
+    return PHANTOM if phantom else OTHER
 
 
 def _taylor(of, leaves, line) -> str:

@@ -108,7 +108,7 @@ def test_check_writes_a_report_and_exits_0(tmp_path, capsys):
     found = json.loads(report.read_text())
     backend = keras.backend.backend()
     assert found["profile"] == "smoke"
-    assert set(found["properties"]) == {"S1", "R1", "R2", "R3"}
+    assert set(found["properties"]) == {"S1", "R1", "R2", "R3", "R4", "R5"}
     assert found["layers"]["DropPath"]["S1"][backend]["status"] == "passed"
     assert found["layers"]["DropPath"]["S1"][backend]["samples"] == 2
 

@@ -39,8 +39,9 @@ def test_keras_layers_keep_what_needs_no_card(name):
     make, shape = SOUND_LAYERS[name]
     groups = ("shape", "build", "G1", "numerics", "I1", "R*", "L4")
     report = check_layer(make(), inputs=shape, profile="smoke", only=groups)
-    # known of Keras 3.15.1: this layer writes `axis` down differently after it is built (C1)
-    assert report.ok, str(report)
+    # known of TensorFlow: its convolution of an empty batch raises (S6)
+    known = {"S6"} if name == "Conv1D" and compat.BACKEND == "tensorflow" else set()
+    assert {each.id for each in report.failures} == known, str(report)
 
 
 def test_a_defect_of_keras_is_found():

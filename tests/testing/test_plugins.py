@@ -91,7 +91,7 @@ SPOILT = {
     "empty": (SOUND.format(id=".fine", name="other"), "joined by dots, of which the first is"),
     "cost": (
         SOUND.format(id="acme.cost", name="other").replace('cost"', 'cost", cost="free"'),
-        "`cost` must be one of ('cheap', 'fair', 'dear'). Received: cost='free'",
+        "`cost` must be one of ('cheap', 'fair', 'dear', 'long'). Received: cost='free'",
     ),
     "tier": (
         SOUND.format(id="acme.tier", name="other").replace('tier"', 'tier", tier="may"'),

@@ -54,7 +54,7 @@ def test_without_the_option_nothing_is_imported(tmp_path):
 
 
 def test_targets_are_tests_without_a_test_file(run):
-    done = run("--layerzoo", "cards_of_plugin", "--layerzoo-only", "S*", "-v")
+    done = run("--layerzoo", "cards_of_plugin", "--layerzoo-only", "S[1-3]", "-v")
     assert done.ret == 1
     done.assert_outcomes(passed=4, failed=2)
     done.stdout.fnmatch_lines(

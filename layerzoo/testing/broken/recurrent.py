@@ -406,6 +406,7 @@ def _card(layer, **traits) -> Card:
         layer=layer,
         inputs="b t d",
         configs=lambda pick: dict(units=pick([3, 4]), decay=pick([0.5, 0.8])),
+        dims=lambda pick, config: dict(t=pick([5, 3])),  # one step alone has no past to learn from
         traits=Traits(**{**defaults, **traits}),
         errors=[dict(units=0)],
     )

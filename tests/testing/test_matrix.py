@@ -1,0 +1,44 @@
+"""The committed kill matrix proves what it is there to prove."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from layerzoo.testing import PROPERTIES
+from layerzoo.testing.broken import BROKEN, SOUND
+from layerzoo.testing.matrix import faults, named
+
+COMMITTED = json.loads(
+    (Path(__file__).parents[2] / "docs/assets/kills.json").read_text(encoding="utf-8")
+)
+
+
+@pytest.mark.parametrize("backend", sorted(COMMITTED))
+def test_the_committed_matrix_is_of_this_zoo_and_proves_every_property(backend):
+    matrix = COMMITTED[backend]
+    assert matrix["properties"] == list(PROPERTIES)
+    assert set(matrix["broken"]) == {name for name, _ in named(BROKEN)}
+    assert set(matrix["sound"]) == {card.name for card in SOUND}
+    assert faults(matrix) == []
+
+
+def test_a_matrix_without_proof_is_told():
+    matrix = {
+        "backend": "tensorflow",
+        "properties": ["S1", "S2"],
+        "broken": {
+            "WrongOutputShape (S1)": {"kill": "S1", "killed_by": ["S1", "S2"]},
+            "FixedTime (S2)": {"kill": "S2", "killed_by": []},
+        },
+        "sound": {"Sound": ["S2"]},
+        "shares": {"S1": {"sound": 0.5, "broken": 2.0}},
+    }
+    told = "\n".join(faults(matrix))
+    for sign in (
+        "FixedTime (S2) lives",
+        "S1 is nowhere the only one",
+        "S2 accuses it",
+        "a factor of 10",
+    ):
+        assert sign in told
