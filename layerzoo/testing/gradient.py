@@ -21,7 +21,7 @@ class Probe(keras.Model):  # it owns its inputs, so that a step of SGD shows the
         owned = lambda x: keras.Variable(x, trainable=x.dtype.kind == "f", name="input")
         self.layer, self.owned = built(), keras.tree.map_structure(owned, inputs)
     def call(self, _):
-        outputs = run(self.layer, keras.tree.map_structure(lambda v: v.value, self.owned))
+        outputs = run(self.layer, keras.tree.map_structure(keras.ops.convert_to_tensor, self.owned))
         floats = [y for y in keras.tree.flatten(outputs) if "float" in str(y.dtype)]
         return keras.ops.concatenate([keras.ops.reshape(y, (1, -1)) for y in floats], axis=1)
 probe, one = Probe(), np.zeros((1, 1))
@@ -48,7 +48,7 @@ for weight, gradient in found:
     index = [w is weight for w in probe.weights].index(True)
     along = np.random.default_rng(2).normal(size=gradient.shape)
     exact, numeric = np.sum(gradient * along), slope(index, along)
-    close = abs(exact - numeric) <= 5e-3 * max(1, abs(numeric))
+    close = abs(exact - numeric) <= 2e-2 * max(1, abs(numeric))
     assert close, f"{weight.path}: {exact} by autodiff, {numeric} by difference"
 """
 

@@ -46,8 +46,11 @@ def test_a_module_that_is_not_there_is_the_answer():
 
 
 def test_an_argument_that_cannot_be_handed_over_is_no_finding():
+    def local(x):
+        return x
+
     with pytest.raises(NotApplicable, match="cannot be handed to another process"):
-        _job(keras.layers.Dense(3, activation=lambda x: x))
+        _job(keras.layers.Dense(3, activation=local))
 
 
 def test_a_class_typed_in_is_no_finding(monkeypatch):

@@ -3,6 +3,7 @@
 import ast
 import sys
 import types
+import warnings
 
 import pytest
 
@@ -22,7 +23,8 @@ def show(tmp_path, monkeypatch):
     def show(code):
         module = types.ModuleType("shown")
         monkeypatch.setitem(sys.modules, "shown", module)
-        with compat.undisturbed():
+        with compat.undisturbed(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # as a reader's own process does
             exec(compile(code, "<shown>", "exec"), vars(module))
 
     monkeypatch.chdir(tmp_path)  # some snippets save a file
