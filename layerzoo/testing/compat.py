@@ -711,6 +711,17 @@ def give_seeds(layers: list, seed: int) -> None:
             generator.state.assign([seed, 0])
 
 
+def forget_unfinished_calls() -> None:
+    """Let no call that ended in an error pass for the one that the next layer is called within.
+
+    Keras leaves its context behind where a call fails before the layer's own code runs; losses would
+    then pile up in whatever is called next.
+    """
+    from keras.src.backend.common import global_state
+
+    global_state.set_global_attribute("current_call_ctx", None)
+
+
 @contextlib.contextmanager
 def undisturbed() -> Iterator[None]:
     """Put Keras's global settings back, and show errors as they are raised, without Keras's frame."""

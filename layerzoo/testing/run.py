@@ -185,6 +185,7 @@ def _search(card, each, profile, target, simplify) -> tuple[Status, int, str, st
 
 
 def _outcome(card, each, sample):
+    compat.forget_unfinished_calls()
     try:
         return each.check(Case(card, sample))
     except Exception as error:  # whatever a layer raises is a finding
