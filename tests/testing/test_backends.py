@@ -7,9 +7,21 @@ import keras
 import numpy as np
 import pytest
 
+from layerzoo.catalogue import Card
 from layerzoo.testing import Case, NotApplicable, Sample, backends, compat
 from layerzoo.testing.broken.recurrent import SOUND
 from layerzoo.testing.case import card_of
+
+
+class Applies(keras.layers.Layer):
+    """A function of the inputs."""
+
+    def __init__(self, function, **kwargs):
+        super().__init__(**kwargs)
+        self.function = function
+
+    def call(self, inputs):
+        return self.function(inputs)
 
 
 def _job(layer):
@@ -46,11 +58,11 @@ def test_a_module_that_is_not_there_is_the_answer():
 
 
 def test_an_argument_that_cannot_be_handed_over_is_no_finding():
-    def local(x):
-        return x
-
+    case = Case(
+        Card(Applies, "b t d", configs=lambda pick: {"function": lambda x: 2 * x}), Sample()
+    )
     with pytest.raises(NotApplicable, match="cannot be handed to another process"):
-        _job(keras.layers.Dense(3, activation=local))
+        backends.job(case, case.built(), case.arrays(), {})
 
 
 def test_a_class_typed_in_is_no_finding(monkeypatch):
