@@ -38,17 +38,17 @@ def gradients(**how):  # each weight's and input's, of the sum of `u` times the 
 SLOPES = """
 def slope(index, along, h=2**-7):
     values = []
-    for step in (h, -h):
+    for step in (2 * h, h, -h, -2 * h):
         probe.set_weights([x + step * along if i == index else x for i, x in enumerate(start)])
         values.append(probe.evaluate(one, u, verbose=0))
-    return (values[0] - values[1]) / (2 * h)
+    return (8 * (values[1] - values[2]) - (values[0] - values[3])) / (12 * h)  # off by h**4 only
 for weight, gradient in found:
     if claimed["differentiable"] == "none" and weight.path.endswith("/input"):
         continue
     index = [w is weight for w in probe.weights].index(True)
     along = np.random.default_rng(2).normal(size=gradient.shape)
     exact, numeric = np.sum(gradient * along), slope(index, along)
-    close = abs(exact - numeric) <= 2e-2 * max(1, abs(numeric))
+    close = abs(exact - numeric) <= 5e-3 * max(1, abs(numeric))
     assert close, f"{weight.path}: {exact} by autodiff, {numeric} by difference"
 """
 
@@ -153,7 +153,8 @@ def gradient_finite_at_special(case):
     cost="dear",
     hint=(
         "A weight that does not move has no gradient in training, or a constraint that undoes the step; "
-        "one that moves though it does not train is assigned to in `call`: the card says so with `state`."
+        "one that moves though it does not train is assigned to in `call`: the card says so with `state`. "
+        "On PyTorch, what is read of a state and assigned to later in the same call is to be copied first."
     ),
     shown="""
     layer = built()

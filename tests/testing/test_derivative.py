@@ -35,11 +35,11 @@ class StraightThrough(keras.layers.Layer):
         return inputs + ops.stop_gradient(ops.round(inputs) - inputs)
 
 
-class RootInTheOtherBranch(keras.layers.Layer):
-    """A root at zero that is not chosen, whose gradient is."""
+class LogarithmInTheOtherBranch(keras.layers.Layer):
+    """A logarithm of zero that is not chosen, whose gradient is."""
 
     def call(self, inputs):
-        return ops.where(inputs > -1e3, inputs, ops.sqrt(inputs - inputs))
+        return ops.where(inputs > -1e3, inputs, ops.log(inputs - inputs))
 
 
 def _failure(layer, **config):
@@ -65,7 +65,7 @@ def test_a_multiple_of_the_gradient_is_told(factor):
     [
         (ShiftedGradient, derivative.OFFSET),
         (StraightThrough, derivative.PHANTOM),
-        (RootInTheOtherBranch, derivative.NAN),
+        (LogarithmInTheOtherBranch, derivative.NAN),
     ],
 )
 def test_what_is_wrong_otherwise_is_told(layer, hint):
