@@ -190,7 +190,8 @@ class AdditiveMask(SoundAttention):
     def shares(self, scores, allowed):
         """Add -1e9 in the scores' own dtype."""
         if allowed is not None:
-            scores = scores + (1.0 - ops.cast(allowed, scores.dtype)) * ops.cast(-1e9, scores.dtype)
+            least = ops.cast(ops.full((1,), -1e9, "float32"), scores.dtype)
+            scores = scores + (1.0 - ops.cast(allowed, scores.dtype)) * least
         return super().shares(scores, allowed)
 
 
