@@ -2,7 +2,7 @@
 
 import pytest
 
-from layerzoo.testing import PROPERTIES, check_layer, check_property, compat
+from layerzoo.testing import PROPERTIES, backends, check_layer, check_property, compat
 from layerzoo.testing.broken import BROKEN, SOUND
 from layerzoo.testing.selftest import profile_of
 
@@ -15,6 +15,8 @@ def _name(broken):
 def test_killed_by_the_property_that_names_it(broken):
     if compat.BACKEND in broken.sound_on:
         pytest.skip(f"no defect on {compat.BACKEND}")
+    if broken.kill == "X5" and not backends.others():
+        pytest.skip("the other side of the comparison is another backend, and none is installed")
     each = PROPERTIES[broken.kill]
     result = check_property(broken.card, each, profile_of(each))
     assert result.status == "failed", result
