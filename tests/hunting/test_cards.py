@@ -10,6 +10,7 @@ from hunting.keras_layers import CARDS, EXCLUDED, UNMOVED
 from layerzoo.testing.samples import Replay, options
 from layerzoo.testing.snippets import same
 
+pytestmark = pytest.mark.proof
 PUBLIC = {
     value
     for name in dir(keras.layers)

@@ -14,6 +14,7 @@ import pytest
 from hunting.findings import BACKENDS, CLASSES, findings
 from hunting.page import FOUND, PAGE, failures, render
 
+pytestmark = pytest.mark.proof
 FINDINGS = findings()
 HERE = [each for each in FINDINGS if keras.backend.backend() in each.backends]
 

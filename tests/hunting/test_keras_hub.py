@@ -15,6 +15,7 @@ from hunting.run import FOUND
 from layerzoo.testing.samples import Replay, options
 from layerzoo.testing.snippets import same
 
+pytestmark = pytest.mark.proof
 keras_hub = pytest.importorskip(
     "keras_hub", reason="the cards are of KerasHub's layers, and keras-hub is not installed"
 )

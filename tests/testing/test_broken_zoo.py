@@ -6,6 +6,8 @@ from layerzoo.testing import PROPERTIES, backends, check_layer, check_property, 
 from layerzoo.testing.broken import BROKEN, SOUND
 from layerzoo.testing.selftest import profile_of
 
+pytestmark = pytest.mark.proof
+
 
 def _name(broken):
     return f"{broken.kill}-{broken.card.name}"

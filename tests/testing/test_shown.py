@@ -13,6 +13,7 @@ from layerzoo.testing.replay import Token
 from layerzoo.testing.run import profile_named
 from layerzoo.testing.samples import deck
 
+pytestmark = pytest.mark.proof
 THOROUGH = profile_named(None) in ("ci", "deep")
 SHOWN = [each for each in PROPERTIES.values() if each.shown]
 
