@@ -7,7 +7,11 @@ from layerzoo._backend import import_keras
 
 import_keras()
 
-from layerzoo.attention import RotaryEmbedding, SelfAttention
+from layerzoo.attention import (
+    RotaryEmbedding,
+    SelfAttention,
+    SqueezeExcite,
+)
 from layerzoo.catalogue import Card, Traits, catalogue, find
 from layerzoo.gated import GatedMLP
 from layerzoo.residual import DropPath, Residual
@@ -19,6 +23,7 @@ __all__ = [
     "Residual",
     "RotaryEmbedding",
     "SelfAttention",
+    "SqueezeExcite",
     "Traits",
     "catalogue",
     "find",

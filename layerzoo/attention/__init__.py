@@ -2,5 +2,6 @@
 
 from layerzoo.attention.rotary_embedding import RotaryEmbedding
 from layerzoo.attention.self_attention import SelfAttention
+from layerzoo.attention.squeeze_excite import SqueezeExcite
 
-__all__ = ["RotaryEmbedding", "SelfAttention"]
+__all__ = ["RotaryEmbedding", "SelfAttention", "SqueezeExcite"]

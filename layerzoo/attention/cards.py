@@ -2,6 +2,7 @@
 
 from layerzoo.attention.rotary_embedding import RotaryEmbedding
 from layerzoo.attention.self_attention import SelfAttention
+from layerzoo.attention.squeeze_excite import SqueezeExcite
 from layerzoo.catalogue import Card, Traits
 
 
@@ -13,6 +14,24 @@ def longer(x, y):
 def steps_reversed(x):
     """The steps in reverse."""
     return x[:, ::-1]
+
+
+def rows_reversed(x):
+    """The rows of images with their channels first in reverse."""
+    return x[:, :, ::-1]
+
+
+def weighed(config):
+    """The inputs of a layer that weighs channels: images where a format is named, or else sequences."""
+    images = {"channels_last": "b y x c", "channels_first": "b c y x"}
+    return images.get(config.get("data_format"), "b t d")
+
+
+def rows_or_steps(config):
+    """Positions stand anywhere for a layer that weighs channels by their means alone."""
+    if config.get("data_format") == "channels_first":
+        return {"rows reversed": (rows_reversed, rows_reversed)}
+    return {"rows or steps reversed": (steps_reversed, steps_reversed)}
 
 
 def _reach(config):
@@ -85,5 +104,29 @@ CARDS = [
         paper="arXiv:1706.03762",
         year=2017,
         tags=["sequence"],
+    ),
+    Card(
+        layer=SqueezeExcite,
+        inputs=weighed,
+        configs=lambda pick: dict(
+            ratio=pick([2, 3]),
+            activation=pick(["relu", "silu"]),
+            gate_activation=pick(["sigmoid", "tanh"]),
+            use_bias=pick([True, False]),
+            kernel_initializer=pick(["glorot_uniform", "he_normal"]),
+            **pick([dict(data_format="channels_last"), {}, dict(data_format="channels_first")]),
+        ),
+        dims=lambda pick, config: dict.fromkeys("cd", pick([16, 24])),
+        traits=Traits(
+            masking=lambda config: None if config.get("data_format") else "propagates",
+            dynamic=lambda config: "b y x" if config.get("data_format") else "b t",
+            causal=lambda config: None if config.get("data_format") else False,
+            equivariant=rows_or_steps,
+            differentiable=lambda config: "kinked" if config["activation"] == "relu" else "smooth",
+        ),
+        errors=[dict(ratio=0), dict(ratio=2.5), dict(data_format="last")],
+        paper="arXiv:1709.01507",
+        year=2017,
+        tags=["image", "sequence", "convolution"],
     ),
 ]

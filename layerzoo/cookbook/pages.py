@@ -287,13 +287,18 @@ def _imports(shown, numpy=True):
 
 def _input(card, shown, name):
     """The shape of an input as `keras.Input` takes it: without the batch, None where it may vary."""
-    unknown = card.traits.dynamic.split()
+    unknown = _dynamic(card)
     known = shown.shape(name, {})[1:]
     sizes = [
         None if letter in unknown and letter in SHOWN else size
         for letter, size in zip(shown.axes[name][1:], known, strict=True)
     ]
     return f"({', '.join(map(str, sizes))}{',' if len(sizes) == 1 else ''})"
+
+
+def _dynamic(card):
+    """The axes of the plain layer whose size may be unknown."""
+    return card.traits.under(card.configs(lambda options: options[0])).dynamic.split()
 
 
 def _random(shown, name):
@@ -321,7 +326,7 @@ def _functional(card, shown):
     )
     out = _output_shape(shown, list(shown.axes))
     unknown = tuple(
-        None if letter in SHOWN and letter in [*card.traits.dynamic.split(), "b"] else size
+        None if letter in SHOWN and letter in [*_dynamic(card), "b"] else size
         for letter, size in zip(next(iter(shown.axes.values())), out, strict=False)
     )
     names = list(shown.axes)

@@ -1,0 +1,69 @@
+"""What layers that weigh channels need: the axes of an image or a sequence, and its mean.
+
+`b` batch, `c` channels. The other axes are positions: `t` of a sequence, `y x` of an image.
+"""
+
+import math
+
+from keras import backend, ops
+
+
+def channel_axis(data_format) -> int:
+    """Where the channels are."""
+    return -1 if data_format == "channels_last" else 1
+
+
+def known_channels(input_shape, data_format) -> int:
+    """The number of channels, which a layer with weights must know when it is built."""
+    if not input_shape or input_shape[channel_axis(data_format)] is None:
+        raise ValueError(
+            "The channels of the inputs must have a known size. "
+            f"Received: input_shape={input_shape}, data_format={data_format!r}"
+        )
+    return input_shape[channel_axis(data_format)]
+
+
+def position_axes(x, data_format) -> tuple[int, ...]:
+    """The axes of `x` that are neither batch nor channels."""
+    rank = len(x.shape)
+    return tuple(range(1, rank - 1) if data_format == "channels_last" else range(2, rank))
+
+
+def mean_over_positions(x, mask, data_format):
+    """`x` with zeros at its padding, and the mean of the rest by channel, at least in float32.
+
+    Args:
+        x: `(b, ..., c)`, or `(b, c, ...)` with `data_format="channels_first"`.
+        mask: `(b, t)`, false where a position is padding; of an image `(b, y)` or `(b, y, x)`; or None.
+        data_format: `"channels_last"` or `"channels_first"`.
+
+    Returns:
+        `x` and `(b, c)`. A sample that is all padding has the mean zero.
+    """
+    axes = position_axes(x, data_format)
+    precise = backend.result_type(x.dtype, "float32")
+    if mask is None:
+        return x, ops.mean(ops.cast(x, precise), axes)
+    valid = ops.cast(mask, "bool")
+    if data_format == "channels_first":
+        valid = ops.expand_dims(valid, 1)
+    while len(valid.shape) < len(x.shape):
+        valid = ops.expand_dims(valid, -1)
+    x = ops.where(valid, x, 0.0)
+    share = ops.mean(ops.cast(valid, precise), axes)  # (b, 1)
+    return x, ops.mean(ops.cast(x, precise), axes) / ops.where(share > 0, share, 1.0)
+
+
+def scale_channels(x, gate, data_format):
+    """`x` times one number a channel; `gate: (b, c)`."""
+    return x * ops.expand_dims(ops.cast(gate, x.dtype), position_axes(x, data_format))
+
+
+def nearest_odd(x) -> int:
+    """The odd number nearest to `|x|`, of two the greater."""
+    return 2 * math.floor(abs(x) / 2) + 1
+
+
+def adaptive_kernel_size(channels, gamma, beta) -> int:
+    """The odd number nearest to `|log2(channels) + beta| / gamma`."""
+    return nearest_odd((math.log2(channels) + beta) / gamma)

@@ -1,0 +1,207 @@
+import json
+import re
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from keras import layers, ops
+
+from layerzoo import SqueezeExcite
+
+ACTIVATIONS = {
+    "relu": lambda z: np.maximum(z, 0),
+    "silu": lambda z: z / (1 + np.exp(-z)),
+    "sigmoid": lambda z: 1 / (1 + np.exp(-z)),
+    "hard_sigmoid": lambda z: np.clip(z / 6 + 0.5, 0, 1),
+}
+
+
+def reference(x, weights, mask, activation="relu", gate_activation="sigmoid", use_bias=True):
+    """Equations 2 to 4 of the paper for channels last, one sample at a time, padding left out."""
+
+    def linear(name, z):
+        return z @ weights[f"{name}/kernel"] + (weights[f"{name}/bias"] if use_bias else 0)
+
+    y = np.zeros(x.shape)
+    for b in range(len(x)):
+        positions = [p for p in np.ndindex(x.shape[1:-1]) if mask[b][p[0]]]
+        if positions:
+            squeezed = sum(x[b][p].astype("float64") for p in positions) / len(positions)
+            hidden = ACTIVATIONS[activation](linear("reduce", squeezed))
+            gate = ACTIVATIONS[gate_activation](linear("expand", hidden))
+            for p in positions:
+                y[b][p] = gate * x[b][p]
+    return y
+
+
+def random(*shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape).astype("float32")
+
+
+def built(randomise, channels=6, **config):
+    layer = SqueezeExcite(**{"ratio": 2, **config})
+    layer.build((None, channels, channels))
+    return layer, randomise(layer)
+
+
+def close(actual, expected, relative=1e-5):
+    actual, expected = ops.convert_to_numpy(actual), ops.convert_to_numpy(expected)
+    np.testing.assert_allclose(
+        actual, expected, rtol=0, atol=relative * np.abs(expected).max(), equal_nan=False
+    )
+
+
+def everywhere(x):
+    return np.ones(x.shape[:2], bool)
+
+
+LEFT, RIGHT, INSIDE = [0, 0, 1, 1, 1], [1, 1, 1, 0, 0], [1, 0, 1, 0, 1]
+
+
+@settings(max_examples=25, deadline=None, derandomize=True, database=None)
+@given(
+    shape=st.sampled_from([(2, 5, 6), (2, 5, 3, 8), (2, 5, 2, 3, 4)]),
+    ratio=st.sampled_from([2, 3, 16]),
+    activation=st.sampled_from(["relu", "silu"]),
+    gate_activation=st.sampled_from(["sigmoid", "hard_sigmoid"]),
+    use_bias=st.booleans(),
+    data_format=st.sampled_from(["channels_last", "channels_first"]),
+    mask=st.sampled_from([None, [LEFT, RIGHT], [INSIDE, [0] * 5]]),
+    seed=st.integers(0, 99),
+)
+def test_equals_the_reference(randomise, shape, ratio, data_format, mask, seed, **config):
+    layer = SqueezeExcite(ratio, data_format=data_format, **config)
+    x = random(*shape, seed=seed)
+    given = x if data_format == "channels_last" else np.moveaxis(x, -1, 1).copy()
+    layer.build(given.shape)
+    weights = randomise(layer, seed)
+    assert weights["reduce/kernel"].shape == (shape[-1], max(1, shape[-1] // ratio))
+    mask = None if mask is None else np.array(mask, bool)
+    expected = reference(x, weights, everywhere(x) if mask is None else mask, **config)
+    y = ops.convert_to_numpy(layer(given, mask=mask))
+    close(y if data_format == "channels_last" else np.moveaxis(y, 1, -1), expected)
+
+
+def test_equals_pointwise_convolutions_in_torch(randomise):
+    torch = pytest.importorskip("torch", reason="the other side of the comparison is PyTorch")
+    layer, weights = built(randomise, channels=32, ratio=4)
+    reduce, expand = torch.nn.Conv2d(32, 8, 1), torch.nn.Conv2d(8, 32, 1)
+    for name, module in (("reduce", reduce), ("expand", expand)):
+        kernel = torch.tensor(weights[f"{name}/kernel"], dtype=torch.float32)
+        module.weight.data = kernel.T[..., None, None]
+        module.bias.data = torch.tensor(weights[f"{name}/bias"], dtype=torch.float32)
+    x = random(2, 5, 7, 32)
+    z = torch.from_numpy(x).permute(0, 3, 1, 2)
+    gate = torch.sigmoid(expand(torch.relu(reduce(z.mean((2, 3), keepdim=True)))))
+    close(layer(x), (z * gate).permute(0, 2, 3, 1).detach().numpy())
+
+
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+def test_a_fully_padded_sample_gives_zeros_and_finite_gradients(randomise, gradients, data_format):
+    x, mask = random(2, 5, 5), np.array([[0] * 5, RIGHT], bool)
+    valid = np.repeat(mask[..., None], 5, axis=-1)
+    valid = valid if data_format == "channels_last" else np.moveaxis(valid, -1, 1)
+    layer, _ = built(randomise, channels=5, data_format=data_format)
+    outputs = ops.convert_to_numpy(layer(x, mask=mask))
+    assert not outputs[~valid].any()
+    assert outputs[valid].all()
+    for samples in (1, 2):
+        by_inputs, *by_weights = gradients(layer, x[:samples], mask=mask[:samples])
+        assert all(np.isfinite(gradient).all() for gradient in (by_inputs, *by_weights))
+        assert not by_inputs[~valid[:samples]].any()
+        assert any(gradient.any() for gradient in by_weights) == (samples == 2)
+
+
+@pytest.mark.parametrize("steps", [LEFT, RIGHT, INSIDE], ids=["left", "right", "inside"])
+@pytest.mark.parametrize("padding", [np.nan, np.inf, 1e30])
+def test_what_stands_in_padding_reaches_nothing(randomise, gradients, steps, padding):
+    layer, _ = built(randomise)
+    x, mask = random(2, 5, 6), np.array([steps, [1] * 5], bool)
+    spoilt = np.where(mask[..., None], x, np.float32(padding))
+    np.testing.assert_array_equal(
+        ops.convert_to_numpy(layer(spoilt, mask=mask)), ops.convert_to_numpy(layer(x, mask=mask))
+    )
+    clean = gradients(layer, x, mask=mask)
+    for gradient, expected in zip(gradients(layer, spoilt, mask=mask), clean, strict=True):
+        np.testing.assert_array_equal(gradient, expected)
+        assert np.isfinite(gradient).all()
+
+
+def test_sizes_may_be_unknown_in_every_kind_of_model(randomise):
+    layer, weights = built(randomise)
+    inputs = keras.Input((None, None, 6))
+    functional = keras.Model(inputs, layer(inputs))
+    sequential = keras.Sequential(
+        [keras.Input((None, 6)), layers.Masking(), layer, layers.GlobalAveragePooling1D()]
+    )
+    for shape in [(2, 3, 4, 6), (1, 1, 5, 6)]:
+        x = random(*shape)
+        close(functional.predict(x, verbose=0), reference(x, weights, everywhere(x)))
+    x, mask = random(2, 5, 6), np.array([RIGHT] * 2, bool)
+    expected = reference(x, weights, mask)[:, :3].mean(axis=1)
+    close(sequential.predict(x * mask[..., None], verbose=0), expected)
+
+
+def test_the_global_data_format_changes_nothing(randomise):
+    before = keras.config.image_data_format()
+    keras.config.set_image_data_format("channels_first")
+    try:
+        layer, weights = built(randomise)
+        x = random(2, 5, 3, 6)
+        close(layer(x), reference(x, weights, everywhere(x)))
+    finally:
+        keras.config.set_image_data_format(before)
+
+
+def test_activations_with_weights_are_trained_and_saved(randomise, tmp_path):
+    layer = SqueezeExcite(2, activation=layers.PReLU(), gate_activation=layers.PReLU())
+    config = json.dumps(layer.get_config())
+    model = keras.Sequential([keras.Input((None, 6)), layer])
+    assert len(randomise(layer)) == 6
+    assert json.dumps(layer.get_config()) == config
+    model.save(tmp_path / "model.keras")
+    x = random(2, 5, 6)
+    close(keras.models.load_model(tmp_path / "model.keras")(x), model(x), relative=0)
+
+
+@pytest.mark.parametrize(
+    ("policy", "unit"), [("mixed_float16", 2.0**-11), ("mixed_bfloat16", 2.0**-8)]
+)
+def test_half_precision_stays_near_float32(randomise, policy, unit):
+    precise, _ = built(randomise)
+    half, _ = built(randomise, dtype=policy)
+    x = random(2, 80_000, 6) + 1  # a sum of which float16 cannot hold
+    y = half(x)
+    assert keras.backend.standardize_dtype(y.dtype) == half.compute_dtype
+    close(ops.cast(y, "float32"), precise(x), relative=4 * unit)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (dict(ratio=0), "`ratio` must be a positive integer. Received: ratio=0"),
+        (dict(ratio=0.25), "`ratio` must be a positive integer. Received: ratio=0.25"),
+        (
+            dict(data_format="last"),
+            "`data_format` must be one of ('channels_last', 'channels_first'). Received: data_f",
+        ),
+    ],
+)
+def test_bad_arguments_are_refused(config, message):
+    with pytest.raises(ValueError, match="^" + re.escape(message)):
+        SqueezeExcite(**config)
+
+
+def test_bad_inputs_are_refused_and_change_nothing():
+    layer = SqueezeExcite(2)
+    with pytest.raises(ValueError, match=r"known size. Received: input_shape=\(None, 5, None\)"):
+        layer(keras.Input((5, None)))
+    with pytest.raises(ValueError, match=r"min_ndim=3, found ndim=2"):
+        layer(random(5, 6))
+    assert not layer.built
+    assert not layer.variables
+    layer(random(2, 5, 6))
+    with pytest.raises(ValueError, match=r"value 6, but received input with shape \(2, 5, 8\)"):
+        layer(random(2, 5, 8))
