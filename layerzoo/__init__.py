@@ -8,6 +8,8 @@ from layerzoo._backend import import_keras
 import_keras()
 
 from layerzoo.attention import (
+    GatedAttentionPooling,
+    LinearAttention,
     RotaryEmbedding,
     SelfAttention,
     SqueezeExcite,
@@ -19,7 +21,9 @@ from layerzoo.residual import DropPath, Residual
 __all__ = [
     "Card",
     "DropPath",
+    "GatedAttentionPooling",
     "GatedMLP",
+    "LinearAttention",
     "Residual",
     "RotaryEmbedding",
     "SelfAttention",

@@ -1,7 +1,15 @@
 """Attention: layers in which positions look at each other, and the parts they need."""
 
+from layerzoo.attention.gated_attention_pooling import GatedAttentionPooling
+from layerzoo.attention.linear_attention import LinearAttention
 from layerzoo.attention.rotary_embedding import RotaryEmbedding
 from layerzoo.attention.self_attention import SelfAttention
 from layerzoo.attention.squeeze_excite import SqueezeExcite
 
-__all__ = ["RotaryEmbedding", "SelfAttention", "SqueezeExcite"]
+__all__ = [
+    "GatedAttentionPooling",
+    "LinearAttention",
+    "RotaryEmbedding",
+    "SelfAttention",
+    "SqueezeExcite",
+]

@@ -1,5 +1,7 @@
 """The cards of the attention family."""
 
+from layerzoo.attention.gated_attention_pooling import GatedAttentionPooling
+from layerzoo.attention.linear_attention import LinearAttention
 from layerzoo.attention.rotary_embedding import RotaryEmbedding
 from layerzoo.attention.self_attention import SelfAttention
 from layerzoo.attention.squeeze_excite import SqueezeExcite
@@ -14,6 +16,11 @@ def longer(x, y):
 def steps_reversed(x):
     """The steps in reverse."""
     return x[:, ::-1]
+
+
+def unchanged(y):
+    """What no reordering of the steps may change."""
+    return y
 
 
 def rows_reversed(x):
@@ -42,6 +49,57 @@ def _reach(config):
 
 
 CARDS = [
+    Card(
+        layer=GatedAttentionPooling,
+        inputs="b t d",
+        configs=lambda pick: dict(
+            units=pick([4, 3]),
+            gated=pick([True, False]),
+            use_bias=pick([True, False]),
+            kernel_initializer=pick(["glorot_uniform", "he_normal"]),
+        ),
+        traits=Traits(
+            masking="consumes",
+            dynamic="b t",
+            equivariant={"instances reversed": (steps_reversed, unchanged)},
+            twice_differentiable=True,
+        ),
+        errors=[dict(units=0), dict(units=2.5)],
+        paper="arXiv:1802.04712",
+        year=2018,
+        tags=["sequence", "pooling"],
+    ),
+    Card(
+        layer=LinearAttention,
+        inputs="b t d",
+        configs=lambda pick: dict(
+            num_heads=pick([2, 1, 3]),
+            head_dim=pick([None, 4]),
+            causal=pick([False, True]),
+            feature_map=pick(["elu", "softplus", "relu"]),
+            use_bias=pick([True, False]),
+            kernel_initializer=pick(["glorot_uniform", "he_normal"]),
+            epsilon=pick([1e-6, 1e-3]),
+        ),
+        dims=lambda pick, config: dict(d=pick([4, 2]) * config["num_heads"]),
+        traits=Traits(
+            masking="propagates",
+            dynamic="b t",
+            causal=lambda config: config["causal"],
+            equivariant=lambda config: (
+                {} if config["causal"] else {"steps reversed": (steps_reversed, steps_reversed)}
+            ),
+            differentiable=lambda config: "kinked" if config["feature_map"] == "relu" else "smooth",
+        ),
+        errors=[
+            dict(num_heads=0),
+            dict(num_heads=2, head_dim=1.5),
+            dict(num_heads=2, epsilon=0),
+        ],
+        paper="arXiv:2006.16236",
+        year=2020,
+        tags=["sequence"],
+    ),
     Card(
         layer=RotaryEmbedding,
         inputs="b t d",

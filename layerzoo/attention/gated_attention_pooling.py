@@ -1,0 +1,137 @@
+import keras
+from keras import initializers, layers, ops
+
+from layerzoo.ops.arguments import known_width, positive_int
+from layerzoo.ops.masks import masked_softmax, zero_padding
+from layerzoo.ops.sublayers import dense
+
+
+@keras.saving.register_keras_serializable(package="layerzoo")
+class GatedAttentionPooling(layers.Layer):
+    r"""Pools a bag of instances into one vector, and says how much each instance counts.
+
+    $$
+    z = \sum_{t \in B} a_t\, x_t, \qquad
+    a_t = \operatorname*{softmax}_{t \in B}\; \big\langle w,\;
+        \tanh(V x_t) \odot \sigma(U x_t) \big\rangle
+    $$
+
+    $B$ holds the instances that are no padding, $V$ and $U$ lead to `units` hidden features, each with
+    a bias, and $w$ scores them. Without `gated` the factor $\sigma(U x_t)$ is left out.
+
+    Use when:
+        - only the bag has a label, and the instances that decide should be found (multiple instances).
+        - a sequence becomes one vector, and its steps are not equally important.
+
+    Avoid when:
+        - instances must be compared with each other: put `SelfAttention` before this.
+
+    Args:
+        units: Positive integer. Hidden features by which an instance is scored.
+        gated: Boolean. Whether the hidden features are gated.
+        use_bias: Boolean. Whether the maps to the hidden features have a bias.
+        kernel_initializer: Initializer of the kernels.
+        **kwargs: Keras's own: `name`, `dtype`, `trainable`.
+
+    Call arguments:
+        inputs: The bags.
+        mask: Boolean `(batch, instances)`, false at padding. Taken from the inputs where they carry one.
+        return_attention_scores: Whether to return `(outputs, scores)`.
+
+    Input shape:
+        `(batch, instances, width)`. `batch` and `instances` may be unknown.
+
+    Output shape:
+        `(batch, width)`; the scores are `(batch, instances)` and their sum is one.
+
+    Masking:
+        Consumed. Padding has the score zero, whatever it holds, NaN included. A bag that is all padding
+        gives zeros.
+
+    Raises:
+        ValueError: `units` is no positive integer, or the width is unknown.
+
+    Example:
+        ```python
+        import keras
+        from layerzoo import GatedAttentionPooling
+
+        model = keras.Sequential([
+            keras.Input((None, 64)),
+            GatedAttentionPooling(32),
+            keras.layers.Dense(1, activation="sigmoid"),
+        ])
+        print(model.output_shape)
+        #> (None, 1)
+        ```
+
+    Reference:
+        [Attention-based Deep Multiple Instance Learning](https://arxiv.org/abs/1802.04712). The paper
+        has no biases; its authors' code has them. $w$ has none here: the softmax takes it out again.
+    """
+
+    def __init__(
+        self,
+        units: int,
+        gated: bool = True,
+        use_bias: bool = True,
+        kernel_initializer: str | dict | initializers.Initializer = "glorot_uniform",
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        positive_int(units=units)
+        self.units = units
+        self.gated = gated
+        self.use_bias = use_bias
+        self.kernel_initializer = initializers.get(kernel_initializer)
+        self.supports_masking = True
+        self.input_spec = layers.InputSpec(ndim=3)
+
+    def build(self, input_shape):
+        width = known_width(input_shape)
+        self.hidden = dense(self, self.units, input_shape, "hidden")
+        if self.gated:
+            self.gate = dense(self, self.units, input_shape, "gate")
+        self.score = layers.Dense(
+            1,
+            use_bias=False,
+            kernel_initializer=self.kernel_initializer.clone(),
+            dtype=self.dtype_policy,
+            name="score",
+        )
+        self.score.build((*input_shape[:-1], self.units))
+        self.input_spec = layers.InputSpec(ndim=3, axes={-1: width})
+
+    def call(self, inputs, mask=None, return_attention_scores=False):
+        x = zero_padding(inputs, mask)
+        hidden = ops.tanh(self.hidden(x))
+        if self.gated:
+            hidden = hidden * ops.sigmoid(self.gate(x))
+        allowed = None if mask is None else ops.cast(mask, "bool")
+        scores = masked_softmax(ops.squeeze(self.score(hidden), -1), allowed)
+        outputs = ops.einsum("bt,btd->bd", scores, ops.cast(x, scores.dtype))
+        outputs = ops.cast(outputs, x.dtype)
+        return (outputs, ops.cast(scores, x.dtype)) if return_attention_scores else outputs
+
+    def compute_mask(self, inputs, previous_mask=None):
+        return None
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], input_shape[-1])
+
+    def compute_output_spec(self, inputs, mask=None, return_attention_scores=False):
+        b, t, d = inputs.shape
+        outputs = keras.KerasTensor((b, d), dtype=self.compute_dtype)
+        if not return_attention_scores:
+            return outputs
+        return outputs, keras.KerasTensor((b, t), dtype=self.compute_dtype)
+
+    def get_config(self):
+        config = super().get_config()
+        config.update(
+            units=self.units,
+            gated=self.gated,
+            use_bias=self.use_bias,
+            kernel_initializer=initializers.serialize(self.kernel_initializer),
+        )
+        return config

@@ -1,0 +1,190 @@
+import re
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from keras import layers, ops
+
+from layerzoo import GatedAttentionPooling
+
+
+def reference(x, weights, mask, gated=True, use_bias=True):
+    """Equations 7 to 9 of the paper in float64, one bag at a time, padding left out."""
+
+    def linear(name, instance):
+        return instance @ weights[f"{name}/kernel"] + (weights[f"{name}/bias"] if use_bias else 0)
+
+    outputs, scores = np.zeros((len(x), x.shape[-1])), np.zeros(mask.shape)
+    for b in range(len(x)):
+        bag = [t for t in range(x.shape[1]) if mask[b, t]]
+        weight = {}
+        for t in bag:
+            hidden = np.tanh(linear("hidden", x[b, t]))
+            if gated:
+                hidden = hidden / (1 + np.exp(-linear("gate", x[b, t])))
+            weight[t] = np.exp(float((hidden @ weights["score/kernel"])[0]))
+        for t in bag:
+            scores[b, t] = weight[t] / sum(weight.values())
+            outputs[b] += scores[b, t] * x[b, t]
+    return outputs, scores
+
+
+def random(*shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape).astype("float32")
+
+
+def built(randomise, width=6, **config):
+    layer = GatedAttentionPooling(**{"units": 4, **config})
+    layer.build((None, None, width))
+    return layer, randomise(layer)
+
+
+def close(actual, expected, relative=1e-5):
+    actual, expected = ops.convert_to_numpy(actual), ops.convert_to_numpy(expected)
+    np.testing.assert_allclose(
+        actual, expected, rtol=0, atol=relative * np.abs(expected).max(), equal_nan=False
+    )
+
+
+LEFT, RIGHT, INSIDE = [0, 0, 1, 1, 1], [1, 1, 1, 0, 0], [1, 0, 1, 0, 1]
+
+
+@settings(max_examples=25, deadline=None, derandomize=True, database=None)
+@given(
+    units=st.sampled_from([1, 7]),
+    gated=st.booleans(),
+    use_bias=st.booleans(),
+    mask=st.sampled_from([None, [LEFT, RIGHT], [INSIDE, [0] * 5]]),
+    seed=st.integers(0, 99),
+)
+def test_equals_the_reference(randomise, units, mask, seed, **config):
+    layer, _ = built(randomise, units=units, **config)
+    weights = randomise(layer, seed)
+    x = random(2, 5, 6, seed=seed)
+    mask = None if mask is None else np.array(mask, bool)
+    valid = np.ones((2, 5), bool) if mask is None else mask
+    expected, expected_scores = reference(x, weights, valid, **config)
+    outputs, scores = layer(x, mask=mask, return_attention_scores=True)
+    close(outputs, expected)
+    close(scores, expected_scores)
+    close(layer(x, mask=mask), outputs, relative=0)
+
+
+@pytest.mark.parametrize("gated", [True, False])
+def test_equals_the_paper_s_code_in_torch(randomise, gated):
+    torch = pytest.importorskip("torch", reason="the other side of the comparison is PyTorch")
+    layer, weights = built(randomise, gated=gated)
+
+    def linear(name):
+        kernel = torch.tensor(weights[f"{name}/kernel"], dtype=torch.float32)
+        module = torch.nn.Linear(*kernel.shape)
+        module.weight.data = kernel.T
+        if f"{name}/bias" in weights:  # without one, theirs must not matter
+            module.bias.data = torch.tensor(weights[f"{name}/bias"], dtype=torch.float32)
+        return module
+
+    hidden, score = linear("hidden"), linear("score")
+    gate = linear("gate") if gated else lambda bag: torch.full((len(bag), 4), torch.inf)
+    x = random(3, 5, 6)
+    for bag, pooled in zip(torch.from_numpy(x), ops.convert_to_numpy(layer(x)), strict=True):
+        scores = score(torch.tanh(hidden(bag)) * torch.sigmoid(gate(bag)))
+        expected = torch.mm(torch.softmax(scores.T, dim=1), bag)[0]
+        close(pooled, expected.detach().numpy())
+
+
+@pytest.mark.parametrize("samples", [[[0] * 5], [[0] * 5, RIGHT]], ids=["alone", "beside another"])
+def test_a_fully_padded_bag_gives_zeros_and_finite_gradients(randomise, gradients, samples):
+    layer, _ = built(randomise)
+    x, mask = random(len(samples), 5, 6), np.array(samples, bool)
+    outputs, scores = map(ops.convert_to_numpy, layer(x, mask=mask, return_attention_scores=True))
+    assert not outputs[0].any()
+    assert outputs[1:].all()
+    np.testing.assert_array_equal(scores > 0, mask)
+    by_inputs, *by_weights = gradients(layer, x, mask=mask)
+    assert all(np.isfinite(gradient).all() for gradient in (by_inputs, *by_weights))
+    assert not by_inputs[~mask].any()
+    assert any(gradient.any() for gradient in by_weights) == mask.any()
+
+
+@pytest.mark.parametrize("instances", [LEFT, RIGHT, INSIDE], ids=["left", "right", "inside"])
+@pytest.mark.parametrize("padding", [np.nan, np.inf, 1e30])
+def test_what_stands_in_padding_reaches_nothing(randomise, gradients, instances, padding):
+    layer, _ = built(randomise)
+    x, mask = random(2, 5, 6), np.array([instances, [1] * 5], bool)
+    spoilt = np.where(mask[..., None], x, np.float32(padding))
+    np.testing.assert_array_equal(
+        ops.convert_to_numpy(layer(spoilt, mask=mask)), ops.convert_to_numpy(layer(x, mask=mask))
+    )
+    clean = gradients(layer, x, mask=mask)
+    for gradient, expected in zip(gradients(layer, spoilt, mask=mask), clean, strict=True):
+        np.testing.assert_array_equal(gradient, expected)
+        assert np.isfinite(gradient).all()
+
+
+def test_equal_instances_get_equal_scores_and_one_instance_gets_all(randomise):
+    layer, _ = built(randomise)
+    x = np.repeat(random(2, 1, 6), 4, axis=1)
+    outputs, scores = layer(x, return_attention_scores=True)
+    close(scores, np.full((2, 4), 0.25))
+    close(outputs, x[:, 0])
+    outputs, scores = layer(x[:, :1], return_attention_scores=True)
+    close(scores, np.ones((2, 1)))
+    close(outputs, x[:, 0])
+
+
+def test_batch_and_instances_may_be_unknown_in_every_kind_of_model(randomise):
+    layer, weights = built(randomise)
+    inputs = keras.Input((None, 6))
+    outputs, scores = layer(inputs, return_attention_scores=True)
+    assert (outputs.shape, scores.shape) == ((None, 6), (None, None))
+    functional = keras.Model(inputs, [outputs, scores])
+    sequential = keras.Sequential([keras.Input((None, 6)), layers.Masking(), layer])
+    for batch, instances in [(2, 5), (1, 3), (3, 1)]:
+        x = random(batch, instances, 6)
+        everywhere = np.ones((batch, instances), bool)
+        for y, expected in zip(
+            functional.predict(x, verbose=0), reference(x, weights, everywhere), strict=True
+        ):
+            close(y, expected)
+        mask = everywhere & (np.arange(instances) < max(1, instances - 1))
+        expected, _ = reference(x, weights, mask)
+        close(sequential.predict(x * mask[..., None], verbose=0), expected)
+
+
+@pytest.mark.parametrize(
+    ("policy", "unit"), [("mixed_float16", 2.0**-11), ("mixed_bfloat16", 2.0**-8)]
+)
+def test_half_precision_stays_near_float32_in_large_bags(randomise, policy, unit):
+    precise, _ = built(randomise)
+    half, _ = built(randomise, dtype=policy)
+    x = random(2, 40_000, 6) + 1  # scores near 1 / 40000, of which float16 keeps 8 bits
+    y = half(x)
+    assert keras.backend.standardize_dtype(y.dtype) == half.compute_dtype
+    close(ops.cast(y, "float32"), precise(x), relative=2 * unit)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (dict(units=0), "`units` must be a positive integer. Received: units=0"),
+        (dict(units=2.0), "`units` must be a positive integer. Received: units=2.0"),
+    ],
+)
+def test_bad_arguments_are_refused(config, message):
+    with pytest.raises(ValueError, match="^" + re.escape(message)):
+        GatedAttentionPooling(**config)
+
+
+def test_bad_inputs_are_refused_and_change_nothing():
+    layer = GatedAttentionPooling(4)
+    with pytest.raises(ValueError, match=r"known size. Received: input_shape=\(None, 5, None\)"):
+        layer(keras.Input((5, None)))
+    with pytest.raises(ValueError, match=r"expected ndim=3, found ndim=2"):
+        layer(random(5, 6))
+    assert not layer.built
+    assert not layer.variables
+    layer(random(2, 5, 6))
+    with pytest.raises(ValueError, match=r"value 6, but received input with shape \(2, 5, 8\)"):
+        layer(random(2, 5, 8))
