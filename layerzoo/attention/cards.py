@@ -1,5 +1,6 @@
 """The cards of the attention family."""
 
+from layerzoo.attention.efficient_channel_attention import EfficientChannelAttention
 from layerzoo.attention.gated_attention_pooling import GatedAttentionPooling
 from layerzoo.attention.linear_attention import LinearAttention
 from layerzoo.attention.rotary_embedding import RotaryEmbedding
@@ -49,6 +50,28 @@ def _reach(config):
 
 
 CARDS = [
+    Card(
+        layer=EfficientChannelAttention,
+        inputs=weighed,
+        configs=lambda pick: dict(
+            gamma=pick([2.0, 0.8]),
+            beta=pick([1.0, 3.0]),
+            kernel_initializer=pick(["glorot_uniform", "he_normal"]),
+            **pick([dict(data_format="channels_last"), {}, dict(data_format="channels_first")]),
+        ),
+        dims=lambda pick, config: dict.fromkeys("cd", pick([8, 12])),
+        traits=Traits(
+            masking=lambda config: None if config.get("data_format") else "propagates",
+            dynamic=lambda config: "b y x" if config.get("data_format") else "b t",
+            causal=lambda config: None if config.get("data_format") else False,
+            equivariant=rows_or_steps,
+            twice_differentiable=True,
+        ),
+        errors=[dict(gamma=0), dict(beta=-1.0), dict(data_format="last")],
+        paper="arXiv:1910.03151",
+        year=2019,
+        tags=["image", "sequence", "convolution"],
+    ),
     Card(
         layer=GatedAttentionPooling,
         inputs="b t d",

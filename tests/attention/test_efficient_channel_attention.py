@@ -1,0 +1,202 @@
+import re
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from keras import layers, ops
+
+from layerzoo import EfficientChannelAttention
+
+
+def reference(x, kernel, mask):
+    """Equations 5 and 7 of the paper for channels last, one sample at a time, padding left out."""
+    y, size, channels = np.zeros(x.shape), len(kernel), x.shape[-1]
+    for b in range(len(x)):
+        positions = [p for p in np.ndindex(x.shape[1:-1]) if mask[b][p[0]]]
+        if positions:
+            means = sum(x[b][p].astype("float64") for p in positions) / len(positions)
+            for c in range(channels):
+                beside = range(c - size // 2, c + size // 2 + 1)
+                near = [(i, n) for i, n in enumerate(beside) if 0 <= n < channels]
+                gate = 1 / (1 + np.exp(-sum(kernel[i] * means[n] for i, n in near)))
+                for p in positions:
+                    y[b][(*p, c)] = gate * x[b][(*p, c)]
+    return y
+
+
+def random(*shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape).astype("float32")
+
+
+def built(randomise, channels=8, **config):
+    layer = EfficientChannelAttention(**config)
+    layer.build((None, channels, channels))
+    return layer, randomise(layer)["convolution/kernel"][:, 0, 0]
+
+
+def close(actual, expected, relative=1e-5):
+    actual, expected = ops.convert_to_numpy(actual), ops.convert_to_numpy(expected)
+    np.testing.assert_allclose(
+        actual, expected, rtol=0, atol=relative * np.abs(expected).max(), equal_nan=False
+    )
+
+
+def everywhere(x):
+    return np.ones(x.shape[:2], bool)
+
+
+LEFT, RIGHT, INSIDE = [0, 0, 1, 1, 1], [1, 1, 1, 0, 0], [1, 0, 1, 0, 1]
+
+
+@settings(max_examples=25, deadline=None, derandomize=True, database=None)
+@given(
+    shape=st.sampled_from([(2, 5, 6), (2, 5, 3, 8), (2, 5, 2, 3, 1)]),
+    gamma=st.sampled_from([2, 0.7]),
+    beta=st.sampled_from([1, 2.5]),
+    data_format=st.sampled_from(["channels_last", "channels_first"]),
+    mask=st.sampled_from([None, [LEFT, RIGHT], [INSIDE, [0] * 5]]),
+    seed=st.integers(0, 99),
+)
+def test_equals_the_reference(randomise, shape, gamma, beta, data_format, mask, seed):
+    layer = EfficientChannelAttention(gamma, beta, data_format=data_format)
+    x = random(*shape, seed=seed)
+    given = x if data_format == "channels_last" else np.moveaxis(x, -1, 1).copy()
+    layer.build(given.shape)
+    kernel = randomise(layer, seed)["convolution/kernel"][:, 0, 0]
+    mask = None if mask is None else np.array(mask, bool)
+    expected = reference(x, kernel, everywhere(x) if mask is None else mask)
+    y = ops.convert_to_numpy(layer(given, mask=mask))
+    close(y if data_format == "channels_last" else np.moveaxis(y, 1, -1), expected)
+
+
+@pytest.mark.parametrize(
+    ("channels", "config", "size"),
+    [
+        (1, {}, 1),
+        (4, {}, 1),
+        (8, {}, 3),
+        (64, {}, 3),
+        (128, {}, 5),
+        (512, {}, 5),
+        (2048, {}, 7),
+        (64, dict(gamma=1), 7),
+        (64, dict(beta=4), 5),
+    ],
+)
+def test_the_kernel_has_the_paper_s_size_and_is_all_there_is(channels, config, size):
+    layer = EfficientChannelAttention(**config)
+    layer.build((None, None, None, channels))
+    assert [tuple(weight.shape) for weight in layer.weights] == [(size, 1, 1)]
+
+
+@pytest.mark.parametrize(("channels", "size"), [(32, 3), (128, 5)])
+def test_equals_a_convolution_over_channels_in_torch(randomise, channels, size):
+    torch = pytest.importorskip("torch", reason="the other side of the comparison is PyTorch")
+    layer, kernel = built(randomise, channels)
+    convolution = torch.nn.Conv1d(1, 1, size, padding=size // 2, bias=False)
+    convolution.weight.data = torch.tensor(kernel, dtype=torch.float32)[None, None]
+    x = random(2, 5, 7, channels)
+    z = torch.from_numpy(x).permute(0, 3, 1, 2)
+    gate = torch.sigmoid(convolution(z.mean((2, 3))[:, None]))[:, 0, :, None, None]
+    close(layer(x), (z * gate).permute(0, 2, 3, 1).detach().numpy())
+
+
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+def test_a_fully_padded_sample_gives_zeros_and_finite_gradients(randomise, gradients, data_format):
+    x, mask = random(2, 5, 5), np.array([[0] * 5, RIGHT], bool)
+    valid = np.repeat(mask[..., None], 5, axis=-1)
+    valid = valid if data_format == "channels_last" else np.moveaxis(valid, -1, 1)
+    layer, _ = built(randomise, 5, data_format=data_format)
+    outputs = ops.convert_to_numpy(layer(x, mask=mask))
+    assert not outputs[~valid].any()
+    assert outputs[valid].all()
+    for samples in (1, 2):
+        by_inputs, by_kernel = gradients(layer, x[:samples], mask=mask[:samples])
+        assert np.isfinite(by_inputs).all()
+        assert np.isfinite(by_kernel).all()
+        assert not by_inputs[~valid[:samples]].any()
+        assert by_kernel.any() == (samples == 2)
+
+
+@pytest.mark.parametrize("steps", [LEFT, RIGHT, INSIDE], ids=["left", "right", "inside"])
+@pytest.mark.parametrize("padding", [np.nan, np.inf, 1e30])
+def test_what_stands_in_padding_reaches_nothing(randomise, gradients, steps, padding):
+    layer, _ = built(randomise)
+    x, mask = random(2, 5, 8), np.array([steps, [1] * 5], bool)
+    spoilt = np.where(mask[..., None], x, np.float32(padding))
+    np.testing.assert_array_equal(
+        ops.convert_to_numpy(layer(spoilt, mask=mask)), ops.convert_to_numpy(layer(x, mask=mask))
+    )
+    clean = gradients(layer, x, mask=mask)
+    for gradient, expected in zip(gradients(layer, spoilt, mask=mask), clean, strict=True):
+        np.testing.assert_array_equal(gradient, expected)
+        assert np.isfinite(gradient).all()
+
+
+def test_sizes_may_be_unknown_in_every_kind_of_model(randomise):
+    layer, kernel = built(randomise)
+    inputs = keras.Input((None, None, 8))
+    functional = keras.Model(inputs, layer(inputs))
+    sequential = keras.Sequential(
+        [keras.Input((None, 8)), layers.Masking(), layer, layers.GlobalAveragePooling1D()]
+    )
+    for shape in [(2, 3, 4, 8), (1, 1, 5, 8)]:
+        x = random(*shape)
+        close(functional.predict(x, verbose=0), reference(x, kernel, everywhere(x)))
+    x, mask = random(2, 5, 8), np.array([RIGHT] * 2, bool)
+    expected = reference(x, kernel, mask)[:, :3].mean(axis=1)
+    close(sequential.predict(x * mask[..., None], verbose=0), expected)
+
+
+def test_the_global_data_format_changes_nothing(randomise):
+    before = keras.config.image_data_format()
+    keras.config.set_image_data_format("channels_first")
+    try:
+        layer, kernel = built(randomise)
+        x = random(2, 5, 3, 8)
+        close(layer(x), reference(x, kernel, everywhere(x)))
+    finally:
+        keras.config.set_image_data_format(before)
+
+
+@pytest.mark.parametrize(
+    ("policy", "unit"), [("mixed_float16", 2.0**-11), ("mixed_bfloat16", 2.0**-8)]
+)
+def test_half_precision_stays_near_float32(randomise, policy, unit):
+    precise, _ = built(randomise)
+    half, _ = built(randomise, dtype=policy)
+    x = random(2, 80_000, 8) + 1  # a sum of which float16 cannot hold
+    y = half(x)
+    assert keras.backend.standardize_dtype(y.dtype) == half.compute_dtype
+    close(ops.cast(y, "float32"), precise(x), relative=4 * unit)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (dict(gamma=0), "`gamma` must be a positive number. Received: gamma=0"),
+        (dict(beta=-1.0), "`beta` must be a positive number. Received: beta=-1.0"),
+        (
+            dict(data_format="last"),
+            "`data_format` must be one of ('channels_last', 'channels_first'). Received: data_f",
+        ),
+    ],
+)
+def test_bad_arguments_are_refused(config, message):
+    with pytest.raises(ValueError, match="^" + re.escape(message)):
+        EfficientChannelAttention(**config)
+
+
+def test_bad_inputs_are_refused_and_change_nothing():
+    layer = EfficientChannelAttention()
+    with pytest.raises(ValueError, match=r"known size. Received: input_shape=\(None, 5, None\)"):
+        layer(keras.Input((5, None)))
+    with pytest.raises(ValueError, match=r"min_ndim=3, found ndim=2"):
+        layer(random(5, 6))
+    assert not layer.built
+    assert not layer.variables
+    layer(random(2, 5, 6))
+    with pytest.raises(ValueError, match=r"value 6, but received input with shape \(2, 5, 8\)"):
+        layer(random(2, 5, 8))
