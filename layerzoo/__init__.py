@@ -8,6 +8,7 @@ from layerzoo._backend import import_keras
 import_keras()
 
 from layerzoo.attention import (
+    ConvolutionalBlockAttention,
     EfficientChannelAttention,
     GatedAttentionPooling,
     LinearAttention,
@@ -21,6 +22,7 @@ from layerzoo.residual import DropPath, Residual
 
 __all__ = [
     "Card",
+    "ConvolutionalBlockAttention",
     "DropPath",
     "EfficientChannelAttention",
     "GatedAttentionPooling",

@@ -1,5 +1,6 @@
 """Attention: layers in which positions look at each other, and the parts they need."""
 
+from layerzoo.attention.convolutional_block_attention import ConvolutionalBlockAttention
 from layerzoo.attention.efficient_channel_attention import EfficientChannelAttention
 from layerzoo.attention.gated_attention_pooling import GatedAttentionPooling
 from layerzoo.attention.linear_attention import LinearAttention
@@ -8,6 +9,7 @@ from layerzoo.attention.self_attention import SelfAttention
 from layerzoo.attention.squeeze_excite import SqueezeExcite
 
 __all__ = [
+    "ConvolutionalBlockAttention",
     "EfficientChannelAttention",
     "GatedAttentionPooling",
     "LinearAttention",

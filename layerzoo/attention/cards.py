@@ -1,5 +1,6 @@
 """The cards of the attention family."""
 
+from layerzoo.attention.convolutional_block_attention import ConvolutionalBlockAttention
 from layerzoo.attention.efficient_channel_attention import EfficientChannelAttention
 from layerzoo.attention.gated_attention_pooling import GatedAttentionPooling
 from layerzoo.attention.linear_attention import LinearAttention
@@ -50,6 +51,27 @@ def _reach(config):
 
 
 CARDS = [
+    Card(
+        layer=ConvolutionalBlockAttention,
+        inputs=weighed,
+        configs=lambda pick: dict(
+            ratio=pick([2, 3]),
+            kernel_size=pick([3, 7]),
+            activation=pick(["relu", "silu"]),
+            use_bias=pick([True, False]),
+            kernel_initializer=pick(["glorot_uniform", "he_normal"]),
+            data_format=pick(["channels_last", "channels_first"]),
+        ),
+        dims=lambda pick, config: dict(c=pick([16, 24])),
+        traits=Traits(dynamic="b y x", differentiable="kinked"),
+        errors=[dict(ratio=0), dict(kernel_size=(3, 3)), dict(data_format="last")],
+        expected_failures={
+            "S6@tensorflow": "Keras's maximum refuses a tensor without entries there, whatever the axes"
+        },
+        paper="arXiv:1807.06521",
+        year=2018,
+        tags=["image", "convolution"],
+    ),
     Card(
         layer=EfficientChannelAttention,
         inputs=weighed,
