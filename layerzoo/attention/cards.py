@@ -135,6 +135,7 @@ CARDS = [
                 {} if config["causal"] else {"steps reversed": (steps_reversed, steps_reversed)}
             ),
             differentiable=lambda config: "kinked" if config["feature_map"] == "relu" else "smooth",
+            twice_differentiable=lambda config: None if config["feature_map"] == "relu" else True,
         ),
         errors=[
             dict(num_heads=0),

@@ -1,0 +1,89 @@
+"""Attention whose cost grows with the length and not with its square.
+
+`b` batch, `t` query time, `s` key time, `n` heads, `m` features, `h` head width; the causal form cuts the
+time into `c` chunks of `l` steps.
+"""
+
+from keras import backend, ops
+
+from layerzoo.ops.masks import visible
+
+
+def elu_plus_one(x):
+    """`elu(x) + 1`: `x + 1` above 0 and `exp(x)` below, where adding 1 last would round the result."""
+    positive = x > 0
+    return ops.where(positive, x + 1, ops.exp(ops.where(positive, 0.0, x)))
+
+
+def linear_attention(query, key, value, key_mask=None, causal=False, epsilon=1e-6, chunk_size=128):
+    r"""The mean of the values, weighted by the inner products of features.
+
+    $$
+    y_t = \frac{\sum_{s \in S(t)} \langle q_t, k_s \rangle\, v_s}
+        {\sum_{s \in S(t)} \langle q_t, k_s \rangle + \epsilon}
+        = \frac{q_t^\top \sum_{s \in S(t)} k_s v_s^\top}
+        {q_t^\top \sum_{s \in S(t)} k_s + \epsilon}
+    $$
+
+    The right side has sums that no query enters: without `causal` one of each serves all queries. With
+    it, the left side is taken within a chunk of steps, and the right side over all the chunks before.
+
+    Args:
+        query: `(b, t, n, m)`, features that are not negative.
+        key: `(b, s, n, m)`, likewise.
+        value: `(b, s, n, h)`.
+        key_mask: `(b, s)`, true where a key may be seen, or None for everywhere.
+        causal: step `t` sees only keys at `s <= t`; queries and keys are of the same length.
+        epsilon: is added to the sum of the weights.
+        chunk_size: steps in a chunk. Time grows with it, and the memory of the chunks' sums shrinks.
+
+    Returns:
+        `(b, t, n, h)`, in the dtype of `value`. A query that may see nothing gets zeros. All sums are
+        taken at least in float32.
+    """
+    kept, precise = value.dtype, backend.result_type(value.dtype, "float32")
+    query, key, value = (ops.cast(x, precise) for x in (query, key, value))
+    if key_mask is not None:
+        key = ops.where(ops.cast(key_mask, "bool")[..., None, None], key, 0.0)
+    if causal:
+        return ops.cast(_causal(query, key, value, epsilon, chunk_size), kept)
+    query, value = (ops.transpose(x, (0, 2, 1, 3)) for x in (query, value))  # (b, n, time, m or h)
+    key = ops.transpose(key, (0, 2, 3, 1))  # (b, n, m, s)
+    total = ops.matmul(query, ops.sum(key, axis=-1, keepdims=True))
+    attended = ops.matmul(query, ops.matmul(key, value)) / (total + epsilon)
+    return ops.cast(ops.transpose(attended, (0, 2, 1, 3)), kept)
+
+
+def _causal(query, key, value, epsilon, chunk_size):
+    b, t, n, h = ops.shape(value)
+    size = min(chunk_size, t or 1) if isinstance(t, int) else chunk_size
+    query, value = (_chunks(x, size, (0, 1, 3, 2, 4)) for x in (query, value))  # (b, c, n, l, ...)
+    key = _chunks(key, size, (0, 1, 3, 4, 2))  # (b, c, n, m, l)
+
+    weights = ops.where(visible(size, causal=True), ops.matmul(query, key), 0.0)
+    state = _sum_before(ops.matmul(key, value))  # (b, c, n, m, h)
+    normaliser = _sum_before(ops.sum(key, axis=-1, keepdims=True))  # (b, c, n, m, 1)
+    total = ops.matmul(query, normaliser) + ops.sum(weights, axis=-1, keepdims=True)
+    attended = ops.matmul(query, state) + ops.matmul(weights, value)
+    attended = ops.transpose(attended / (total + epsilon), (0, 1, 3, 2, 4))
+    return ops.reshape(attended, (b, ops.shape(attended)[1] * size, n, h))[:, :t]
+
+
+def _chunks(x, size, order):
+    """Cut `x: (b, t, n, m)` into `(b, c, l, n, m)`, zeros after the end, with the axes in an order."""
+    b, t, n, m = ops.shape(x)
+    count = (t + size - 1) // size
+    missing = (
+        -t % size if isinstance(t, int) else size - 1
+    )  # a fixed number goes into every exporter
+    x = ops.pad(x, ((0, 0), (0, missing), (0, 0), (0, 0)))[:, : count * size]
+    return ops.transpose(ops.reshape(x, (b, count, size, n, m)), order)
+
+
+def _sum_before(x):
+    """Replace each chunk of `x: (b, c, ...)` by the sum of those before it.
+
+    Nothing is summed and taken away again: what stands later must not be felt, not even by rounding.
+    """
+    before = ops.pad(x, ((0, 0), (1, 0), (0, 0), (0, 0), (0, 0)))[:, :-1]
+    return ops.cumsum(before, axis=1)

@@ -1,0 +1,248 @@
+import json
+import re
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from keras import layers, ops
+
+from layerzoo import LinearAttention
+
+FEATURE_MAPS = {
+    "elu": lambda z: np.where(z > 0, z + 1, np.exp(np.minimum(z, 0))),
+    "softplus": lambda z: np.log1p(np.exp(z)),
+    "relu": lambda z: np.maximum(z, 0),
+}
+
+
+def reference(
+    x,
+    weights,
+    mask,
+    num_heads,
+    head_dim=None,
+    causal=False,
+    feature_map="elu",
+    use_bias=True,
+    epsilon=1e-6,
+):
+    """The paper's equations 16 to 20 in float64, step by step: a state and a normaliser for each head."""
+    batch, time, width = x.shape
+    n, h = num_heads, head_dim or width // num_heads
+    phi = FEATURE_MAPS[feature_map]
+    bias_in = weights["query_key_value/bias"] if use_bias else 0
+    bias_out = weights["output/bias"] if use_bias else 0
+
+    y = np.zeros((batch, time, width))
+    for b in range(batch):
+        steps = [t for t in range(time) if mask[b, t]]
+        together = {t: x[b, t] @ weights["query_key_value/kernel"] + bias_in for t in steps}
+        heads = {t: together[t].reshape(3, n, h) for t in steps}
+        attended = {t: [] for t in steps}
+        for i in range(n):
+            state, normaliser = np.zeros((h, h)), np.zeros(h)
+            passes = [[t] for t in steps] if causal else [steps]
+            for seen in passes:
+                for s in seen:
+                    key = phi(heads[s][1, i])
+                    state += np.outer(key, heads[s][2, i])
+                    normaliser += key
+                for t in seen:
+                    query = phi(heads[t][0, i])
+                    attended[t].append(query @ state / (query @ normaliser + epsilon))
+        for t in steps:
+            y[b, t] = np.concatenate(attended[t]) @ weights["output/kernel"] + bias_out
+    return y
+
+
+def random(*shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape).astype("float32")
+
+
+def built(randomise, width=8, **config):
+    layer = LinearAttention(**config)
+    layer.build((None, None, width))
+    return layer, randomise(layer)
+
+
+def close(actual, expected, relative=1e-5):
+    actual, expected = ops.convert_to_numpy(actual), ops.convert_to_numpy(expected)
+    np.testing.assert_allclose(
+        actual, expected, rtol=0, atol=relative * np.abs(expected).max(), equal_nan=False
+    )
+
+
+LEFT, RIGHT, INSIDE = [0, 0, 1, 1, 1], [1, 1, 1, 0, 0], [1, 0, 1, 0, 1]
+
+
+@settings(max_examples=20, deadline=None, derandomize=True, database=None)
+@given(
+    num_heads=st.sampled_from([1, 2, 4]),
+    head_dim=st.sampled_from([None, 6]),
+    causal=st.booleans(),
+    feature_map=st.sampled_from(list(FEATURE_MAPS)),
+    use_bias=st.booleans(),
+    epsilon=st.sampled_from([1e-6, 1e-2]),
+    mask=st.sampled_from([None, [LEFT, RIGHT], [INSIDE, [0] * 5]]),
+    seed=st.integers(0, 99),
+)
+def test_equals_the_reference(randomise, mask, seed, **config):
+    layer = LinearAttention(**config)
+    layer.build((None, None, 8))
+    weights = randomise(layer, seed)
+    x = random(2, 5, 8, seed=seed)
+    mask = np.ones((2, 5), bool) if mask is None else np.array(mask, bool)
+    close(layer(x, mask=mask), reference(x, weights, mask, **config))
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("time", [128, 290], ids=["one chunk", "several and a part"])
+def test_equals_the_reference_beyond_one_chunk(randomise, causal, time):
+    layer, weights = built(randomise, num_heads=2, causal=causal)
+    x, mask = random(2, time, 8), np.random.default_rng(1).random((2, time)) < [[0.8], [1]]
+    close(layer(x, mask=mask), reference(x, weights, mask, num_heads=2, causal=causal))
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_equals_cumulative_sums_in_torch(randomise, causal):
+    torch = pytest.importorskip("torch", reason="the other side of the comparison is PyTorch")
+    functional = torch.nn.functional
+    layer, weights = built(randomise, num_heads=2, head_dim=6, causal=causal)
+    weights = {path: torch.tensor(value, dtype=torch.float32) for path, value in weights.items()}
+    x = random(2, 150, 8)
+
+    kernel, bias = weights["query_key_value/kernel"], weights["query_key_value/bias"]
+    projected = functional.linear(torch.from_numpy(x), kernel.T, bias)
+    query, key, value = (part.unflatten(-1, (2, 6)) for part in projected.chunk(3, dim=-1))
+    query, key = functional.elu(query) + 1, functional.elu(key) + 1
+    states, normalisers = torch.einsum("btni,btnj->btnij", key, value), key
+    if causal:
+        states, normalisers = states.cumsum(1), normalisers.cumsum(1)
+    else:
+        states, normalisers = states.sum(1, keepdim=True), normalisers.sum(1, keepdim=True)
+    attended = torch.einsum("btni,btnij->btnj", query, states.expand(2, 150, 2, 6, 6))
+    attended = attended / ((query * normalisers).sum(-1, keepdim=True) + 1e-6)
+    expected = functional.linear(
+        attended.flatten(-2), weights["output/kernel"].T, weights["output/bias"]
+    )
+    close(layer(x), expected.numpy())
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("samples", [[[0] * 5], [[0] * 5, RIGHT]], ids=["alone", "beside another"])
+def test_a_fully_padded_sample_gives_zeros_and_finite_gradients(
+    randomise, gradients, samples, causal
+):
+    layer, _ = built(randomise, num_heads=2, causal=causal)
+    x, mask = random(len(samples), 5, 8), np.array(samples, bool)
+    outputs = ops.convert_to_numpy(layer(x, mask=mask))
+    assert not outputs[~mask].any()
+    assert outputs[mask].all()
+    by_inputs, *by_weights = gradients(layer, x, mask=mask)
+    assert all(np.isfinite(gradient).all() for gradient in (by_inputs, *by_weights))
+    assert not by_inputs[~mask].any()
+    assert any(gradient.any() for gradient in by_weights) == mask.any()
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("steps", [LEFT, RIGHT, INSIDE], ids=["left", "right", "inside"])
+@pytest.mark.parametrize("padding", [np.nan, np.inf, 1e30])
+def test_what_stands_in_padding_reaches_nothing(randomise, gradients, steps, padding, causal):
+    layer, _ = built(randomise, num_heads=2, causal=causal)
+    x, mask = random(2, 5, 8), np.array([steps, [1] * 5], bool)
+    spoilt = np.where(mask[..., None], x, np.float32(padding))
+    np.testing.assert_array_equal(
+        ops.convert_to_numpy(layer(spoilt, mask=mask)), ops.convert_to_numpy(layer(x, mask=mask))
+    )
+    clean = gradients(layer, x, mask=mask)
+    for gradient, expected in zip(gradients(layer, spoilt, mask=mask), clean, strict=True):
+        np.testing.assert_array_equal(gradient, expected)
+        assert np.isfinite(gradient).all()
+
+
+def test_queries_without_features_give_the_bias(randomise):
+    layer, weights = built(randomise, num_heads=2, feature_map="relu")
+    layer.weights[0].assign(np.zeros((8, 24)))
+    layer.weights[1].assign(np.repeat([-1.0, 1.0, 1.0], 8))
+    close(layer(random(2, 5, 8)), np.broadcast_to(weights["output/bias"], (2, 5, 8)))
+
+
+def test_batch_and_time_may_be_unknown_in_every_kind_of_model(randomise):
+    layer, weights = built(randomise, num_heads=2, causal=True)
+    inputs = keras.Input((None, 8))
+    functional = keras.Model(inputs, layer(inputs))
+    sequential = keras.Sequential([keras.Input((None, 8)), layers.Masking(), layer])
+    for batch, time in [(2, 5), (1, 140), (3, 1)]:
+        x = random(batch, time, 8)
+        everywhere = np.ones((batch, time), bool)
+        expected = reference(x, weights, everywhere, num_heads=2, causal=True)
+        close(functional.predict(x, verbose=0), expected)
+        mask = np.arange(time) < time - 1
+        expected = reference(x, weights, everywhere & mask, num_heads=2, causal=True)
+        close(sequential.predict(x * mask[:, None], verbose=0), expected)
+
+
+@pytest.mark.parametrize(
+    ("policy", "unit"), [("mixed_float16", 2.0**-11), ("mixed_bfloat16", 2.0**-8)]
+)
+def test_half_precision_stays_near_float32(randomise, policy, unit):
+    config = dict(num_heads=2, causal=True)
+    precise, _ = built(randomise, **config)
+    half, _ = built(randomise, dtype=policy, **config)
+    x, mask = random(2, 200, 8), np.arange(200) < [[200], [150]]
+    y = half(x, mask=mask)
+    assert keras.backend.standardize_dtype(y.dtype) == half.compute_dtype
+    close(ops.cast(y, "float32"), precise(x, mask=mask), relative=4 * unit)
+
+
+@pytest.mark.parametrize(
+    "feature_map",
+    ["elu", "softplus", keras.activations.elu, layers.ReLU(), layers.Dense(5, "softplus")],
+    ids=["elu", "name", "function", "layer", "layer with weights"],
+)
+def test_any_kind_of_feature_map_survives_its_config(randomise, feature_map):
+    layer, weights = built(randomise, num_heads=2, causal=True, feature_map=feature_map)
+    revived = LinearAttention.from_config(json.loads(json.dumps(layer.get_config())))
+    revived.build((None, None, 8))
+    assert list(randomise(revived)) == list(weights)
+    assert revived.get_config() == layer.get_config()
+    x = random(2, 5, 8)
+    close(revived(x), layer(x), relative=0)
+
+
+def test_a_feature_map_with_weights_is_shared_by_queries_and_keys_and_saved(randomise, tmp_path):
+    layer = LinearAttention(2, feature_map=layers.Dense(5, "softplus"))
+    model = keras.Sequential([keras.Input((None, 8)), layer])
+    assert len(randomise(layer)) == 6
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    x = random(2, 5, 8)
+    close(loaded(x), model(x), relative=0)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (dict(num_heads=0), "`num_heads` must be a positive integer. Received: num_heads=0"),
+        (dict(num_heads=2, head_dim=1.5), "`head_dim` must be a positive integer. Received: head"),
+        (dict(num_heads=2, epsilon=0), "`epsilon` must be a positive number. Received: epsilon=0"),
+        (dict(num_heads=2, feature_map="no"), "Could not interpret activation function"),
+    ],
+)
+def test_bad_arguments_are_refused(config, message):
+    with pytest.raises(ValueError, match="^" + re.escape(message)):
+        LinearAttention(**config)
+
+
+def test_bad_inputs_are_refused_and_change_nothing():
+    layer = LinearAttention(3)
+    with pytest.raises(ValueError, match=r"must divide.*Received: num_heads=3, input_shape=\(2, 5"):
+        layer(random(2, 5, 8))
+    with pytest.raises(ValueError, match=r"known size. Received: input_shape=\(None, 5, None\)"):
+        layer(keras.Input((5, None)))
+    with pytest.raises(ValueError, match=r"expected ndim=3, found ndim=2"):
+        layer(random(5, 6))
+    assert not layer.built
+    assert not layer.variables
