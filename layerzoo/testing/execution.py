@@ -139,7 +139,11 @@ def retrace(case):
     arrays = [case.arrays(values="normal", **({"b": n} if _any_batch(case) else {})) for n in sizes]
     training = not case.traits.stochastic
     with case.resting(layer), compat.kept_state(layer):
-        eager = [flat(compat.call(layer, a, training=training)) for a in arrays[3:]]
+        eager = [flat(compat.call(layer, a, training=training)) for a in arrays]
+        if compat.BACKEND == "torch" and layer.losses:
+            raise NotApplicable(
+                "Keras keeps losses in a list, whose length PyTorch's tracer guards"
+            )
     with case.resting(layer), compat.kept_state(layer):
         outputs, traces = compat.traced_calls(layer, arrays, _any_batch(case), training=training)
     told = f"  batches         {sizes}\n  traces          {traces}, counted after each call"
@@ -149,7 +153,7 @@ def retrace(case):
     steady = traces[0] if compat.BACKEND == "tensorflow" else traces[4]
     demand(traces[5] == steady, f"  another batch size was traced anew\n{told}")
     if case.traits.state is None:
-        for n, found, due in zip(sizes[3:], outputs[3:], eager, strict=True):
+        for n, found, due in zip(sizes[3:], outputs[3:], eager[3:], strict=True):
             for a, e in zip(found, due, strict=True):
                 what = f"  a batch of {n} through a trace made for any, and eager"
                 demand_close(a, e, 1e-5, what, FUSED)

@@ -327,11 +327,11 @@ class DividesByMore(SoundShares):
 
 @register
 class DrawsInVain(SoundNoise):
-    """A random number is drawn at inference too, and not used."""
+    """A seed is drawn at inference too, and not used."""
 
     def call(self, inputs, training=None):
         """Draw before looking at `training`."""
-        keras.random.normal((1,), seed=self.generator)
+        self.generator.next()
         return super().call(inputs, training=training)
 
 
