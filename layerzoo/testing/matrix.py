@@ -42,7 +42,8 @@ def measure(told: Callable[[str], object] = print) -> dict:
     for card in SOUND:
         told(card.name)
         found = {each.id: _look(card, each) for each in PROPERTIES.values()}
-        sound[card.name] = [id for id, (status, _) in found.items() if status not in FINE]
+        accused = [id for id, (status, _) in found.items() if status not in FINE]
+        sound[card.name] = sound.get(card.name, []) + accused  # a class may have several cards
         for id, (_, share) in found.items():
             sound_share[id] = max(share, sound_share.get(id, 0.0))
     return {

@@ -206,6 +206,10 @@ class PrintsWeights(SoundWrapper):
 class Penalised(layers.Layer):
     """The identity, with a loss: Keras's own divides it by the batch, which PyTorch then takes as fixed."""
 
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.supports_masking = True
+
     def call(self, inputs):
         """Add the loss."""
         self.add_loss(0.1 * ops.mean(ops.square(inputs)))
