@@ -8,7 +8,7 @@ from layerzoo.ops.arguments import (
     positive_int,
     probability,
 )
-from layerzoo.ops.attention import attention
+from layerzoo.ops.attention import attention, attention_and_scores
 from layerzoo.ops.masks import zero_padding
 from layerzoo.ops.sublayers import dense, unbuilt
 
@@ -147,10 +147,10 @@ class SelfAttention(layers.Layer):
             self.key_norm = layers.RMSNormalization(dtype=self.dtype_policy, name="key_norm")
             self.key_norm.build((*time, g, h))
         if self.position is not None and not self.position.built:
-            self.position.build((*time, n, h))
-        self.drop = layers.Dropout(
-            self.dropout, seed=self.seed, dtype=self.dtype_policy, name="dropout"
-        )
+            biases = hasattr(self.position, "bias")  # of scores; else it turns queries and keys
+            self.position.build((None, n, None, None) if biases else (*time, n, h))
+        if self.dropout:
+            self.seed_generator = keras.random.SeedGenerator(self.seed)
         self.heads = (n, g, h)
         self.input_spec = layers.InputSpec(ndim=3, axes={-1: width})
 
@@ -162,9 +162,18 @@ class SelfAttention(layers.Layer):
         query, key, value = ops.split(together, [n, n + g], axis=2)
         if self.qk_norm:
             query, key = self.query_norm(query), self.key_norm(key)
-        if self.position is not None:
+        sees = dict(key_mask=mask, causal=self.causal, window=self.window)
+        if hasattr(self.position, "bias"):
+            weights = [ops.convert_to_tensor(w) for w in self.position.weights]
+            sees.update(bias=self.position.bias, weights=weights)
+        elif self.position is not None:
             query, key = self.position(query), self.position(key)
-        attended, scores = attention(query, key, value, mask, self.causal, self.window, self.drop)
+        if training and self.dropout:
+            sees.update(dropout=(self.dropout, self.seed_generator.next()))
+        if return_attention_scores:
+            attended, scores = attention_and_scores(query, key, value, **sees)
+        else:
+            attended, scores = attention(query, key, value, **sees), None
         outputs = self.project_out(ops.reshape(attended, (b, t, n * h)))
         outputs = zero_padding(outputs, mask)
         return (outputs, scores) if return_attention_scores else outputs

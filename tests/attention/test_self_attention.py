@@ -222,7 +222,7 @@ def test_returned_scores_are_the_ones_that_give_the_outputs(randomise, training)
         assert 0.3 < np.mean(visible == 0) < 0.7
     else:
         np.testing.assert_allclose(scores.sum(axis=-1), 1, atol=1e-6)
-        close(outputs, layer(x, mask=mask), relative=0)
+        close(outputs, layer(x, mask=mask), relative=1e-6)  # PyTorch has a kernel without scores
 
 
 def test_symbolic_scores_have_the_shape_of_real_ones():

@@ -1,35 +1,203 @@
+"""Attention in blocks, whatever is seen, is attention as a whole; and as a whole it is the formula."""
+
+import keras
 import numpy as np
+import pytest
 from keras import ops
 
-from layerzoo.ops.attention import attention
+from layerzoo.ops import attention_blocks
+from layerzoo.ops.attention import attention, attention_and_scores
 
 
 def random(*shape, seed=0):
     return np.random.default_rng(seed).normal(size=shape).astype("float32")
 
 
+def formula(query, key, value, key_mask=None, causal=False, window=None, bias=None):
+    """Step by step in float64: what is attended to, and the scores."""
+    (b, t, n, h), (s, g) = query.shape, key.shape[1:3]
+    attended = np.zeros((b, t, n, value.shape[-1]))
+    scores = np.zeros((b, n, t, s))
+    for i, q, head in np.ndindex(b, t, n):
+        group = head // (n // g)
+        seen = [
+            k
+            for k in range(s)
+            if (key_mask is None or key_mask[i, k])
+            and (not causal or k <= q)
+            and (window is None or abs(q - k) < window)
+        ]
+        if not seen:
+            continue
+        logits = key[i, seen, group].astype("float64") @ query[i, q, head] / np.sqrt(h)
+        if bias is not None:
+            logits = logits + bias[head, q, seen]
+        weights = np.exp(logits - logits.max())
+        weights /= weights.sum()
+        scores[i, head, q, seen] = weights
+        attended[i, q, head] = weights @ value[i, seen, group]
+    return attended, scores
+
+
+def slope(queries, keys, steepness):
+    """A bias that depends on the distance, and on a weight for each head."""
+    distance = ops.cast(queries[:, None] - keys[None, :], steepness.dtype)
+    return steepness[:, None, None] * distance
+
+
+MASK = np.random.default_rng(7).random((2, 11)) < 0.6
+MASK[0, :3] = False
+SEEN = [
+    dict(),
+    dict(causal=True),
+    dict(window=3),
+    dict(causal=True, window=3),
+    dict(key_mask=MASK),
+    dict(key_mask=np.zeros((2, 11), bool)),
+    dict(causal=True, key_mask=MASK),
+    dict(causal=True, window=2, key_mask=MASK),
+    dict(causal=True, key_mask=MASK, bias=True),
+    dict(window=4, bias=True),
+    dict(bias=True),
+]
+
+
+@pytest.fixture(params=[None, 4], ids=["whole", "blocks of 4"])
+def size(request, monkeypatch):
+    """The blocks are cut so that their edges fall inside the sequence."""
+    if request.param:
+        monkeypatch.setattr(attention_blocks, "block_size", lambda t, window: request.param)
+
+
+@pytest.mark.parametrize("seen", SEEN, ids=lambda seen: ", ".join(seen) or "all")
+@pytest.mark.parametrize(("n", "g"), [(4, 2), (3, 1)])
+def test_value_and_scores_are_the_formula(seen, n, g, size):
+    query, key, value = (
+        random(2, 11, n, 6),
+        random(2, 11, g, 6, seed=1),
+        random(2, 11, g, 5, seed=2),
+    )
+    steepness = random(n, seed=3)
+    given, bias = dict(seen), None
+    if seen.get("bias"):
+        given.update(bias=slope, weights=[ops.convert_to_tensor(steepness)])
+        bias = steepness[:, None, None] * (np.arange(11)[:, None] - np.arange(11))
+    attended, weights = formula(query, key, value, **{**seen, "bias": bias})
+    found = ops.convert_to_numpy(attention(query, key, value, **given))
+    np.testing.assert_allclose(found, attended, atol=1e-5)
+    found, scores = attention_and_scores(query, key, value, **given)
+    np.testing.assert_allclose(ops.convert_to_numpy(found), attended, atol=1e-5)
+    np.testing.assert_allclose(ops.convert_to_numpy(scores), weights, atol=1e-5)
+
+
+class Attend(keras.layers.Layer):
+    """Attention with its weight as a layer, whose gradients the fixture takes."""
+
+    def __init__(self, whole, **seen):
+        super().__init__()
+        self.whole, self.seen = whole, seen
+
+    def build(self, input_shape):
+        self.steepness = self.add_weight(shape=(4,), initializer="random_normal")
+
+    def call(self, inputs):
+        query, key, value = ops.split(inputs, [4, 6], axis=2)
+        seen = dict(self.seen)
+        if seen.pop("bias", False):
+            seen.update(bias=slope, weights=[ops.convert_to_tensor(self.steepness)])
+        if self.whole:
+            return attention_and_scores(query, key, value, **seen)[0]
+        return attention(query, key, value, **seen)
+
+
+SEED = np.array([5, 6])
+
+
+@pytest.mark.parametrize("seen", SEEN, ids=lambda seen: ", ".join(seen) or "all")
+def test_the_gradient_in_blocks_is_that_of_the_whole(seen, size, gradients, randomise):
+    x = random(2, 11, 8, 6, seed=4)
+    found = {}
+    for whole in (True, False):
+        layer = Attend(whole, **seen)
+        layer.build(x.shape)
+        randomise(layer)
+        layer.trainable = seen.get("bias", False)
+        found[whole] = gradients(layer, x)
+    for ours, due in zip(found[False], found[True], strict=True):
+        assert np.isfinite(ours).all()
+        np.testing.assert_allclose(ours, due, atol=1e-5 * max(1, np.abs(due).max()))
+
+
+def drawn():
+    return ops.convert_to_tensor(SEED, dtype=keras.backend.standardize_dtype(seed_dtype()))
+
+
+def seed_dtype():
+    return keras.random.SeedGenerator(0).state.dtype
+
+
+def test_dropout_is_the_same_for_the_same_seed_and_keeps_the_mean():
+    query, value = random(2, 40, 4, 6), np.ones((2, 40, 4, 3), "float32")
+    first, again = (
+        ops.convert_to_numpy(attention(query, query, value, dropout=(0.3, drawn())))
+        for _ in range(2)
+    )
+    np.testing.assert_array_equal(first, again)
+    other = attention(query, query, value, dropout=(0.3, drawn() + ops.ones_like(drawn())))
+    assert not np.allclose(first, ops.convert_to_numpy(other))
+    assert abs(first.mean() - 1) < 0.05
+
+
+def test_blocks_drop_each_for_itself(size):
+    """Were the parts of a sequence given the same numbers, equal queries would get equal outputs."""
+    same = np.ones((1, 11, 1, 4), "float32")
+    value = random(1, 11, 1, 4, seed=1)
+    attended = ops.convert_to_numpy(attention(same, same, value, dropout=(0.5, drawn())))
+    assert len(np.unique(np.round(attended[0, :, 0, 0], 5))) > 5
+
+
+def test_the_gradient_with_dropout_is_that_of_what_was_kept(size, gradients):
+    """By finite differences: the same seed drops the same."""
+    x = random(1, 11, 8, 4, seed=2)
+    layer = Attend(False, dropout=(0.4, drawn()), causal=True)
+    layer.build(x.shape)
+    layer.trainable = False
+    (gradient,) = gradients(layer, x)
+    along = random(*x.shape, seed=3)
+    ahead, behind = (
+        np.square(ops.convert_to_numpy(layer(x + step * along)).astype("float64")).sum()
+        for step in (1e-2, -1e-2)
+    )
+    np.testing.assert_allclose((ahead - behind) / 2e-2, (gradient * along).sum(), rtol=2e-3)
+
+
+def test_what_scores_were_used_is_what_dropout_left():
+    query, value = random(2, 7, 2, 4), random(2, 7, 2, 3, seed=1)
+    attended, scores = attention_and_scores(query, query, value, dropout=(0.5, drawn()))
+    scores = ops.convert_to_numpy(scores)
+    assert (scores == 0).mean() > 0.3
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(attended), np.einsum("bnts,bsnh->btnh", scores, value), atol=1e-5
+    )
+
+
 def test_keys_and_values_may_come_from_another_sequence():
     query, key, value = random(2, 3, 4, 6), random(2, 5, 2, 6, seed=1), random(2, 5, 2, 6, seed=2)
-    attended, scores = attention(query, key, value)
-    assert (attended.shape, scores.shape) == ((2, 3, 4, 6), (2, 4, 3, 5))
-    for n in range(4):
-        logits = np.einsum("bth,bsh->bts", query[:, :, n], key[:, :, n // 2]) / np.sqrt(6)
-        weights = np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)
-        expected = weights @ value[:, :, n // 2]
-        np.testing.assert_allclose(ops.convert_to_numpy(attended)[:, :, n], expected, atol=1e-5)
-        np.testing.assert_allclose(ops.convert_to_numpy(scores)[:, n], weights, atol=1e-6)
+    attended, weights = formula(query, key, value)
+    found = ops.convert_to_numpy(attention(query, key, value))
+    np.testing.assert_allclose(found, attended, atol=1e-5)
+    scores = attention_and_scores(query, key, value)[1]
+    np.testing.assert_allclose(ops.convert_to_numpy(scores), weights, atol=1e-5)
 
 
-def test_dropout_gets_the_scores_before_they_are_used():
-    query, value = random(1, 3, 2, 4), random(1, 3, 2, 4, seed=1)
-    attended, scores = attention(query, query, value, dropout=lambda scores: scores * 0)
-    assert not ops.convert_to_numpy(attended).any()
-    assert not ops.convert_to_numpy(scores).any()
-
-
-def test_a_query_that_may_see_nothing_gets_zeros():
-    x = random(1, 4, 2, 4)
-    attended, _ = attention(x, x, x, key_mask=np.array([[0, 0, 1, 1]]), causal=True)
-    attended = ops.convert_to_numpy(attended)
-    assert not attended[:, :2].any()
-    np.testing.assert_allclose(attended[:, 2], x[:, 2], atol=1e-6)
+@pytest.mark.parametrize("t", [1, 127, 128, 129, 1024, 1025, 8192, 32768, 100_000])
+@pytest.mark.parametrize("window", [None, 1, 256])
+@pytest.mark.parametrize("causal", [False, True])
+def test_blocks_cover_each_query_once_and_all_that_it_may_see(t, window, causal):
+    spans = attention_blocks.blocks(t, t, causal, window)
+    assert [q0 for q0, _, _, _ in spans] == [0, *(q1 for _, q1, _, _ in spans[:-1])]
+    assert spans[-1][1] == t
+    assert len(spans) <= 64
+    for q0, q1, k0, k1 in spans:
+        first, last = (0, t) if window is None else (q0 - window + 1, q1 + window - 1)
+        assert (k0, k1) == (max(first, 0), q1 if causal else min(last, t))

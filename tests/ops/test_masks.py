@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from layerzoo.ops.masks import masked_softmax, visible, zero_padding
+from layerzoo.ops.masks import visible, weigh, zero_padding
 
 
 def test_padding_becomes_zero_whatever_it_holds():
@@ -26,7 +26,7 @@ def test_visible_step_by_step(causal, window):
         [(not causal or s <= t) and (window is None or abs(t - s) < window) for s in range(4)]
         for t in range(4)
     ]
-    seen = visible(4, causal, window)
+    seen = visible(ops.arange(4), ops.arange(4), causal, window)
     if seen is None:
         assert np.all(expected)
     else:
@@ -41,21 +41,27 @@ def test_softmax_of_half_precision_is_computed_in_float32(dtype):
     for seen in (allowed, None):
         weights = np.exp(exact) * (1 if seen is None else seen)
         weights /= weights.sum(axis=-1, keepdims=True)
-        result = masked_softmax(scores, seen)
+        result = weigh(scores, allowed=seen)
         assert keras.backend.standardize_dtype(result.dtype) == "float32"
         np.testing.assert_allclose(ops.convert_to_numpy(result), weights, atol=1e-6)
 
 
 @pytest.mark.parametrize("level", [-1e30, 0.0, 1e30])
-def test_a_row_with_nothing_allowed_is_zero(level):
+def test_what_is_not_allowed_has_no_weight_and_an_empty_row_is_finite(level):
     scores = np.full((2, 3), level, "float32")
     allowed = np.array([[False] * 3, [True, False, True]])
-    result = ops.convert_to_numpy(masked_softmax(scores, allowed))
-    np.testing.assert_array_equal(result, [[0, 0, 0], [0.5, 0, 0.5]])
+    empty, row = ops.convert_to_numpy(weigh(scores, allowed=allowed))
+    np.testing.assert_array_equal(row, [0.5, 0, 0.5])
+    assert np.isfinite(empty).all()
 
 
-def test_the_only_step_gets_all_the_weight_unless_it_is_padding():
+def test_a_bias_is_added_before_the_softmax():
+    scores, bias = np.random.default_rng(0).normal(size=(2, 3, 4)).astype("float32")
+    exact = np.exp(scores + bias)
+    found = ops.convert_to_numpy(weigh(scores, bias))
+    np.testing.assert_allclose(found, exact / exact.sum(axis=-1, keepdims=True), atol=1e-6)
+
+
+def test_the_only_step_gets_all_the_weight():
     scores = np.array([[7.0], [-3.0]], "float32")
-    np.testing.assert_array_equal(ops.convert_to_numpy(masked_softmax(scores, None)), [[1], [1]])
-    allowed = np.array([[False], [True]])
-    np.testing.assert_array_equal(ops.convert_to_numpy(masked_softmax(scores, allowed)), [[0], [1]])
+    np.testing.assert_array_equal(ops.convert_to_numpy(weigh(scores)), [[1], [1]])
