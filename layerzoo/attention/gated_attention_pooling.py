@@ -2,7 +2,7 @@ import keras
 from keras import initializers, layers, ops
 
 from layerzoo.ops.arguments import known_width, positive_int
-from layerzoo.ops.masks import masked_softmax, zero_padding
+from layerzoo.ops.masks import weigh, zero_padding
 from layerzoo.ops.sublayers import dense
 
 
@@ -108,7 +108,9 @@ class GatedAttentionPooling(layers.Layer):
         if self.gated:
             hidden = hidden * ops.sigmoid(self.gate(x))
         allowed = None if mask is None else ops.cast(mask, "bool")
-        scores = masked_softmax(ops.squeeze(self.score(hidden), -1), allowed)
+        scores = weigh(ops.squeeze(self.score(hidden), -1), allowed=allowed)
+        if allowed is not None:
+            scores = ops.where(allowed, scores, 0.0)  # an empty bag has no scores at all
         outputs = ops.einsum("bt,btd->bd", scores, ops.cast(x, scores.dtype))
         outputs = ops.cast(outputs, x.dtype)
         return (outputs, ops.cast(scores, x.dtype)) if return_attention_scores else outputs
