@@ -7,6 +7,7 @@ its scores outlives it: the gradient computes them again.
 key/value head (`n = g r`), `h` head width, `v` width of a value.
 """
 
+import keras
 from keras import backend, ops
 
 from layerzoo.ops.attention_blocks import attend, attend_in_blocks, blocks, sight_of
@@ -43,6 +44,11 @@ def attention(
     Returns:
         `(b, t, n, v)`. A query that may see nothing gets zeros, and its gradient is zero.
     """
+    if keras.utils.is_keras_tensor(
+        query
+    ):  # nothing is computed: the formula, operation by operation
+        sees = dict(key_mask=key_mask, causal=causal, window=window, bias=bias, weights=weights)
+        return attention_and_scores(query, key, value, **sees)[0]
     fused = bias is window is dropout is None and not (causal and key_mask is not None)
     if backend.backend() == "torch" and fused:
         return attend_on_torch(query, key, value, key_mask, causal)

@@ -60,7 +60,9 @@ def _causal(query, key, value, epsilon, chunk_size):
     query, value = (_chunks(x, size, (0, 1, 3, 2, 4)) for x in (query, value))  # (b, c, n, l, ...)
     key = _chunks(key, size, (0, 1, 3, 4, 2))  # (b, c, n, m, l)
 
-    weights = ops.where(visible(size, causal=True), ops.matmul(query, key), 0.0)
+    weights = ops.where(
+        visible(ops.arange(size), ops.arange(size), causal=True), ops.matmul(query, key), 0.0
+    )
     state = _sum_before(ops.matmul(key, value))  # (b, c, n, m, h)
     normaliser = _sum_before(ops.sum(key, axis=-1, keepdims=True))  # (b, c, n, m, 1)
     total = ops.matmul(query, normaliser) + ops.sum(weights, axis=-1, keepdims=True)

@@ -10,6 +10,7 @@ import pytest
 
 import layerzoo
 from layerzoo import DropPath, GatedMLP, Residual, RotaryEmbedding, SelfAttention
+from layerzoo.cookbook import pages
 from layerzoo.cookbook.drawing import HEADS, draw, snake_case
 
 SHAPE = {"inputs": {"b": 13, "t": 17, "d": 64}}
@@ -117,7 +118,7 @@ def test_attention_shows_its_parts():
     found = titles(LAYERS["SelfAttention"]())
     assert 6 <= len(found) <= 12
     assert found.count("RotaryEmbedding") == 2
-    assert {"query_key_value", "where → softmax → where", "output"} <= set(found)
+    assert {"query_key_value", "add → softmax", "output"} <= set(found)
     assert sum(title in HEADS for title in found) == 2, "scores, and their mean of the values"
 
 
@@ -175,7 +176,8 @@ def test_several_inputs_and_outputs_are_drawn():
 
 @pytest.mark.parametrize("name", layerzoo.catalogue())
 def test_the_picture_stands_alone(name):
-    svg = draw(LAYERS[name](), SHAPE)
+    svg = pages._picture(pages.plain(layerzoo.catalogue()[name]))
+    check_it_can_be_read(svg)
     root, _, _ = read(svg)
     assert root.find("title").text == f"What {name} computes"
     assert "from inputs" in root.find("desc").text
