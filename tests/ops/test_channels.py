@@ -57,7 +57,7 @@ def test_the_mean_of_half_precision_is_taken_in_float32():
 @FORMATS
 def test_each_channel_is_scaled_by_its_number(data_format):
     x, gate = random(2, 3, 5, 4), random(2, 4, seed=1)
-    y = scale_channels(laid_out(x, data_format), gate, data_format)
+    y = scale_channels(ops.convert_to_tensor(laid_out(x, data_format)), gate, data_format)
     expected = laid_out(x * gate[:, None, None], data_format)
     np.testing.assert_allclose(ops.convert_to_numpy(y), expected, rtol=1e-6)
 
