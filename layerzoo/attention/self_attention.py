@@ -10,7 +10,7 @@ from layerzoo.ops.arguments import (
 )
 from layerzoo.ops.attention import attention, attention_and_scores
 from layerzoo.ops.masks import zero_padding
-from layerzoo.ops.sublayers import dense, unbuilt
+from layerzoo.ops.sublayers import build_position, dense, positioned, rms_norm, unbuilt
 
 
 @keras.saving.register_keras_serializable(package="layerzoo")
@@ -20,12 +20,12 @@ class SelfAttention(layers.Layer):
     $$
     y_t = W_O \Big[ \sum_{s \in S(t)} p^{(n)}_{ts}\, v^{(g)}_s \Big]_n, \qquad
     p^{(n)}_{ts} = \operatorname*{softmax}_{s \in S(t)}
-        \frac{\langle R_t\, q^{(n)}_t,\; R_s\, k^{(g)}_s \rangle}{\sqrt h}
+        \frac{\langle R_t\, q^{(n)}_t,\; R_s\, k^{(g)}_s \rangle}{\sqrt h} + B^{(n)}_{ts}
     $$
 
     $q, k, v = W_{QKV}\, x$ are split into heads of width $h$; query head $n$ reads the key/value head
     $g$ of its group. $S(t)$ holds the steps that are no padding and lie within `causal` and `window`;
-    $R$ is `position`. $[\cdot]_n$ puts the heads side by side.
+    `position` gives the turns $R$ or the biases $B$. $[\cdot]_n$ puts the heads side by side.
 
     Use when:
         - a sequence goes in and one of the same length comes out, in a Sequential model too.
@@ -41,6 +41,8 @@ class SelfAttention(layers.Layer):
         causal: Boolean. Whether a step sees only itself and earlier ones.
         window: Positive integer. A step sees only steps nearer than this, itself counted.
         position: Layer that turns queries and keys `(batch, time, heads, head_dim)`: `RotaryEmbedding`.
+            Or one with a method `bias`, which gives what is added to scores: `AlibiBias`,
+            `RelativePositionBias`.
         qk_norm: Boolean. Whether queries and keys are RMS-normalised, before `position`.
         dropout: Float from 0 to 1. Share of attention scores dropped in training.
         use_bias: Boolean. Whether the two projections have a bias.
@@ -142,13 +144,9 @@ class SelfAttention(layers.Layer):
         self.project_in = dense(self, (n + 2 * g) * h, input_shape, "query_key_value")
         self.project_out = dense(self, width, (*time, n * h), "output")
         if self.qk_norm:
-            self.query_norm = layers.RMSNormalization(dtype=self.dtype_policy, name="query_norm")
-            self.query_norm.build((*time, n, h))
-            self.key_norm = layers.RMSNormalization(dtype=self.dtype_policy, name="key_norm")
-            self.key_norm.build((*time, g, h))
-        if self.position is not None and not self.position.built:
-            biases = hasattr(self.position, "bias")  # of scores; else it turns queries and keys
-            self.position.build((None, n, None, None) if biases else (*time, n, h))
+            self.query_norm = rms_norm(self, (*time, n, h), "query_norm")
+            self.key_norm = rms_norm(self, (*time, g, h), "key_norm")
+        build_position(self.position, (*time, n, h))
         if self.dropout:
             self.seed_generator = keras.random.SeedGenerator(self.seed)
         self.heads = (n, g, h)
@@ -162,18 +160,13 @@ class SelfAttention(layers.Layer):
         query, key, value = ops.split(together, [n, n + g], axis=2)
         if self.qk_norm:
             query, key = self.query_norm(query), self.key_norm(key)
-        sees = dict(key_mask=mask, causal=self.causal, window=self.window)
-        if hasattr(self.position, "bias"):
-            weights = [ops.convert_to_tensor(w) for w in self.position.weights]
-            sees.update(bias=self.position.bias, weights=weights)
-        elif self.position is not None:
-            query, key = self.position(query), self.position(key)
-        if training and self.dropout:
-            sees.update(dropout=(self.dropout, self.seed_generator.next()))
+        query, key, bias = positioned(self.position, query, key)
+        dropout = (self.dropout, self.seed_generator.next()) if training and self.dropout else None
+        sees = dict(causal=self.causal, window=self.window, dropout=dropout, **bias)
         if return_attention_scores:
-            attended, scores = attention_and_scores(query, key, value, **sees)
+            attended, scores = attention_and_scores(query, key, value, mask, **sees)
         else:
-            attended, scores = attention(query, key, value, **sees), None
+            attended, scores = attention(query, key, value, mask, **sees), None
         outputs = self.project_out(ops.reshape(attended, (b, t, n * h)))
         outputs = zero_padding(outputs, mask)
         return (outputs, scores) if return_attention_scores else outputs

@@ -34,9 +34,12 @@ def eject(card: Card, package: str = "my_layers") -> str:
     parts: dict[str, tuple[str, str]] = {}
     _collect(card.layer.__module__, card.name, {root, "layerzoo"}, imports, parts)
     body = "\n\n\n".join(text for _, text in parts.values())
+    gap = (
+        "\n" if body.startswith(("class", "def", "@")) else ""
+    )  # a constant stands nearer to the imports
     for inlined in (root, "layerzoo"):
         body = re.sub(rf"\b{inlined}\b", package, body)
-    return f"{_header(card, root)}\n{_import_lines(imports)}\n\n\n{body}\n"
+    return f"{_header(card, root)}\n{_import_lines(imports)}\n\n{gap}{body}\n"
 
 
 def _header(card, root):

@@ -2,7 +2,7 @@
 
 import inspect
 
-from keras import layers
+from keras import layers, ops
 
 
 def dense(owner, units, input_shape, name):
@@ -19,6 +19,32 @@ def dense(owner, units, input_shape, name):
     )
     layer.build(input_shape)
     return layer
+
+
+def rms_norm(owner, input_shape, name):
+    """A built `RMSNormalization` with its owner's dtype policy."""
+    layer = layers.RMSNormalization(dtype=owner.dtype_policy, name=name)
+    layer.build(input_shape)
+    return layer
+
+
+def build_position(position, heads):
+    """Build a layer, or None, that tells attention of positions; `heads`: `(b, t, n, h)`.
+
+    One with a method `bias` adds to scores `(b, n, t, s)`. Any other turns queries and keys.
+    """
+    if position is not None and not position.built:
+        position.build((None, heads[2], None, None) if hasattr(position, "bias") else heads)
+
+
+def positioned(position, query, key):
+    """Queries and keys as `position` turns them; and its bias, as arguments for `attention`."""
+    if hasattr(position, "bias"):
+        weights = [ops.convert_to_tensor(w) for w in position.weights]
+        return query, key, dict(bias=position.bias, weights=weights)
+    if position is not None:
+        query, key = position(query), position(key)
+    return query, key, {}
 
 
 def unbuilt(serialized):
