@@ -28,13 +28,14 @@ ORDER = [
     "__init__",
     "build",
     "call",
+    "bias",
     "compute_mask",
     "compute_output_shape",
     "compute_output_spec",
     "get_config",
     "from_config",
 ]
-OPTIONAL = {"compute_mask", "compute_output_spec", "from_config"}
+OPTIONAL = {"bias", "compute_mask", "compute_output_spec", "from_config"}
 SECTIONS = [
     "Use when:",
     "Avoid when:",
