@@ -9,6 +9,7 @@ import_keras()
 
 from layerzoo.attention import (
     ConvolutionalBlockAttention,
+    DifferentialAttention,
     EfficientChannelAttention,
     GatedAttentionPooling,
     LinearAttention,
@@ -23,6 +24,7 @@ from layerzoo.residual import DropPath, Residual
 __all__ = [
     "Card",
     "ConvolutionalBlockAttention",
+    "DifferentialAttention",
     "DropPath",
     "EfficientChannelAttention",
     "GatedAttentionPooling",

@@ -1,6 +1,7 @@
 """The cards of the attention family."""
 
 from layerzoo.attention.convolutional_block_attention import ConvolutionalBlockAttention
+from layerzoo.attention.differential_attention import DifferentialAttention
 from layerzoo.attention.efficient_channel_attention import EfficientChannelAttention
 from layerzoo.attention.gated_attention_pooling import GatedAttentionPooling
 from layerzoo.attention.linear_attention import LinearAttention
@@ -72,6 +73,39 @@ CARDS = [
         paper="arXiv:1807.06521",
         year=2018,
         tags=["image", "convolution"],
+    ),
+    Card(
+        layer=DifferentialAttention,
+        inputs="b t d",
+        configs=lambda pick: dict(
+            num_heads=pick([2, 1, 3]),
+            depth=pick([1, 4]),
+            head_dim=pick([None, 3]),
+            causal=pick([False, True]),
+            dropout=pick([0.0, 0.4]),
+            use_bias=pick([True, False]),
+            kernel_initializer=pick(["glorot_uniform", "he_normal"]),
+            seed=pick([None, 3]),
+        ),
+        dims=lambda pick, config: dict(d=pick([4, 2]) * config["num_heads"]),
+        traits=Traits(
+            masking="propagates",
+            dynamic="b t",
+            causal=lambda config: config["causal"],
+            equivariant=lambda config: (
+                {} if config["causal"] else {"steps reversed": (steps_reversed, steps_reversed)}
+            ),
+            stochastic=lambda config: config["dropout"] > 0,
+        ),
+        errors=[
+            dict(num_heads=0),
+            dict(num_heads=2, depth=0),
+            dict(num_heads=2, head_dim=1.5),
+            dict(num_heads=2, dropout=-0.1),
+        ],
+        paper="arXiv:2410.05258",
+        year=2024,
+        tags=["sequence"],
     ),
     Card(
         layer=EfficientChannelAttention,
