@@ -133,7 +133,7 @@ def bench(options) -> int:
     from layerzoo.cookbook import bench
 
     names = [card_named(name).name for name in options.names] or list(catalogue())
-    measured = bench.measure(names, options.pairs)
+    measured = bench.measure(names, options.pairs, options.long)
     console.print(bench.table(measured))
     if options.report:
         options.report.write_text(json.dumps(measured, indent=1) + "\n")

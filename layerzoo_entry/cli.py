@@ -165,6 +165,9 @@ def parser() -> argparse.ArgumentParser:
     )
     each.add_argument("names", nargs="*", metavar="NAME", help="layers; all of them by default")
     each.add_argument("--pairs", type=int, default=15, help="counted pairs of runs [15]")
+    each.add_argument(
+        "--long", action="store_true", help="large work, with the peak memory of each side"
+    )
     each.add_argument("--report", type=Path, metavar="FILE", help="write the results as JSON")
     return top
 

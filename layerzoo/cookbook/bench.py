@@ -9,6 +9,8 @@ import importlib
 import os
 import platform
 import statistics
+import subprocess
+import sys
 import time
 
 import keras
@@ -21,27 +23,45 @@ from layerzoo.ops.arguments import positive_int
 from layerzoo.testing.gradient import Slice
 
 
-def measure(names: list[str], pairs: int) -> dict:
+def measure(names: list[str], pairs: int, long: bool = False) -> dict:
     """Measure layers beside their peers.
 
     Args:
         names: Layers of the catalogue that have a module in `cookbook.peers`.
         pairs: How many counted pairs of runs, after one that is not counted.
+        long: Whether to do the peers' `LONG` work instead of their `WORK`, and to look at the peak
+            memory of each side, in a process of its own.
 
     Raises:
-        ValueError: a layer has no peer, or `pairs` is not positive.
+        ValueError: a layer has no peer, or no such work, or `pairs` is not positive.
     """
     positive_int(pairs=pairs)
+    works = {name: works_of(name, long) for name in names}
     return {
         "date": datetime.date.today().isoformat(),
         "machine": f"{os.cpu_count()} cores, {platform.machine()}",
         "versions": {"keras": keras.__version__, "python": platform.python_version()},
         "backend": keras.backend.backend(),
         "layers": {
-            name: [_beside(peer_of(name), sizes, pairs) for sizes in peer_of(name).WORK]
-            for name in names
+            name: [_beside(name, i, work, pairs, long) for i, work in enumerate(of_name)]
+            for name, of_name in works.items()
         },
     }
+
+
+def works_of(name: str, long: bool = False) -> list[dict]:
+    """What is measured of a layer: axis sizes by letter, and other settings of the work by name.
+
+    `jit` compiles the step with XLA, `alone` leaves out the peer; any other setting is handed to the
+    peer's functions `layer` and `instead`.
+
+    Raises:
+        ValueError: there is no such work.
+    """
+    peer = peer_of(name)
+    if long and not hasattr(peer, "LONG"):
+        raise ValueError(f"The peer of a layer must have `LONG` work. Received: {name!r}")
+    return peer.LONG if long else peer.WORK
 
 
 def peer_of(name: str):
@@ -61,38 +81,107 @@ def peer_of(name: str):
 
 def table(measured: dict) -> Table:
     """The results as a table."""
-    found = Table("layer", "work", "instead", "ms", "ms instead", "ratio", box=None)
+    heads = ("layer", "work", "instead", "ms", "ms instead", "ratio", "peak MB", "instead", "share")
+    found = Table(*heads, box=None)
     for name, rows in measured["layers"].items():
         for row in rows:
-            times = (f"{row['ms']:.1f}", f"{row['ms_instead']:.1f}", f"{row['ratio']:.2f}")
-            found.add_row(name, row["work"], row["instead"], *times)
+            cells = (row["ms"], row["ms_instead"], row["ratio"])
+            memory = (row.get("peak_mb"), row.get("peak_mb_instead"), row["share"])
+            form = (".1f", ".1f", ".2f", ".0f", ".0f", ".2f")
+            texts = [f"{x:{f}}" if x else "" for x, f in zip((*cells, *memory), form, strict=True)]
+            found.add_row(name, row["work"], row["instead"], *texts)
     return found
 
 
-def _beside(peer, sizes, pairs) -> dict:
-    ours, other = peer.layer(sizes), peer.instead(sizes)
-    steps = [_training_step(layer, sizes) for layer in (ours, other)]
-    for step in steps:
+def peak(name: str, index: int, long: bool, side: str) -> float:
+    """MB that one step of one side takes at most, over what this process had before it.
+
+    Meant for a process of its own: what it had at most before counts as there.
+    """
+    work = works_of(name, long)[index]
+    step = _step(getattr(peer_of(name), side), work)
+    before = _highest()
+    step()
+    return _highest() - before
+
+
+def _highest() -> float:
+    import resource
+
+    unit = 2**20 if sys.platform == "darwin" else 2**10  # bytes there, kilobytes elsewhere
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+
+
+def _peak_elsewhere(*arguments) -> float:
+    code = f"from layerzoo.cookbook.bench import peak; print(peak{arguments!r})"
+    command = [sys.executable, "-W", "ignore", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return float(done.stdout.split()[-1])
+
+
+def _beside(name, index, work, pairs, long) -> dict:
+    peer = peer_of(name)
+    sides = ["layer"] if work.get("alone") else ["layer", "instead"]
+    layers = [_layer(getattr(peer, side), work) for side in sides]
+    steps = [_step_of(layer, work) for layer in layers]
+    product = _product()
+    for step in (*steps, product):
         step()
-    times = np.array([[_seconds(step) for step in steps] for _ in range(pairs)])
-    return {
-        "work": ", ".join(f"{letter} {size}" for letter, size in sizes.items()),
-        "layer": type(ours).__name__,
-        "instead": peer.INSTEAD,
-        "parameters": ours.count_params(),
-        "parameters_instead": other.count_params(),
-        "ms": 1e3 * statistics.median(times[:, 0]),
-        "ms_instead": 1e3 * statistics.median(times[:, 1]),
-        "ratio": statistics.median(times[:, 0] / times[:, 1]),
+    times = np.array([[_seconds(step) for step in (*steps, product)] for _ in range(pairs)])
+    medians = np.median(times, axis=0)
+    rate = PRODUCT / medians[-1]
+    operations = peer.operations(**work) if hasattr(peer, "operations") else None
+    row = {
+        "work": ", ".join(f"{letter} {size}" for letter, size in work.items()),
+        "layer": type(layers[0]).__name__,
+        "instead": peer.INSTEAD if len(layers) == 2 else "",
+        "parameters": layers[0].count_params(),
+        "parameters_instead": layers[1].count_params() if len(layers) == 2 else None,
+        "ms": 1e3 * medians[0],
+        "ms_instead": 1e3 * medians[1] if len(layers) == 2 else None,
+        "ratio": statistics.median(times[:, 0] / times[:, 1]) if len(layers) == 2 else None,
         "pairs": pairs,
+        "matrix_gflops": rate / 1e9,
+        "share": operations / medians[0] / rate if operations else None,
     }
+    if long:
+        peaks = [_peak_elsewhere(name, index, long, side) for side in sides]
+        row.update(peak_mb=peaks[0], peak_mb_instead=peaks[1] if len(peaks) == 2 else None)
+    return row
 
 
-def _training_step(layer, sizes):
+PRODUCT = 2 * 2048**3
+"""Operations of the product of two matrices by which the machine is measured."""
+
+
+def _product():
+    """One large product of matrices, as a step."""
+    matrix = keras.ops.convert_to_tensor(np.ones((2048, 2048), "float32"))
+    return lambda: float(keras.ops.matmul(matrix, matrix)[0, 0])
+
+
+def _layer(make, work):
+    """The layer of one side, built."""
+    settings = {k: v for k, v in work.items() if len(k) > 1 and k not in ("jit", "alone")}
+    layer = make(_sizes(work), **settings)
+    layer.build(tuple(_sizes(work).values()))
+    return layer
+
+
+def _step(make, work):
+    return _step_of(_layer(make, work), work)
+
+
+def _step_of(layer, work):
     """Forward and the gradient of inputs and weights, traced, in training."""
-    x = np.random.default_rng(0).normal(size=tuple(sizes.values())).astype("float32")
-    layer(x)
-    return Slice(layer, {"inputs": x}, seed=0, training=True).training_step()
+    x = np.random.default_rng(0).normal(size=tuple(_sizes(work).values())).astype("float32")
+    subject = Slice(layer, {"inputs": x}, seed=0, training=True)
+    return subject.training_step(jit=work.get("jit", False))
+
+
+def _sizes(work):
+    """The sizes of the axes, which have letters."""
+    return {letter: size for letter, size in work.items() if len(letter) == 1}
 
 
 def _seconds(step) -> float:

@@ -18,6 +18,7 @@ import keras
 from layerzoo.catalogue import Card, catalogue
 from layerzoo.cookbook.drawing import draw, snake_case
 from layerzoo.cookbook.kit_pages import properties_page
+from layerzoo.cookbook.speed_page import speed_page
 
 SECTIONS = (
     "Use when",
@@ -112,6 +113,9 @@ def render(docs: Path = Path("docs"), package: str = "layerzoo") -> dict[str, st
         "<!-- Written by `layerzoo docs` from the docstrings of the kit. Edit those. -->",
         _measured(folder / "kills.json"),
     )
+    if report := _measured(folder / "cost_long.json"):
+        source = "<!-- Written by `layerzoo docs` from docs/assets/cost_long.json. -->"
+        pages["guide/speed.md"] = speed_page(source, report)
     pages["llms.txt"] = _llms(cards)
     return pages
 

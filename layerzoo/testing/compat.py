@@ -473,7 +473,9 @@ def _dense(gradients, tensors) -> list[np.ndarray]:
     ]
 
 
-def training_step(function: Callable, leaves: list[np.ndarray]) -> Callable[[], object]:
+def training_step(
+    function: Callable, leaves: list[np.ndarray], jit: bool = False
+) -> Callable[[], object]:
     """A traced computation of value and gradient that returns when both are done, for timing.
 
     The value is asked for too: without it a compiler leaves out the forward half of a linear layer.
@@ -482,7 +484,9 @@ def training_step(function: Callable, leaves: list[np.ndarray]) -> Callable[[], 
     if BACKEND == "tensorflow":
         import tensorflow as tf
 
-        traced = tf.function(lambda tensors: _tensorflow_value_and_gradient(function, tensors))
+        traced = tf.function(
+            lambda tensors: _tensorflow_value_and_gradient(function, tensors), jit_compile=jit
+        )
         return lambda: traced(tensors)[0].numpy()
     if BACKEND == "jax":
         import jax

@@ -89,9 +89,12 @@ class Slice:
         other._set(compat.slope(self.scalar, [compat.tensor(d) for d in directions]))
         return other
 
-    def training_step(self) -> Callable[[], object]:
-        """A traced step that computes the gradient at the leaves and waits for it, to be timed."""
-        return compat.training_step(self.scalar, self.leaves)
+    def training_step(self, jit: bool = False) -> Callable[[], object]:
+        """A traced step that computes the gradient at the leaves and waits for it, to be timed.
+
+        `jit` has TensorFlow compile it with XLA, as JAX always does; PyTorch runs it as it is.
+        """
+        return compat.training_step(self.scalar, self.leaves, jit)
 
     def leaves_at(self, arrays) -> list[np.ndarray]:
         """The leaves with other inputs of the same shapes."""

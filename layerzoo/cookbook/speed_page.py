@@ -1,0 +1,59 @@
+"""The page of what large work costs, from a report of `layerzoo bench --long`."""
+
+NAMES = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
+
+
+def speed_page(generated: str, report: dict) -> str:
+    """Time and memory of whole training steps, beside what one would use instead.
+
+    Args:
+        generated: A comment that says what wrote the page.
+        report: As `cookbook.bench.measure` gives it.
+    """
+    parts = [
+        "# What attention costs",
+        generated,
+        "Attention compares each step with each other one, and most implementations write all these "
+        "scores to memory, keep them for the gradient, and compute even those that causality forbids. "
+        "`layerzoo.ops.attention` works in blocks of queries. A block reads only the keys that it may "
+        "see, and its scores are gone when it is done: the gradient computes them again. The answer is "
+        "exact; what is saved is memory, and the time that memory takes.",
+        "What is timed is a whole training step of the layer, projections included: forward, and the "
+        "gradient of inputs and weights. The two sides run in turn, and a ratio is the median over the "
+        "pairs, for the machine is shared. *Peak* is what a step takes at most over what the process had "
+        "before it, each side in a process of its own. *Share* is what the step reaches of the rate at "
+        "which the machine multiplied two matrices of 2,048 rows in the same run, counting only "
+        "the products that cannot be left out.",
+    ]
+    for name, rows in report["layers"].items():
+        parts.append(f"## `{name}`\n\n" + _table(rows))
+    versions = ", ".join(f"{name} {version}" for name, version in report["versions"].items())
+    parts.append(
+        f"Measured on {report['date']} with {NAMES[report['backend']]} ({report['machine']}; {versions}). "
+        "Do it again:\n\n```bash\nlayerzoo bench "
+        f"{' '.join(report['layers'])} --long --report docs/assets/cost_long.json\nlayerzoo docs\n```"
+    )
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(rows):
+    head = (
+        "| Work | ms | Instead | ms | Ratio | Peak MB | Instead, MB | Matrix rate, GF/s | Share |"
+    )
+    lines = [head, "| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: |"]
+    for row in rows:
+        cells = [
+            row["work"].replace(", jit True", ", compiled").replace(", alone True", ""),
+            f"{row['ms']:,.1f}",
+            f"`{row['instead']}`" if row["instead"] else "",
+            *(_number(row[key], form) for key, form in (("ms_instead", ",.1f"), ("ratio", ".2f"))),
+            *(_number(row[key], ",.0f") for key in ("peak_mb", "peak_mb_instead")),
+            f"{row['matrix_gflops']:,.0f}",
+            _number(row["share"], ".0%"),
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _number(value, form):
+    return "" if value is None else f"{value:{form}}"
