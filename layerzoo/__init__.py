@@ -9,6 +9,7 @@ import_keras()
 
 from layerzoo.attention import (
     ConvolutionalBlockAttention,
+    CrossAttention,
     DifferentialAttention,
     EfficientChannelAttention,
     GatedAttentionPooling,
@@ -24,6 +25,7 @@ from layerzoo.residual import DropPath, Residual
 __all__ = [
     "Card",
     "ConvolutionalBlockAttention",
+    "CrossAttention",
     "DifferentialAttention",
     "DropPath",
     "EfficientChannelAttention",

@@ -46,9 +46,9 @@ def plain(value):
 
 
 def build_and_call(card, layer, config):
-    (axes,) = card.axes.values()
-    sizes = dict.fromkeys(axes, 3) | card.dims(lambda choices: choices[0], config)
-    layer(np.ones([sizes[letter] for letter in axes], "float32"))
+    sizes = card.dims(lambda choices: choices[0], config)
+    shapes = {name: [sizes.get(letter, 3) for letter in axes] for name, axes in card.axes.items()}
+    layer(**{name: np.ones(shape, "float32") for name, shape in shapes.items()})
 
 
 each_card = pytest.mark.parametrize("card", CARDS, ids=lambda card: card.name)

@@ -1,6 +1,7 @@
 """Attention: layers in which positions look at each other, and the parts they need."""
 
 from layerzoo.attention.convolutional_block_attention import ConvolutionalBlockAttention
+from layerzoo.attention.cross_attention import CrossAttention
 from layerzoo.attention.differential_attention import DifferentialAttention
 from layerzoo.attention.efficient_channel_attention import EfficientChannelAttention
 from layerzoo.attention.gated_attention_pooling import GatedAttentionPooling
@@ -11,6 +12,7 @@ from layerzoo.attention.squeeze_excite import SqueezeExcite
 
 __all__ = [
     "ConvolutionalBlockAttention",
+    "CrossAttention",
     "DifferentialAttention",
     "EfficientChannelAttention",
     "GatedAttentionPooling",

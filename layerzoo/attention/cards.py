@@ -1,6 +1,7 @@
 """The cards of the attention family."""
 
 from layerzoo.attention.convolutional_block_attention import ConvolutionalBlockAttention
+from layerzoo.attention.cross_attention import CrossAttention
 from layerzoo.attention.differential_attention import DifferentialAttention
 from layerzoo.attention.efficient_channel_attention import EfficientChannelAttention
 from layerzoo.attention.gated_attention_pooling import GatedAttentionPooling
@@ -44,6 +45,11 @@ def rows_or_steps(config):
     return {"rows or steps reversed": (steps_reversed, steps_reversed)}
 
 
+def with_context(config):
+    """A sequence and its context, whose width is another one where heads have a width of their own."""
+    return {"inputs": "b t d", "context": "b s c" if config["head_dim"] else "b s d"}
+
+
 def _reach(config):
     if config["window"] is None:
         return None
@@ -73,6 +79,43 @@ CARDS = [
         paper="arXiv:1807.06521",
         year=2018,
         tags=["image", "convolution"],
+    ),
+    Card(
+        layer=CrossAttention,
+        inputs=with_context,
+        configs=lambda pick: dict(
+            num_key_value_heads=(g := pick([None, 1, 2])),
+            num_heads=(g or 1) * pick([2, 1, 3]),
+            head_dim=pick([None, 4]),
+            position=RotaryEmbedding() if pick([False, True]) else None,
+            qk_norm=pick([False, True]),
+            dropout=pick([0.0, 0.4]),
+            use_bias=pick([True, False]),
+            kernel_initializer=pick(["glorot_uniform", "he_normal"]),
+            seed=pick([None, 3]),
+        ),
+        dims=lambda pick, config: dict(d=pick([4, 2]) * config["num_heads"]),
+        traits=Traits(
+            masking={"inputs": "propagates", "context": "consumes"},
+            dynamic="b t s",
+            causal=True,
+            reach=(0, 0),
+            equivariant=lambda config: (
+                {} if config["position"] else {"steps reversed": (steps_reversed, steps_reversed)}
+            ),
+            stochastic=lambda config: config["dropout"] > 0,
+        ),
+        errors=[
+            dict(num_heads=0),
+            dict(num_heads=2.5),
+            dict(num_heads=4, num_key_value_heads=3),
+            dict(num_heads=2, head_dim=-1),
+            dict(num_heads=2, dropout=-0.1),
+            dict(num_heads=2, position="rotary"),
+        ],
+        paper="arXiv:1706.03762",
+        year=2017,
+        tags=["sequence"],
     ),
     Card(
         layer=DifferentialAttention,
