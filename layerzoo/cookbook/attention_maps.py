@@ -1,6 +1,7 @@
 """Where a model attends: the scores of its attention layers for given inputs, and pictures of them.
 
 An attention layer is one whose `call` takes `return_attention_scores`: ours, Keras's own, anybody's.
+One that is made of another is asked, and its part is not.
 The model runs once, as it is, in inference. Each attention layer is asked for its scores on whatever
 reaches it there, masks included, and hands on nothing but its outputs.
 """
@@ -38,8 +39,8 @@ def attention_scores(
 
     Returns:
         For each layer, by its path, an array as the layer returns it: `(batch, heads, queries, keys)` from
-        most, `(batch, keys)` from a pooling; half precision as float32. What is called again has another
-        entry, with `#2` behind its path.
+            most, `(batch, keys)` from a pooling; half precision as float32. What is called again has another
+            entry, with `#2` behind its path.
 
     Raises:
         ValueError: the model is not built, it has no such layer, there is no attention layer in it, or none
@@ -141,6 +142,8 @@ def _attention_layers(model, layer):
         )
     inside = [each for outer in chosen for each in outer._flatten_layers()]
     found = [each for each in dict.fromkeys(inside) if _takes_scores(each)]
+    made_of = {part for each in found for part in each._flatten_layers(include_self=False)}
+    found = [each for each in found if each not in made_of]  # whose scores their owner hands on
     if not found:
         raise ValueError(
             "There must be an attention layer, one whose `call` takes `return_attention_scores`. "

@@ -283,6 +283,25 @@ def test_a_layer_is_chosen_by_itself_its_name_its_path_or_one_around_it(x):
     assert list(attention_scores(model.attend, x)) == [inner]
 
 
+class Around(layers.Layer):
+    """Is made of an attention layer, whose scores are its own."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.part = SelfAttention(2, name="part")
+
+    def call(self, inputs, return_attention_scores=False):
+        return self.part(inputs, return_attention_scores=return_attention_scores)
+
+
+def test_a_layer_made_of_another_is_asked_once(x):
+    model = keras.Sequential([keras.Input((5, 8)), Around(name="around")], name="model")
+    (outer,) = attention_scores(model, x).values()
+    assert list(attention_scores(model, x)) == ["model/around"]
+    (inner,) = attention_scores(model, x, "part").values()
+    np.testing.assert_allclose(outer, inner, rtol=1e-6)
+
+
 def test_namesakes_are_all_chosen(x):
     parts = [
         keras.Sequential([keras.Input((5, 8)), SelfAttention(2, name="attend")], name=name)

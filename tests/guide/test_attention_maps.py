@@ -62,7 +62,7 @@ def test_the_page_shows_every_picture_in_its_theme(page):
 
 
 def test_the_program_learns_and_writes_it_all(program, tmp_path):
-    results = program.write(tmp_path, count=1200, epochs=6)
+    results = program.write(tmp_path, count=2400, epochs=6)
     assert {path.name for path in tmp_path.iterdir()} == {"results.json", *PICTURES}
     assert json.loads((tmp_path / "results.json").read_text()) == results
     for name in PICTURES:
