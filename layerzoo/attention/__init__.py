@@ -6,6 +6,7 @@ from layerzoo.attention.differential_attention import DifferentialAttention
 from layerzoo.attention.efficient_channel_attention import EfficientChannelAttention
 from layerzoo.attention.gated_attention_pooling import GatedAttentionPooling
 from layerzoo.attention.linear_attention import LinearAttention
+from layerzoo.attention.multi_head_latent_attention import MultiHeadLatentAttention
 from layerzoo.attention.rotary_embedding import RotaryEmbedding
 from layerzoo.attention.self_attention import SelfAttention
 from layerzoo.attention.squeeze_excite import SqueezeExcite
@@ -17,6 +18,7 @@ __all__ = [
     "EfficientChannelAttention",
     "GatedAttentionPooling",
     "LinearAttention",
+    "MultiHeadLatentAttention",
     "RotaryEmbedding",
     "SelfAttention",
     "SqueezeExcite",

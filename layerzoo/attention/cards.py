@@ -6,6 +6,7 @@ from layerzoo.attention.differential_attention import DifferentialAttention
 from layerzoo.attention.efficient_channel_attention import EfficientChannelAttention
 from layerzoo.attention.gated_attention_pooling import GatedAttentionPooling
 from layerzoo.attention.linear_attention import LinearAttention
+from layerzoo.attention.multi_head_latent_attention import MultiHeadLatentAttention
 from layerzoo.attention.rotary_embedding import RotaryEmbedding
 from layerzoo.attention.self_attention import SelfAttention
 from layerzoo.attention.squeeze_excite import SqueezeExcite
@@ -222,6 +223,40 @@ CARDS = [
         ],
         paper="arXiv:2006.16236",
         year=2020,
+        tags=["sequence"],
+    ),
+    Card(
+        layer=MultiHeadLatentAttention,
+        inputs="b t d",
+        configs=lambda pick: dict(
+            num_heads=pick([2, 1, 3]),
+            latent_dim=pick([6, 3]),
+            query_latent_dim=pick([None, 5]),
+            head_dim=pick([None, 8]),
+            rope_dim=pick([None, 2]),
+            causal=pick([False, True]),
+            dropout=pick([0.0, 0.4]),
+            use_bias=pick([True, False]),
+            kernel_initializer=pick(["glorot_uniform", "he_normal"]),
+            seed=pick([None, 3]),
+        ),
+        dims=lambda pick, config: dict(d=pick([4, 8]) * config["num_heads"]),
+        traits=Traits(
+            masking="propagates",
+            dynamic="b t",
+            causal=lambda config: config["causal"],
+            stochastic=lambda config: config["dropout"] > 0,
+        ),
+        errors=[
+            dict(num_heads=0, latent_dim=4),
+            dict(num_heads=2, latent_dim=0),
+            dict(num_heads=2, latent_dim=4, query_latent_dim=1.5),
+            dict(num_heads=2, latent_dim=4, head_dim=-1),
+            dict(num_heads=2, latent_dim=4, rope_dim=3),
+            dict(num_heads=2, latent_dim=4, dropout=-0.1),
+        ],
+        paper="arXiv:2405.04434",
+        year=2024,
         tags=["sequence"],
     ),
     Card(

@@ -1,0 +1,211 @@
+import keras
+from keras import initializers, layers, ops
+
+from layerzoo.ops.arguments import known_width, optional_positive_int, positive_int, probability
+from layerzoo.ops.attention import attention, attention_and_scores
+from layerzoo.ops.masks import zero_padding
+from layerzoo.ops.positions import rotate
+from layerzoo.ops.sublayers import dense, rms_norm
+
+
+@keras.saving.register_keras_serializable(package="layerzoo")
+class MultiHeadLatentAttention(layers.Layer):
+    r"""Attention whose keys and values, of all heads, are read from one short vector a step.
+
+    $$
+    y_t = W_O \Big[ \sum_{s \in S(t)} p^{(n)}_{ts}\, v^{(n)}_s \Big]_n, \qquad
+    p^{(n)}_{ts} = \operatorname*{softmax}_{s \in S(t)}
+        \frac{\langle q^{(n)}_t,\, k^{(n)}_s \rangle
+        + \langle R_t\, \hat q^{(n)}_t,\, R_s\, \hat k_s \rangle}{\sqrt{h + r}}
+    $$
+
+    $$
+    \big[ k^{(n)}_s, v^{(n)}_s \big]_n = W_{KV}\, \operatorname{RMSNorm}(c_s), \qquad
+    \big[ c_s, \hat k_s \big] = W_C\, x_s, \qquad
+    \big[ q^{(n)}_t, \hat q^{(n)}_t \big]_n = W_Q\, x_t
+    $$
+
+    $c_s$ is the latent, of width `latent_dim`. $k, v, q$ have the width $h$ and know of no position;
+    $\hat k$, one for all heads, and $\hat q$ have the width $r$, `rope_dim`, and $R$ turns them by
+    their position. With `query_latent_dim`, $W_Q$ reads a latent of its own,
+    $\operatorname{RMSNorm}(W_{CQ}\, x_t)$. $S(t)$ holds the steps that are no padding and, with
+    `causal`, no later than $t$. $[\cdot]_n$ puts the heads side by side.
+
+    Use when:
+        - a model is to generate step by step with a small cache: all that later steps need of step $s$
+          is $c_s$ and $R_s \hat k_s$, `latent_dim + rope_dim` numbers for however many heads.
+
+    Avoid when:
+        - no such cache will be kept: `SelfAttention` does less.
+
+    Args:
+        num_heads: Positive integer. Heads.
+        latent_dim: Positive integer. Width of the latent that keys and values are read from.
+        query_latent_dim: Positive integer. Width of the queries' own latent. Default: none, queries
+            are read from the inputs.
+        head_dim: Positive integer. Width of a value, and of a query or key without its part that
+            turns. Default: the input's width over `num_heads`.
+        rope_dim: Positive even integer. Width of that part. Default: half of the width of a head.
+        causal: Boolean. Whether a step sees only itself and earlier ones.
+        dropout: Float from 0 to 1. Share of attention scores dropped in training.
+        use_bias: Boolean. Whether the projections have a bias.
+        kernel_initializer: Initializer of the projections' kernels.
+        seed: Integer. Seed of the dropout.
+        **kwargs: Keras's own: `name`, `dtype`, `trainable`.
+
+    Call arguments:
+        inputs: The sequence.
+        mask: Boolean `(batch, time)`, false at padding. Taken from the inputs where they carry one.
+        return_attention_scores: Whether to return `(outputs, scores)`.
+        training: Whether to drop scores.
+
+    Input shape:
+        `(batch, time, width)`. `batch` and `time` may be unknown.
+
+    Output shape:
+        The input's; the scores are `(batch, num_heads, time, time)`.
+
+    Masking:
+        Passed on. No step sees padding, whatever it holds, NaN included. Outputs at padding are zero.
+
+    Raises:
+        ValueError: a size is no positive integer, `rope_dim` is odd, `dropout` is not between 0 and 1,
+            `num_heads` does not divide the width, or 4 the width of a head where it sets `rope_dim`.
+
+    Example:
+        ```python
+        import keras
+        from layerzoo import MultiHeadLatentAttention
+
+        model = keras.Sequential([
+            keras.Input((None, 16)),
+            MultiHeadLatentAttention(4, latent_dim=6, rope_dim=2, causal=True),
+        ])
+        print(model.output_shape)
+        #> (None, None, 16)
+        ```
+
+    Reference:
+        [DeepSeek-V2](https://arxiv.org/abs/2405.04434). The latents are normalised, with an epsilon of
+        1e-6, as in its code and fla's. The layer keeps nothing: keys and values are computed for all
+        steps. Feature `i` turns with `i + rope_dim / 2`, as in fla; DeepSeek's checkpoints pair `2 i`
+        with `2 i + 1`. Their projections have no bias.
+    """
+
+    def __init__(
+        self,
+        num_heads: int,
+        latent_dim: int,
+        query_latent_dim: int | None = None,
+        head_dim: int | None = None,
+        rope_dim: int | None = None,
+        causal: bool = False,
+        dropout: float = 0.0,
+        use_bias: bool = True,
+        kernel_initializer: str | dict | initializers.Initializer = "glorot_uniform",
+        seed: int | None = None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        positive_int(num_heads=num_heads, latent_dim=latent_dim)
+        optional_positive_int(
+            query_latent_dim=query_latent_dim, head_dim=head_dim, rope_dim=rope_dim
+        )
+        probability(dropout=dropout)
+        if (rope_dim or 0) % 2:
+            raise ValueError(f"`rope_dim` must be even. Received: rope_dim={rope_dim}")
+        self.num_heads = num_heads
+        self.latent_dim = latent_dim
+        self.query_latent_dim = query_latent_dim
+        self.head_dim = head_dim
+        self.rope_dim = rope_dim
+        self.causal = causal
+        self.dropout = dropout
+        self.use_bias = use_bias
+        self.kernel_initializer = initializers.get(kernel_initializer)
+        self.seed = seed
+        self.supports_masking = True
+        self.input_spec = layers.InputSpec(ndim=3)
+
+    def build(self, input_shape):
+        width = known_width(input_shape)
+        n, h = self.num_heads, self.head_dim or width // self.num_heads
+        r = self.rope_dim or h // 2
+        if self.head_dim is None and width % n:
+            raise ValueError(
+                "`num_heads` must divide the width of the inputs where `head_dim` is not given. "
+                f"Received: num_heads={n}, input_shape={tuple(input_shape)}"
+            )
+        if r % 2 or r == 0:
+            raise ValueError(
+                "The width of a head must be a multiple of 4 where `rope_dim` is not given. "
+                f"Received: head_dim={self.head_dim}, num_heads={n}, input_shape={tuple(input_shape)}"
+            )
+        time = input_shape[:-1]
+        self.project_latent = dense(self, self.latent_dim + r, input_shape, "latent")
+        self.project_key_value = dense(self, n * 2 * h, (*time, self.latent_dim), "key_value")
+        self.latent_norm = rms_norm(self, (*time, self.latent_dim), "latent_norm")
+        query_width = self.query_latent_dim or width
+        if self.query_latent_dim:
+            self.project_query_latent = dense(self, query_width, input_shape, "query_latent")
+            self.query_latent_norm = rms_norm(self, (*time, query_width), "query_latent_norm")
+        self.project_query = dense(self, n * (h + r), (*time, query_width), "query")
+        self.project_out = dense(self, width, (*time, n * h), "output")
+        if self.dropout:
+            self.seed_generator = keras.random.SeedGenerator(self.seed)
+        self.heads = (n, h, r)
+        self.input_spec = layers.InputSpec(ndim=3, axes={-1: width})
+
+    def call(self, inputs, mask=None, return_attention_scores=False, training=None):
+        b, t, _ = ops.shape(inputs)
+        n, h, r = self.heads
+        x = zero_padding(inputs, mask)
+        latent, turned_key = ops.split(self.project_latent(x), [self.latent_dim], axis=-1)
+        key_value = self.project_key_value(self.latent_norm(latent))
+        key, value = ops.split(ops.reshape(key_value, (b, t, n, 2 * h)), 2, axis=-1)
+        if self.query_latent_dim:
+            x = self.query_latent_norm(self.project_query_latent(x))
+        query = ops.reshape(self.project_query(x), (b, t, n, h + r))
+        query, turned_query = ops.split(query, [h], axis=-1)
+
+        turned_key = ops.repeat(self._turn(ops.expand_dims(turned_key, 2)), n, axis=2)
+        query = ops.concatenate([query, self._turn(turned_query)], axis=-1)
+        key = ops.concatenate([key, turned_key], axis=-1)
+        dropout = (self.dropout, self.seed_generator.next()) if training and self.dropout else None
+        sees = dict(key_mask=mask, causal=self.causal, dropout=dropout)
+        if return_attention_scores:
+            attended, scores = attention_and_scores(query, key, value, **sees)
+        else:
+            attended, scores = attention(query, key, value, **sees), None
+        outputs = self.project_out(ops.reshape(attended, (b, t, n * h)))
+        outputs = zero_padding(outputs, mask)
+        return (outputs, scores) if return_attention_scores else outputs
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def compute_output_spec(self, inputs, mask=None, return_attention_scores=False, training=None):
+        outputs = keras.KerasTensor(inputs.shape, dtype=self.compute_dtype)
+        if not return_attention_scores:
+            return outputs
+        b, t, _ = inputs.shape
+        return outputs, keras.KerasTensor((b, self.num_heads, t, t), dtype=self.compute_dtype)
+
+    def get_config(self):
+        config = super().get_config()
+        config.update(
+            num_heads=self.num_heads,
+            latent_dim=self.latent_dim,
+            query_latent_dim=self.query_latent_dim,
+            head_dim=self.head_dim,
+            rope_dim=self.rope_dim,
+            causal=self.causal,
+            dropout=self.dropout,
+            use_bias=self.use_bias,
+            kernel_initializer=initializers.serialize(self.kernel_initializer),
+            seed=self.seed,
+        )
+        return config
+
+    def _turn(self, x):
+        return rotate(x, ops.arange(0, ops.shape(x)[1]), 10_000.0, "half", 1.0)

@@ -1,0 +1,316 @@
+import re
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from keras import layers, ops
+
+from layerzoo import MultiHeadLatentAttention
+
+
+def turned(vector, position):
+    """Features `i` and `i + r/2` as complex numbers, each multiplied by `exp(i angle)`."""
+    half = len(vector) // 2
+    angles = position * 10_000.0 ** (-np.arange(half) / half)
+    pairs = (vector[:half] + 1j * vector[half:]) * np.exp(1j * angles)
+    return np.concatenate([pairs.real, pairs.imag])
+
+
+def normed(vector, scale):
+    return vector / np.sqrt(np.mean(vector**2) + 1e-6) * scale
+
+
+def reference(
+    x,
+    weights,
+    mask,
+    num_heads,
+    latent_dim,
+    query_latent_dim=None,
+    head_dim=None,
+    rope_dim=None,
+    causal=False,
+    use_bias=True,
+):
+    """The full formulas in the paper's appendix, in float64, in the form that reads a cache.
+
+    Only latents and turned keys of other steps are used. The matrices that would give keys and values
+    are applied to the query, and to the mean of the latents.
+    """
+    batch, time, width = x.shape
+    n, h = num_heads, head_dim or width // num_heads
+    r = rope_dim or h // 2
+
+    def project(vector, name):
+        bias = weights[f"{name}/bias"] if use_bias else 0
+        return vector @ weights[f"{name}/kernel"] + bias
+
+    up = weights["key_value/kernel"].reshape(latent_dim, n, 2, h)
+    up_bias = weights["key_value/bias"].reshape(n, 2, h) if use_bias else np.zeros((n, 2, h))
+
+    y = np.zeros((batch, time, width))
+    for b in range(batch):
+        steps = [t for t in range(time) if mask[b, t]]
+        cache = {}
+        for t in steps:
+            latent, key = np.split(project(x[b, t], "latent"), [latent_dim])
+            cache[t] = normed(latent, weights["latent_norm/scale"]), turned(key, t)
+        for t in steps:
+            seen = [cache[s] for s in steps if not (causal and s > t)]
+            source = x[b, t]
+            if query_latent_dim:
+                source = project(source, "query_latent")
+                source = normed(source, weights["query_latent_norm/scale"])
+            queries = project(source, "query").reshape(n, h + r)
+            together = []
+            for i in range(n):
+                query, rotary = queries[i, :h], turned(queries[i, h:], t)
+                absorbed = up[:, i, 0] @ query
+                scores = [
+                    (absorbed @ latent + up_bias[i, 0] @ query + rotary @ key) / np.sqrt(h + r)
+                    for latent, key in seen
+                ]
+                scores = np.exp(scores - np.max(scores))
+                mean = scores @ [latent for latent, _ in seen] / scores.sum()
+                together.append(mean @ up[:, i, 1] + up_bias[i, 1])
+            y[b, t] = project(np.concatenate(together), "output")
+    return y
+
+
+def random(*shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape).astype("float32")
+
+
+PLAIN = dict(num_heads=2, latent_dim=3, rope_dim=2)
+
+
+def built(randomise, width=8, **config):
+    layer = MultiHeadLatentAttention(**config)
+    layer.build((None, None, width))
+    return layer, randomise(layer)
+
+
+def close(actual, expected, relative=1e-5):
+    actual, expected = ops.convert_to_numpy(actual), ops.convert_to_numpy(expected)
+    np.testing.assert_allclose(
+        actual, expected, rtol=0, atol=relative * np.abs(expected).max(), equal_nan=False
+    )
+
+
+LEFT, RIGHT, INSIDE = [0, 0, 1, 1, 1], [1, 1, 1, 0, 0], [1, 0, 1, 0, 1]
+
+
+@settings(max_examples=12, deadline=None, derandomize=True, database=None)
+@given(
+    latent_dim=st.sampled_from([3, 10]),
+    query_latent_dim=st.sampled_from([None, 3]),
+    widths=st.sampled_from([(None, None), (None, 6), (6, 2)]),
+    causal=st.booleans(),
+    use_bias=st.booleans(),
+    mask=st.sampled_from([None, [LEFT, RIGHT], [INSIDE, [0] * 5]]),
+    seed=st.integers(0, 99),
+)
+def test_equals_the_reference_which_reads_a_cache(randomise, widths, mask, seed, **config):
+    config.update(num_heads=2, head_dim=widths[0], rope_dim=widths[1])
+    layer = MultiHeadLatentAttention(**config)
+    layer.build((None, None, 8))
+    weights = randomise(layer, seed)
+    x = random(2, 5, 8, seed=seed)
+    mask = np.ones((2, 5), bool) if mask is None else np.array(mask, bool)
+    close(layer(x, mask=mask), reference(x, weights, mask, **config))
+
+
+@pytest.mark.parametrize("query_latent_dim", [None, 5])
+def test_equals_the_expanded_form_in_torch(randomise, query_latent_dim):
+    torch = pytest.importorskip("torch", reason="the other side of the comparison is PyTorch")
+    functional = torch.nn.functional
+    config = dict(query_latent_dim=query_latent_dim, causal=True, use_bias=False)
+    layer, weights = built(randomise, **PLAIN, **config)
+    weights = {path: torch.tensor(value, dtype=torch.float32) for path, value in weights.items()}
+    x = random(2, 5, 8)
+
+    def linear(features, name):
+        return functional.linear(features, weights[f"{name}/kernel"].T)
+
+    def norm(features, name):
+        return functional.rms_norm(features, features.shape[-1:], weights[f"{name}/scale"], 1e-6)
+
+    turns = torch.polar(torch.ones(5), torch.arange(5.0))
+
+    def rotary(heads):  # (batch, time, heads, 2)
+        return torch.view_as_real(torch.view_as_complex(heads) * turns[:, None])
+
+    source = torch.from_numpy(x)
+    latent, key_rotary = linear(source, "latent").split([3, 2], dim=-1)
+    key_value = linear(norm(latent, "latent_norm"), "key_value").unflatten(-1, (2, 8))
+    key, value = key_value.split(4, dim=-1)
+    key_rotary = rotary(key_rotary[:, :, None].contiguous()).expand(2, 5, 2, 2)
+    if query_latent_dim:
+        source = norm(linear(source, "query_latent"), "query_latent_norm")
+    query = linear(source, "query").unflatten(-1, (2, 6))
+    query, query_rotary = query.split([4, 2], dim=-1)
+    query = torch.cat([query, rotary(query_rotary.contiguous())], dim=-1)
+    attended = functional.scaled_dot_product_attention(
+        query.transpose(1, 2),
+        torch.cat([key, key_rotary], dim=-1).transpose(1, 2),
+        value.transpose(1, 2),
+        is_causal=True,
+    )
+    close(layer(x), linear(attended.transpose(1, 2).flatten(-2), "output").numpy())
+
+
+def test_later_steps_see_of_a_step_only_its_latent_and_its_turned_key(randomise):
+    layer, weights = built(randomise, **PLAIN, causal=True)
+    unseen = np.linalg.svd(weights["latent/kernel"].T)[2][5:]  # what the latent kernel maps to zero
+    assert unseen.shape == (3, 8)
+    x = random(2, 5, 8)
+    moved = x.copy()
+    moved[:, :3] += (10 * random(2, 3, 3, seed=1) @ unseen).astype("float32")
+    before, after = ops.convert_to_numpy(layer(x)), ops.convert_to_numpy(layer(moved))
+    close(after[:, 3:], before[:, 3:])
+    assert (np.abs(after - before)[:, 1:3].max(axis=-1) > 0.01).all(), "their own queries moved"
+
+
+def test_outputs_depend_on_positions_by_their_distance_alone(randomise):
+    layer, _ = built(randomise, **PLAIN)
+    x, mask = random(2, 5, 8), np.array([LEFT, RIGHT], bool)
+    y = ops.convert_to_numpy(layer(x, mask=mask))
+    rolled = np.roll(x[0], -2, axis=0), np.roll(x[1], 2, axis=0)
+    shifted = ops.convert_to_numpy(layer(np.stack(rolled), mask=mask[::-1]))
+    close(shifted[0, :3], y[0, 2:])
+    close(shifted[1, 2:], y[1, :3])
+    backwards = ops.convert_to_numpy(layer(x[:, ::-1], mask=mask[:, ::-1]))[:, ::-1]
+    assert np.abs(backwards - y).max() > 0.01
+
+
+@pytest.mark.parametrize(
+    "samples", [[[0] * 5] * 2, [[0] * 5, RIGHT]], ids=["alone", "beside another"]
+)
+@pytest.mark.parametrize("use_bias", [False, True])
+def test_a_fully_padded_sample_gives_zeros_and_finite_gradients(
+    randomise, gradients, samples, use_bias
+):
+    layer, _ = built(randomise, **PLAIN, query_latent_dim=3, use_bias=use_bias)
+    x, mask = random(2, 5, 8), np.array(samples, bool)
+    outputs = ops.convert_to_numpy(layer(x, mask=mask))
+    assert not outputs[~mask].any()
+    assert outputs[mask].all()
+    by_inputs, *by_weights = gradients(layer, x, mask=mask)
+    assert all(np.isfinite(gradient).all() for gradient in (by_inputs, *by_weights))
+    assert not by_inputs[~mask].any()
+    assert any(gradient.any() for gradient in by_weights) == mask.any()
+
+
+@pytest.mark.parametrize("steps", [LEFT, RIGHT, INSIDE], ids=["left", "right", "inside"])
+@pytest.mark.parametrize("padding", [np.nan, np.inf, 1e30])
+def test_what_stands_in_padding_reaches_nothing(randomise, gradients, steps, padding):
+    layer, _ = built(randomise, **PLAIN, query_latent_dim=3, causal=True)
+    x, mask = random(2, 5, 8), np.array([steps, [1] * 5], bool)
+    spoilt = np.where(mask[..., None], x, np.float32(padding))
+    np.testing.assert_array_equal(
+        ops.convert_to_numpy(layer(spoilt, mask=mask)), ops.convert_to_numpy(layer(x, mask=mask))
+    )
+    clean = gradients(layer, x, mask=mask)
+    for gradient, expected in zip(gradients(layer, spoilt, mask=mask), clean, strict=True):
+        np.testing.assert_array_equal(gradient, expected)
+        assert np.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_returned_scores_are_the_ones_that_give_the_outputs(randomise, training):
+    layer, weights = built(randomise, **PLAIN, use_bias=False, dropout=0.5, seed=1)
+    x, mask = random(2, 5, 8), np.array([RIGHT, [1] * 5], bool)
+    outputs, scores = layer(x, mask=mask, return_attention_scores=True, training=training)
+    scores = ops.convert_to_numpy(scores)
+    latent = (x @ weights["latent/kernel"])[..., :3]
+    latent = latent / np.sqrt(np.mean(latent**2, axis=-1, keepdims=True) + 1e-6)
+    latent = latent * weights["latent_norm/scale"]
+    value = (latent @ weights["key_value/kernel"]).reshape(2, 5, 2, 2, 4)[:, :, :, 1]
+    heads = np.einsum("bnts,bsnh->btnh", scores, value).reshape(2, 5, 8)
+    close(outputs, np.where(mask[..., None], heads @ weights["output/kernel"], 0))
+    visible = scores[np.broadcast_to(mask[:, None, None, :], scores.shape)]
+    assert not scores[0, :, :, 3:].any()
+    if training:
+        assert 0.3 < np.mean(visible == 0) < 0.7
+    else:
+        np.testing.assert_allclose(scores.sum(axis=-1), 1, atol=1e-6)
+
+
+def test_symbolic_scores_have_the_shape_of_real_ones():
+    layer = MultiHeadLatentAttention(**PLAIN)
+    outputs, scores = layer(keras.Input((None, 8)), return_attention_scores=True)
+    assert (outputs.shape, scores.shape) == ((None, None, 8), (None, 2, None, None))
+    real = layer(random(2, 5, 8), return_attention_scores=True)
+    assert [tuple(x.shape) for x in real] == [(2, 5, 8), (2, 2, 5, 5)]
+
+
+def test_batch_and_time_may_be_unknown_in_every_kind_of_model(randomise):
+    config = dict(PLAIN, causal=True)
+    layer, weights = built(randomise, **config)
+
+    class Subclassed(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.attention = layer
+
+        def call(self, inputs):
+            return self.attention(inputs)
+
+    inputs = keras.Input((None, 8))
+    functional = keras.Model(inputs, layer(inputs))
+    sequential = keras.Sequential([keras.Input((None, 8)), layers.Masking(), layer])
+    for batch, time in [(2, 5), (3, 1)]:
+        x = random(batch, time, 8)
+        everywhere = np.ones((batch, time), bool)
+        expected = reference(x, weights, everywhere, **config)
+        close(functional.predict(x, verbose=0), expected)
+        close(Subclassed()(x), expected)
+        mask = np.arange(time) < time - 1
+        expected = reference(x, weights, everywhere & mask, **config)
+        close(sequential(x * mask[:, None]), expected)
+
+
+@pytest.mark.parametrize(
+    ("policy", "unit"), [("mixed_float16", 2.0**-11), ("mixed_bfloat16", 2.0**-8)]
+)
+def test_half_precision_stays_near_float32(randomise, policy, unit):
+    config = dict(PLAIN, query_latent_dim=3, causal=True)
+    precise, _ = built(randomise, **config)
+    half, _ = built(randomise, **config, dtype=policy)
+    x, mask = random(2, 64, 8), np.arange(64) < [[64], [50]]
+    y = half(x, mask=mask)
+    assert keras.backend.standardize_dtype(y.dtype) == half.compute_dtype
+    close(ops.cast(y, "float32"), precise(x, mask=mask), relative=8 * unit)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (dict(num_heads=0), "`num_heads` must be a positive integer. Received: num_heads=0"),
+        (dict(latent_dim=1.5), "`latent_dim` must be a positive integer. Received: latent_dim=1.5"),
+        (dict(query_latent_dim=0), "`query_latent_dim` must be a positive integer. Received: qu"),
+        (dict(rope_dim=3), "`rope_dim` must be even. Received: rope_dim=3"),
+        (dict(dropout=-0.5), "`dropout` must be between 0 and 1. Received: dropout="),
+    ],
+)
+def test_bad_arguments_are_refused(config, message):
+    with pytest.raises(ValueError, match="^" + re.escape(message)):
+        MultiHeadLatentAttention(**{**PLAIN, **config})
+
+
+def test_bad_inputs_are_refused_and_change_nothing():
+    layer = MultiHeadLatentAttention(2, latent_dim=3)
+    with pytest.raises(ValueError, match=r"must divide.*Received: num_heads=2, input_shape=\(2, 5"):
+        layer(random(2, 5, 7))
+    with pytest.raises(
+        ValueError, match=r"multiple of 4.*Received: head_dim=None, num_heads=2, in"
+    ):
+        layer(random(2, 5, 12))
+    with pytest.raises(ValueError, match=r"known size. Received: input_shape=\(None, 5, None\)"):
+        layer(keras.Input((5, None)))
+    with pytest.raises(ValueError, match=r"expected ndim=3, found ndim=2"):
+        layer(random(5, 8))
+    assert not layer.built
+    assert not layer.variables
