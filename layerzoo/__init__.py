@@ -8,6 +8,7 @@ from layerzoo._backend import import_keras
 import_keras()
 
 from layerzoo.attention import (
+    AttentionPooling,
     ConvolutionalBlockAttention,
     CrossAttention,
     DifferentialAttention,
@@ -24,6 +25,7 @@ from layerzoo.gated import GatedMLP
 from layerzoo.residual import DropPath, Residual
 
 __all__ = [
+    "AttentionPooling",
     "Card",
     "ConvolutionalBlockAttention",
     "CrossAttention",

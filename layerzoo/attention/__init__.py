@@ -1,5 +1,6 @@
 """Attention: layers in which positions look at each other, and the parts they need."""
 
+from layerzoo.attention.attention_pooling import AttentionPooling
 from layerzoo.attention.convolutional_block_attention import ConvolutionalBlockAttention
 from layerzoo.attention.cross_attention import CrossAttention
 from layerzoo.attention.differential_attention import DifferentialAttention
@@ -12,6 +13,7 @@ from layerzoo.attention.self_attention import SelfAttention
 from layerzoo.attention.squeeze_excite import SqueezeExcite
 
 __all__ = [
+    "AttentionPooling",
     "ConvolutionalBlockAttention",
     "CrossAttention",
     "DifferentialAttention",

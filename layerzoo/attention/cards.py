@@ -1,5 +1,6 @@
 """The cards of the attention family."""
 
+from layerzoo.attention.attention_pooling import AttentionPooling
 from layerzoo.attention.convolutional_block_attention import ConvolutionalBlockAttention
 from layerzoo.attention.cross_attention import CrossAttention
 from layerzoo.attention.differential_attention import DifferentialAttention
@@ -59,6 +60,31 @@ def _reach(config):
 
 
 CARDS = [
+    Card(
+        layer=AttentionPooling,
+        inputs="b t d",
+        configs=lambda pick: dict(
+            num_heads=pick([2, 1, 3]),
+            num_queries=pick([1, 2]),
+            head_dim=pick([None, 4]),
+            use_bias=pick([True, False]),
+            kernel_initializer=pick(["glorot_uniform", "he_normal"]),
+        ),
+        dims=lambda pick, config: dict(d=pick([4, 2]) * config["num_heads"]),
+        traits=Traits(
+            masking="consumes",
+            dynamic="b t",
+            equivariant={"steps reversed": (steps_reversed, unchanged)},
+        ),
+        errors=[
+            dict(num_heads=0),
+            dict(num_heads=2, num_queries=0),
+            dict(num_heads=2, head_dim=1.5),
+        ],
+        paper="arXiv:1810.00825",
+        year=2018,
+        tags=["sequence", "pooling"],
+    ),
     Card(
         layer=ConvolutionalBlockAttention,
         inputs=weighed,
