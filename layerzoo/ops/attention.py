@@ -53,8 +53,8 @@ def attention(
     if backend.backend() == "torch" and fused:
         return attend_on_torch(query, key, value, key_mask, causal)
     q, k, v = heads_first(query, key, value)
-    look = sight_of(q, key_mask, causal, window, bias, dropout)
     spans = blocks(ops.shape(q)[3], ops.shape(v)[2], causal, window)
+    look = sight_of(q, spans, key_mask, causal, window, bias, dropout)
     attend_all = attend_on_tensorflow if backend.backend() == "tensorflow" else attend_in_blocks
     return time_first(attend_all(q, k, v, weights, spans, look))
 
@@ -73,7 +73,7 @@ def attention_and_scores(
     """`attention`, and the scores that were used, `(b, n, t, s)`, which are held as a whole."""
     q, k, v = heads_first(query, key, value)
     span = (0, ops.shape(q)[3], 0, ops.shape(v)[2])
-    sight = sight_of(q, key_mask, causal, window, bias, dropout)(0, span, weights)
+    sight = sight_of(q, [span], key_mask, causal, window, bias, dropout)(0, span, weights)
     attended, scores = attend(q, k, v, sight)
     b, t, n, _ = ops.shape(query)
     return time_first(attended), ops.reshape(scores, (b, n, t, ops.shape(key)[1]))

@@ -5,6 +5,7 @@ head, `h` head width, `v` width of a value, `m` queries and `k` keys of a block.
 """
 
 from collections import namedtuple
+from functools import reduce
 
 import keras
 from keras import backend, ops
@@ -50,27 +51,43 @@ def keys_of(q0, q1, s, causal, window):
     return k0, s if reach is None else smaller(reach, s)
 
 
-def sight_of(q, key_mask, causal, window, bias, dropout):
-    """A function of a block's number, its span and the `weights` of the bias, which gives its `Sight`."""
-    b, g, r, _, _ = ops.shape(q)
+def sight_of(q, spans, key_mask, causal, window, bias, dropout):
+    """A function of a block's number, its span and the `weights` of the bias, which gives its `Sight`.
 
-    def look(i, span, weights):
+    Which key a query may see depends on their distance alone: one strip of it serves all blocks, each
+    of which takes its part.
+    """
+    b, g, r, _, _ = ops.shape(q)
+    before = largest([q0 - k0 for q0, _, k0, _ in spans])
+    behind = largest([k1 - q0 for q0, _, _, k1 in spans])
+    rows = largest([q1 - q0 for q0, q1, _, _ in spans])
+    strip = visible(ops.arange(0, rows), ops.arange(-before, behind), causal, window)
+
+    def look(i, span, weights, hold=lambda mask: mask):
         q0, q1, k0, k1 = span
         m, k = q1 - q0, k1 - k0
-        queries, keys = ops.arange(q0, q1), ops.arange(k0, k1)
-        added = kept_here = some = None
-        allowed = visible(queries, keys, causal, window)
+        added = kept_here = some = allowed = None
+        if strip is not None:
+            allowed = hold(strip)[:m, k0 - q0 + before : k1 - q0 + before]
         if key_mask is not None:
-            seen = ops.cast(key_mask, "bool")[:, None, None, None, k0:k1]
+            seen = hold(ops.cast(key_mask, "bool"))[:, None, None, None, k0:k1]
             allowed = seen if allowed is None else ops.logical_and(seen, allowed)
             some = ops.any(allowed, axis=-1, keepdims=True)
         if bias is not None:
-            added = ops.reshape(bias(queries, keys, *weights), (g, r, m, k))
+            steps = ops.arange(q0, q1), ops.arange(k0, k1)
+            added = ops.reshape(bias(*steps, *weights), (g, r, m, k))
         if dropout is not None:
             kept_here = kept((b, g, r, m, k), *dropout, part=i)
         return Sight(added, allowed, some, kept_here)
 
     return look
+
+
+def largest(numbers):
+    """The largest of numbers, of which some may be tensors."""
+    return (
+        max(numbers) if all(isinstance(x, int) for x in numbers) else reduce(ops.maximum, numbers)
+    )
 
 
 def attend(q, k, v, sight):
