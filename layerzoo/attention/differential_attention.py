@@ -159,7 +159,7 @@ class DifferentialAttention(layers.Layer):
                 sees.update(dropout=(self.dropout, self.seed_generator.next()))
             maps.append(attend(queries[:, :, :, i], keys[:, :, :, i], value, **sees))
         if return_attention_scores:
-            maps, scores = zip(*maps, strict=True)
+            maps, scores = map(list, zip(*maps, strict=True))
         attended = self.head_norm(self._difference(*maps)) * ops.cast(self._kept(), value.dtype)
         outputs = self.project_out(ops.reshape(attended, (b, t, n * 2 * h)))
         outputs = zero_padding(outputs, mask)

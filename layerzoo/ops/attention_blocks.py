@@ -63,7 +63,7 @@ def sight_of(q, spans, key_mask, causal, window, bias, dropout):
     rows = largest([q1 - q0 for q0, q1, _, _ in spans])
     strip = visible(ops.arange(0, rows), ops.arange(-before, behind), causal, window)
 
-    def look(i, span, weights, hold=lambda mask: mask):
+    def look(i, span, weights, hold=lambda x: x):
         q0, q1, k0, k1 = span
         m, k = q1 - q0, k1 - k0
         added = kept_here = some = allowed = None
@@ -74,10 +74,11 @@ def sight_of(q, spans, key_mask, causal, window, bias, dropout):
             allowed = seen if allowed is None else ops.logical_and(seen, allowed)
             some = ops.any(allowed, axis=-1, keepdims=True)
         if bias is not None:
-            steps = ops.arange(q0, q1), ops.arange(k0, k1)
+            steps = hold(ops.arange(q0, q1)), hold(ops.arange(k0, k1))
             added = ops.reshape(bias(*steps, *weights), (g, r, m, k))
         if dropout is not None:
-            kept_here = kept((b, g, r, m, k), *dropout, part=i)
+            rate, seed = dropout
+            kept_here = kept((b, g, r, m, k), rate, seed, part=i)
         return Sight(added, allowed, some, kept_here)
 
     return look

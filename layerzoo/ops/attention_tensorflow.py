@@ -21,7 +21,7 @@ def attend_on_tensorflow(q, k, v, weights, spans, look):
 
     @tf.custom_gradient
     def attended(q, k, v, *weights):
-        made = []
+        made: list = []
         for i, span in enumerate(spans):
             q0, q1, k0, k1 = span
             before = made[-1:] if in_turn else []
@@ -34,7 +34,8 @@ def attend_on_tensorflow(q, k, v, weights, spans, look):
         def gradient(u):
             uy = tf.reduce_sum(u * y, axis=-1, keepdims=True)
             turned_k, turned_v = ops.swapaxes(k, 2, 3), ops.swapaxes(v, 2, 3)
-            dq, dw = [], [tf.zeros_like(w) for w in weights]
+            dq: list = []
+            dw = [tf.zeros_like(w) for w in weights]
             dk, dv = SumOverSpans(), SumOverSpans()
             for i, span in enumerate(spans):
                 q0, q1, k0, k1 = span
@@ -65,12 +66,12 @@ def attend_on_tensorflow(q, k, v, weights, spans, look):
 
 
 def holding(tf, last):
-    """A function that makes a mask wait for the last result, whose own elements it compares in vain.
+    """A function that makes masks and positions wait for the last result, compared with itself in vain.
 
     TensorFlow computes what depends on no input when it likes, whatever control dependencies say.
     """
     never = tf.reduce_any(last[:1, :1, :1, :1, :1] < last[:1, :1, :1, :1, :1])
-    return lambda mask: tf.logical_or(mask, never)
+    return lambda x: tf.logical_or(x, never) if x.dtype == tf.bool else x + tf.cast(never, x.dtype)
 
 
 def gradient_of_block(q, k, v, u, sight):

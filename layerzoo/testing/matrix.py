@@ -27,7 +27,8 @@ def measure(told: Callable[[str], object] = print) -> dict:
         By layer, the properties that fail; and by property, the largest error as a share of the
         tolerance among sound layers, and the least among the layers that it is there to see.
     """
-    broken, sound = {}, {}
+    broken = {}
+    sound: dict[str, list[str]] = {}
     sound_share: dict[str, float] = {}
     broken_share: dict[str, float] = {}
     for name, entry in named(BROKEN):

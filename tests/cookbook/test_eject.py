@@ -116,6 +116,7 @@ def test_the_ejected_layer_is_saved_and_loaded_without_custom_objects(name, ejec
     np.testing.assert_array_equal(model.predict(x, verbose=0), again.predict(x, verbose=0))
 
 
+@pytest.mark.proof  # of the same code once more: what is ejected gives the same numbers
 @pytest.mark.parametrize("name", CARDS)
 def test_the_ejected_layer_passes_the_conformance_kit(name, ejected):
     from layerzoo.testing import check_layer
