@@ -8,6 +8,7 @@ from layerzoo._backend import import_keras
 import_keras()
 
 from layerzoo.attention import (
+    AlibiBias,
     AttentionPooling,
     ConvolutionalBlockAttention,
     CrossAttention,
@@ -16,6 +17,7 @@ from layerzoo.attention import (
     GatedAttentionPooling,
     LinearAttention,
     MultiHeadLatentAttention,
+    RelativePositionBias,
     RotaryEmbedding,
     SelfAttention,
     SqueezeExcite,
@@ -25,6 +27,7 @@ from layerzoo.gated import GatedMLP
 from layerzoo.residual import DropPath, Residual
 
 __all__ = [
+    "AlibiBias",
     "AttentionPooling",
     "Card",
     "ConvolutionalBlockAttention",
@@ -36,6 +39,7 @@ __all__ = [
     "GatedMLP",
     "LinearAttention",
     "MultiHeadLatentAttention",
+    "RelativePositionBias",
     "Residual",
     "RotaryEmbedding",
     "SelfAttention",

@@ -100,7 +100,7 @@ def test_every_argument_survives_a_round_trip_through_json(card):
 
 @each_card
 def test_the_card_lists_configs_that_the_layer_refuses(card):
-    assert card.errors
+    assert card.errors or not parameters(card)
     for config in card.errors:
         with pytest.raises((ValueError, TypeError), match="Received: "):
             card.layer(**config)

@@ -1,5 +1,6 @@
 """The cards of the attention family."""
 
+from layerzoo.attention.alibi_bias import AlibiBias
 from layerzoo.attention.attention_pooling import AttentionPooling
 from layerzoo.attention.convolutional_block_attention import ConvolutionalBlockAttention
 from layerzoo.attention.cross_attention import CrossAttention
@@ -8,6 +9,7 @@ from layerzoo.attention.efficient_channel_attention import EfficientChannelAtten
 from layerzoo.attention.gated_attention_pooling import GatedAttentionPooling
 from layerzoo.attention.linear_attention import LinearAttention
 from layerzoo.attention.multi_head_latent_attention import MultiHeadLatentAttention
+from layerzoo.attention.relative_position_bias import RelativePositionBias
 from layerzoo.attention.rotary_embedding import RotaryEmbedding
 from layerzoo.attention.self_attention import SelfAttention
 from layerzoo.attention.squeeze_excite import SqueezeExcite
@@ -32,6 +34,24 @@ def unchanged(y):
 def rows_reversed(x):
     """The rows of images with their channels first in reverse."""
     return x[:, :, ::-1]
+
+
+def swapped(x):
+    """Queries and keys in each other's place, where scores are `(b, n, t, s)`."""
+    return x.swapaxes(2, 3)
+
+
+def differs_by_sample(x, y):
+    """What is added to scores beyond what is added in the first sample."""
+    return (y - x) - (y - x)[:1]
+
+
+def differs_along_diagonals(x, y):
+    """What is added to scores beyond what the query and the key one step before get."""
+    bias = y - x
+    residue = 0 * bias
+    residue[..., 1:, 1:] = bias[..., 1:, 1:] - bias[..., :-1, :-1]
+    return residue
 
 
 def weighed(config):
@@ -59,7 +79,32 @@ def _reach(config):
     return (steps, 0 if config["causal"] else steps)
 
 
+def _position(pick):
+    """No position, or one of the layers that stand for one, made anew."""
+    kind = pick([None, RotaryEmbedding, AlibiBias, RelativePositionBias])
+    if kind is RelativePositionBias:
+        return RelativePositionBias(num_buckets=8, max_distance=5)
+    return kind and kind()
+
+
 CARDS = [
+    Card(
+        layer=AlibiBias,
+        inputs={"scores": "b n t s"},
+        dims=lambda pick, config: dict(n=pick([4, 6])),
+        traits=Traits(
+            masking="propagates",
+            dynamic="b t s",
+            equivariant={"queries and keys swapped": (swapped, swapped)},
+            conserves={
+                "one bias for all samples": differs_by_sample,
+                "one bias for each distance": differs_along_diagonals,
+            },
+        ),
+        paper="arXiv:2108.12409",
+        year=2021,
+        tags=["sequence", "position"],
+    ),
     Card(
         layer=AttentionPooling,
         inputs="b t d",
@@ -252,6 +297,40 @@ CARDS = [
         tags=["sequence"],
     ),
     Card(
+        layer=RelativePositionBias,
+        inputs={"scores": "b n t s"},
+        configs=lambda pick: dict(
+            **pick(
+                [
+                    dict(num_buckets=32, max_distance=128),
+                    dict(num_buckets=8, max_distance=5),
+                    dict(num_buckets=6, max_distance=7),
+                ]
+            ),
+            bidirectional=pick([True, False]),
+            embeddings_initializer=pick(["uniform", "ones"]),
+        ),
+        dims=lambda pick, config: dict(n=pick([4, 3])),
+        traits=Traits(
+            masking="propagates",
+            dynamic="b t s",
+            conserves={
+                "one bias for all samples": differs_by_sample,
+                "one bias for each distance": differs_along_diagonals,
+            },
+        ),
+        errors=[
+            dict(num_buckets=5),
+            dict(num_buckets=2),
+            dict(num_buckets=1, bidirectional=False),
+            dict(max_distance=8),
+            dict(num_buckets=16, max_distance=8, bidirectional=False),
+        ],
+        paper="arXiv:1910.10683",
+        year=2019,
+        tags=["sequence", "position"],
+    ),
+    Card(
         layer=MultiHeadLatentAttention,
         inputs="b t d",
         configs=lambda pick: dict(
@@ -315,7 +394,7 @@ CARDS = [
             head_dim=pick([None, 4]),
             causal=pick([False, True]),
             window=pick([None, 2]),
-            position=RotaryEmbedding() if pick([False, True]) else None,
+            position=_position(pick),
             qk_norm=pick([False, True]),
             dropout=pick([0.0, 0.4]),
             use_bias=pick([True, False]),
@@ -329,9 +408,9 @@ CARDS = [
             causal=lambda config: config["causal"],
             reach=_reach,
             equivariant=lambda config: (
-                {}
-                if config["causal"] or config["position"]
-                else {"steps reversed": (steps_reversed, steps_reversed)}
+                {"steps reversed": (steps_reversed, steps_reversed)}
+                if not config["causal"] and isinstance(config["position"], AlibiBias | None)
+                else {}
             ),
             stochastic=lambda config: config["dropout"] > 0,
         ),

@@ -41,7 +41,7 @@ GENERATED = "<!-- Written by `layerzoo docs` from the layer's card and docstring
 SIZES = {"b": 13, "t": 17, "s": 19, "y": 23, "x": 29}
 """Sizes by which a drawing tells axes apart: primes that no layer has by chance."""
 
-SHOWN = {"b": 2, "t": 10, "s": 12, "y": 8, "x": 8}
+SHOWN = {"b": 2, "n": 4, "t": 10, "s": 12, "y": 8, "x": 8}
 WIDTH = 64
 STATUSES = {
     "passed": "passed",
@@ -297,6 +297,7 @@ def _input(card, shown, name):
         None if letter in unknown and letter in SHOWN else size
         for letter, size in zip(shown.axes[name][1:], known, strict=True)
     ]
+    sizes[-1] = known[-1]  # which `Dense` must know
     return f"({', '.join(map(str, sizes))}{',' if len(sizes) == 1 else ''})"
 
 

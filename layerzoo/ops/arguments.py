@@ -58,3 +58,12 @@ def known_width(input_shape) -> int:
             f"The last axis of the inputs must have a known size. Received: input_shape={input_shape}"
         )
     return input_shape[-1]
+
+
+def known_heads(input_shape) -> int:
+    """The size of the second axis, which a layer with one number a head must know when it is built."""
+    if not input_shape or len(input_shape) < 2 or input_shape[1] is None:
+        raise ValueError(
+            f"The axis of the heads must have a known size. Received: input_shape={input_shape}"
+        )
+    return input_shape[1]

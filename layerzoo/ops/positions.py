@@ -1,4 +1,9 @@
-"""Where a step stands. `b` batch, `t` time, `h` head width."""
+"""Where a step stands, and how far from another one.
+
+`b` batch, `t` time, `h` head width, `n` heads, `m` queries and `k` keys.
+"""
+
+from bisect import bisect_right
 
 from keras import backend, ops
 
@@ -29,3 +34,32 @@ def rotate(x, positions, base, layout, scaling):
     a, b = ops.unstack(ops.reshape(x, (*ops.shape(x)[:-1], *pairs)), 2, axis=axis)
     turned = ops.stack([a * cos - b * sin, b * cos + a * sin], axis=axis)
     return ops.reshape(turned, ops.shape(x))
+
+
+def alibi_slopes(num_heads):
+    """One slope a head: `2 ** (-8 i / num_heads)`, `i = 1, 2, ...`, for a power of two.
+
+    Where `num_heads` is none, the next lower one gives its slopes, and that of the sequence twice as
+    long every other one, as many as are missing.
+    """
+    power = 2 ** (num_heads.bit_length() - 1)
+    halves = [2 * i + 2 for i in range(power)] + [2 * i + 1 for i in range(num_heads - power)]
+    return [2 ** (-4 * half / power) for half in halves]
+
+
+def distance_buckets(count, max_distance):
+    r"""The bucket of each distance from 0 to `max_distance`, found in integers alone.
+
+    The first half of `count` buckets, rounded down to $e$, hold one distance each. With $l$ left, bucket
+    $e + i$ begins at the first distance $d$ with $(d / e)^l \ge (\mathrm{max\_distance} / e)^i$.
+    """
+    exact = count // 2
+    left = count - exact
+    edges = [max_distance**i * exact ** (left - i) for i in range(1, left)]
+    far = range(exact, max_distance + 1)
+    return [*range(exact), *(exact + bisect_right(edges, d**left) for d in far)]
+
+
+def per_head(table, index):
+    """`(n, m, k)` of the rows of `table: (rows, n)` that `index: (m, k)` names."""
+    return ops.transpose(ops.take(table, index, axis=0), (2, 0, 1))

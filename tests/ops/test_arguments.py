@@ -69,3 +69,10 @@ def test_the_width_must_be_known():
     for shape in [(2, None), (), None]:
         with pytest.raises(ValueError, match=r"must have a known size. Received: input_shape="):
             arguments.known_width(shape)
+
+
+def test_the_number_of_heads_must_be_known():
+    assert arguments.known_heads((None, 3, None, None)) == 3
+    for shape in [(2, None, 4, 4), (2,), (), None]:
+        with pytest.raises(ValueError, match=r"heads must have a known size. Received: input_sh"):
+            arguments.known_heads(shape)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from layerzoo.ops.positions import rotate
+from layerzoo.ops.positions import alibi_slopes, distance_buckets, per_head, rotate
 
 
 def rotated(x, positions, layout="half"):
@@ -43,3 +43,34 @@ def test_positions_may_differ_from_sample_to_sample_and_hold_for_every_head():
         for head in range(5):
             alone = rotated(x[b : b + 1, :, head], positions[b])
             np.testing.assert_allclose(together[b : b + 1, :, head], alone, atol=1e-6)
+
+
+def test_slopes_of_a_power_of_two_are_kept_by_the_numbers_above_it():
+    for heads in range(1, 40):
+        slopes, power = alibi_slopes(heads), 2 ** int(np.log2(heads))
+        assert len(set(slopes)) == heads
+        assert slopes[:power] == alibi_slopes(power)
+        assert set(slopes) <= set(alibi_slopes(2 * power))
+    assert alibi_slopes(8) == [2.0**-i for i in range(1, 9)]
+
+
+@pytest.mark.parametrize(("count", "max_distance"), [(16, 128), (3, 7), (2, 2), (5, 3), (64, 1000)])
+def test_buckets_grow_with_the_distance_and_the_last_holds_the_greatest(count, max_distance):
+    buckets = distance_buckets(count, max_distance)
+    assert len(buckets) == max_distance + 1
+    assert buckets[: count // 2] == [*range(count // 2)]
+    assert buckets == sorted(buckets)
+    assert buckets[-1] == count - 1
+
+
+def test_edges_that_are_powers_begin_their_buckets():
+    # With 8 exact buckets of 16, and 128 = 8 * 16, bucket 8 + 2 i begins at 8 * 2 ** i.
+    buckets = distance_buckets(16, 128)
+    for i in range(1, 4):
+        assert (buckets[8 * 2**i - 1], buckets[8 * 2**i]) == (7 + 2 * i, 8 + 2 * i)
+
+
+def test_rows_by_head():
+    table, index = random(5, 3), np.array([[0, 4], [2, 2], [4, 1]])
+    found = ops.convert_to_numpy(per_head(ops.convert_to_tensor(table), index))
+    np.testing.assert_array_equal(found, table[index].transpose(2, 0, 1))
