@@ -64,8 +64,8 @@ class Plain:
     axes: dict[str, list[str]]
     sizes: dict[str, int]
 
-    def shape(self, name: str, sizes: dict[str, int]) -> tuple[int, ...]:
-        """The shape of one of the inputs, with some sizes replaced."""
+    def shape(self, name: str, sizes: dict[str, int | None]) -> tuple[int | None, ...]:
+        """The shape of one of the inputs, with some sizes replaced, also by None."""
         return tuple({**self.sizes, **sizes}[letter] for letter in self.axes[name])
 
     def layer(self) -> keras.layers.Layer:
@@ -312,7 +312,7 @@ def _random(shown, name):
 
 def _sequential(card, shown):
     first = next(iter(shown.axes))
-    out = _output_shape(shown, [first])
+    out = _output_shape(shown, [first], {})
     return f"""\
 {_imports(shown)}
 model = keras.Sequential([
@@ -329,12 +329,9 @@ def _functional(card, shown):
     inputs = "\n".join(
         f'{name} = keras.Input({_input(card, shown, name)}, name="{name}")' for name in shown.axes
     )
-    out = _output_shape(shown, list(shown.axes))
-    unknown = tuple(
-        None if letter in SHOWN and letter in [*_dynamic(card), "b"] else size
-        for letter, size in zip(next(iter(shown.axes.values())), out, strict=False)
-    )
     names = list(shown.axes)
+    unknown = dict.fromkeys(set(SHOWN).intersection([*_dynamic(card), "b"]))
+    out = _output_shape(shown, names, unknown)
     everything = names[0] if len(names) == 1 else f"[{', '.join(names)}]"
     return f"""\
 {_imports(shown, numpy=False)}
@@ -343,7 +340,7 @@ features = {shown.code}({_call(names)})
 outputs = keras.layers.Dense(1)(features)
 model = keras.Model({everything}, outputs)
 print(model.output_shape)
-#> {(*unknown[: len(out) - 1], 1)}
+#> {(*out[:-1], 1)}
 """
 
 
@@ -357,7 +354,7 @@ def _subclassed(card, shown):
     attribute = snake_case(card.name)
     arrays = "\n".join(f"{name} = {_random(shown, name)}" for name in names)
     data = names[0] if len(names) == 1 else f"[{', '.join(names)}]"
-    out = _output_shape(shown, names)
+    out = _output_shape(shown, names, {})
     unpack = "" if len(names) == 1 else f"        {', '.join(names)} = inputs\n"
     handed = "inputs" if len(names) == 1 else _call(names)
     return f"""\
@@ -402,8 +399,8 @@ print(type(again.layers[-1]).__name__, same)
 """
 
 
-def _output_shape(shown, names):
-    inputs = {name: keras.KerasTensor(shown.shape(name, {})) for name in names}
+def _output_shape(shown, names, sizes):
+    inputs = {name: keras.KerasTensor(shown.shape(name, sizes)) for name in names}
     outputs = shown.layer()(**inputs)
     return tuple(keras.tree.flatten(outputs)[0].shape)
 
