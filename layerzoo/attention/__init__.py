@@ -9,6 +9,7 @@ from layerzoo.attention.efficient_channel_attention import EfficientChannelAtten
 from layerzoo.attention.gated_attention_pooling import GatedAttentionPooling
 from layerzoo.attention.linear_attention import LinearAttention
 from layerzoo.attention.multi_head_latent_attention import MultiHeadLatentAttention
+from layerzoo.attention.perceiver_resampler import PerceiverResampler
 from layerzoo.attention.relative_position_bias import RelativePositionBias
 from layerzoo.attention.rotary_embedding import RotaryEmbedding
 from layerzoo.attention.self_attention import SelfAttention
@@ -24,6 +25,7 @@ __all__ = [
     "GatedAttentionPooling",
     "LinearAttention",
     "MultiHeadLatentAttention",
+    "PerceiverResampler",
     "RelativePositionBias",
     "RotaryEmbedding",
     "SelfAttention",

@@ -9,6 +9,7 @@ from layerzoo.attention.efficient_channel_attention import EfficientChannelAtten
 from layerzoo.attention.gated_attention_pooling import GatedAttentionPooling
 from layerzoo.attention.linear_attention import LinearAttention
 from layerzoo.attention.multi_head_latent_attention import MultiHeadLatentAttention
+from layerzoo.attention.perceiver_resampler import PerceiverResampler
 from layerzoo.attention.relative_position_bias import RelativePositionBias
 from layerzoo.attention.rotary_embedding import RotaryEmbedding
 from layerzoo.attention.self_attention import SelfAttention
@@ -295,6 +296,37 @@ CARDS = [
         paper="arXiv:2006.16236",
         year=2020,
         tags=["sequence"],
+    ),
+    Card(
+        layer=PerceiverResampler,
+        inputs="b t d",
+        configs=lambda pick: dict(
+            num_latents=pick([2, 3]),
+            num_heads=pick([2, 1, 3]),
+            depth=pick([1, 2]),
+            head_dim=pick([None, 4]),
+            hidden_dim=pick([None, 5]),
+            use_bias=pick([True, False]),
+            kernel_initializer=pick(["glorot_uniform", "he_normal"]),
+            epsilon=pick([1e-5, 1e-2]),
+        ),
+        dims=lambda pick, config: dict(d=pick([4, 2]) * config["num_heads"]),
+        traits=Traits(
+            masking="consumes",
+            dynamic="b t",
+            equivariant={"steps reversed": (steps_reversed, unchanged)},
+        ),
+        errors=[
+            dict(num_latents=0, num_heads=2),
+            dict(num_latents=2, num_heads=0),
+            dict(num_latents=2, num_heads=2, depth=0),
+            dict(num_latents=2, num_heads=2, head_dim=1.5),
+            dict(num_latents=2, num_heads=2, hidden_dim=-1),
+            dict(num_latents=2, num_heads=2, epsilon=0),
+        ],
+        paper="arXiv:2204.14198",
+        year=2022,
+        tags=["sequence", "pooling"],
     ),
     Card(
         layer=RelativePositionBias,
