@@ -160,7 +160,7 @@ CARDS = [
             num_key_value_heads=(g := pick([None, 1, 2])),
             num_heads=(g or 1) * pick([2, 1, 3]),
             head_dim=pick([None, 4]),
-            position=RotaryEmbedding() if pick([False, True]) else None,
+            position=_position(pick),
             qk_norm=pick([False, True]),
             dropout=pick([0.0, 0.4]),
             use_bias=pick([True, False]),

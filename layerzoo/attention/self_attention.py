@@ -32,7 +32,7 @@ class SelfAttention(layers.Layer):
         - the key/value heads should be fewer than the query heads (grouped- or multi-query attention).
 
     Avoid when:
-        - queries and keys come from two sequences: `keras.layers.MultiHeadAttention` takes both.
+        - queries and keys come from two sequences: `CrossAttention` takes both.
 
     Args:
         num_heads: Positive integer. Query heads.
