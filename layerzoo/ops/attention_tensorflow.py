@@ -55,7 +55,8 @@ def attend_on_tensorflow(q, k, v, weights, spans, look):
                     dk.add(by_k, k0, k1)
                     dv.add(by_v, k0, k1)
                     if weights:
-                        found = tape.gradient(sight.bias, weights, by_bias)
+                        # forward mode differentiates the above by itself, and lets no tape record it
+                        found = tape.gradient(sight.bias, weights, by_bias, "zero")
                         dw = [w + d for w, d in zip(dw, found, strict=True)]
             whole_dk, whole_dv = (x.whole(ops.shape(v)[2]) for x in (dk, dv))
             return tf.concat(dq, axis=3), whole_dk, ops.swapaxes(whole_dv, 2, 3), *dw
