@@ -6,6 +6,7 @@ ratio, and the medians are reported.
 
 import datetime
 import importlib
+import json
 import os
 import platform
 import statistics
@@ -43,7 +44,7 @@ def measure(names: list[str], pairs: int, long: bool = False) -> dict:
         "versions": {"keras": keras.__version__, "python": platform.python_version()},
         "backend": keras.backend.backend(),
         "layers": {
-            name: [_beside(name, i, work, pairs, long) for i, work in enumerate(of_name)]
+            name: [(_large if long else beside)(name, i, pairs) for i in range(len(of_name))]
             for name, of_name in works.items()
         },
     }
@@ -112,14 +113,28 @@ def _highest() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
-def _peak_elsewhere(*arguments) -> float:
-    code = f"from layerzoo.cookbook.bench import peak; print(peak{arguments!r})"
-    command = [sys.executable, "-W", "ignore", "-c", code]
+def _large(name, index, pairs) -> dict:
+    """A row of large work, and the peak memory of each side: each in a process that has nothing else."""
+    row = elsewhere("beside", name, index, pairs, True)
+    row["peak_mb"] = elsewhere("peak", name, index, True, "layer")
+    row["peak_mb_instead"] = (
+        elsewhere("peak", name, index, True, "instead") if row["instead"] else None
+    )
+    return row
+
+
+def elsewhere(function: str, *arguments):
+    """What a function of this module gives in a process of its own."""
+    call = f"json.dumps(bench.{function}{arguments!r})"
+    command = [sys.executable, "-W", "ignore", "-c"]
+    command += [f"import json; from layerzoo.cookbook import bench; print({call})"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return float(done.stdout.split()[-1])
+    return json.loads(done.stdout.splitlines()[-1])
 
 
-def _beside(name, index, work, pairs, long) -> dict:
+def beside(name: str, index: int, pairs: int, long: bool = False) -> dict:
+    """One row: a layer and its peer at one work, in alternating runs."""
+    work = works_of(name, long)[index]
     peer = peer_of(name)
     sides = ["layer"] if work.get("alone") else ["layer", "instead"]
     layers = [_layer(getattr(peer, side), work) for side in sides]
@@ -127,7 +142,8 @@ def _beside(name, index, work, pairs, long) -> dict:
     product = _product()
     for step in (*steps, product):
         step()
-    start, rounds = time.perf_counter(), []
+    start = time.perf_counter()
+    rounds: list[list[float]] = []
     while len(rounds) < min(pairs, 3) or (
         len(rounds) < pairs and time.perf_counter() - start < PATIENCE
     ):
@@ -136,7 +152,7 @@ def _beside(name, index, work, pairs, long) -> dict:
     medians = np.median(times, axis=0)
     rate = PRODUCT / medians[-1]
     operations = peer.operations(**work) if hasattr(peer, "operations") else None
-    row = {
+    return {
         "work": ", ".join(f"{letter} {size}" for letter, size in work.items()),
         "layer": type(layers[0]).__name__,
         "instead": peer.INSTEAD if len(layers) == 2 else "",
@@ -149,10 +165,6 @@ def _beside(name, index, work, pairs, long) -> dict:
         "matrix_gflops": rate / 1e9,
         "share": operations / medians[0] / rate if operations else None,
     }
-    if long:
-        peaks = [_peak_elsewhere(name, index, long, side) for side in sides]
-        row.update(peak_mb=peaks[0], peak_mb_instead=peaks[1] if len(peaks) == 2 else None)
-    return row
 
 
 PATIENCE = 30.0
