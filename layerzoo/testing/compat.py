@@ -573,7 +573,8 @@ def with_mask(x, mask):
 def recorded_variables(collect: bool = True) -> Iterator[list]:
     """Record every variable that is created, of which those are left at the end that somebody holds.
 
-    To `collect` what nobody holds takes a second or so; without it a discarded variable may be left.
+    Without `collect` a discarded variable may be left. What was there before is not looked through: in a
+    process that has traced much it would take a second or more.
     """
     from keras.src.backend.common.variables import Variable
 
@@ -586,12 +587,15 @@ def recorded_variables(collect: bool = True) -> Iterator[list]:
         references.append(weakref.ref(self))
 
     Variable.__init__ = recording
+    if collect:
+        gc.freeze()
     try:
         yield made
     finally:
         Variable.__init__ = original
         if collect:
             gc.collect()  # what a discarded pattern of a layer held goes with it
+            gc.unfreeze()
         made += [variable for each in references if (variable := each()) is not None]
 
 

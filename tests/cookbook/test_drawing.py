@@ -1,5 +1,6 @@
 """Drawings show what `call` does, and can be read: nothing is clipped, and no arrow hides a box."""
 
+import inspect
 import re
 from itertools import combinations
 from xml.etree import ElementTree
@@ -180,7 +181,8 @@ def test_the_picture_stands_alone(name):
     check_it_can_be_read(svg)
     root, _, _ = read(svg)
     assert root.find("title").text == f"What {name} computes"
-    assert "from inputs" in root.find("desc").text
+    first = list(inspect.signature(layerzoo.catalogue()[name].layer.call).parameters)[1]
+    assert f"from {first}" in root.find("desc").text
     assert 'id="' not in svg
     assert "href" not in svg
     assert "\n" not in svg
