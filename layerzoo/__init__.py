@@ -22,6 +22,7 @@ from layerzoo.attention import (
     RotaryEmbedding,
     SelfAttention,
     SqueezeExcite,
+    WindowAttention,
 )
 from layerzoo.catalogue import Card, Traits, catalogue, find
 from layerzoo.gated import GatedMLP
@@ -47,6 +48,7 @@ __all__ = [
     "SelfAttention",
     "SqueezeExcite",
     "Traits",
+    "WindowAttention",
     "catalogue",
     "find",
 ]

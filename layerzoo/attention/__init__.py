@@ -14,6 +14,7 @@ from layerzoo.attention.relative_position_bias import RelativePositionBias
 from layerzoo.attention.rotary_embedding import RotaryEmbedding
 from layerzoo.attention.self_attention import SelfAttention
 from layerzoo.attention.squeeze_excite import SqueezeExcite
+from layerzoo.attention.window_attention import WindowAttention
 
 __all__ = [
     "AlibiBias",
@@ -30,4 +31,5 @@ __all__ = [
     "RotaryEmbedding",
     "SelfAttention",
     "SqueezeExcite",
+    "WindowAttention",
 ]

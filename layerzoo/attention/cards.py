@@ -14,6 +14,7 @@ from layerzoo.attention.relative_position_bias import RelativePositionBias
 from layerzoo.attention.rotary_embedding import RotaryEmbedding
 from layerzoo.attention.self_attention import SelfAttention
 from layerzoo.attention.squeeze_excite import SqueezeExcite
+from layerzoo.attention.window_attention import WindowAttention
 from layerzoo.catalogue import Card, Traits
 
 
@@ -482,5 +483,35 @@ CARDS = [
         paper="arXiv:1709.01507",
         year=2017,
         tags=["image", "sequence", "convolution"],
+    ),
+    Card(
+        layer=WindowAttention,
+        inputs="b y x c",
+        configs=lambda pick: dict(
+            num_heads=pick([2, 1, 3]),
+            window_size=(w := pick([3, 4, 2])),
+            shift=pick([0, w // 2, w - 1]),
+            qkv_bias=pick([True, False]),
+            dropout=pick([0.0, 0.4]),
+            kernel_initializer=pick(["glorot_uniform", "he_normal"]),
+            seed=pick([None, 3]),
+        ),
+        dims=lambda pick, config: dict(c=pick([4, 2]) * config["num_heads"]),
+        traits=Traits(
+            masking="propagates",
+            dynamic="b y x",
+            stochastic=lambda config: config["dropout"] > 0,
+            twice_differentiable=True,
+        ),
+        errors=[
+            dict(num_heads=0, window_size=3),
+            dict(num_heads=2, window_size=2.5),
+            dict(num_heads=2, window_size=3, shift=3),
+            dict(num_heads=2, window_size=3, shift=-1),
+            dict(num_heads=2, window_size=3, dropout=1.5),
+        ],
+        paper="arXiv:2103.14030",
+        year=2021,
+        tags=["image"],
     ),
 ]

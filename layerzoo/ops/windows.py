@@ -1,0 +1,104 @@
+"""Attention within the windows of an image.
+
+`b` batch, `y x` image, `c` channels, `w` height and width of a window, whose `p = w * w` pixels stand in
+a row, `rows` and `columns` of windows, `n` heads, `h` head width.
+"""
+
+from keras import ops
+
+from layerzoo.ops.attention import heads_first, time_first
+from layerzoo.ops.attention_blocks import Sight, attend
+from layerzoo.ops.positions import per_head
+from layerzoo.ops.randomness import kept
+
+
+def windows_along(size, window):
+    """How many windows cover a side of an image, or None where its size is None."""
+    return None if size is None else (size + window - 1) // window
+
+
+def cut_into_windows(image, window, shift):
+    """`(b, y, x, c)` to `(b, rows, columns, p, c)`: the image goes up and left by `shift`, and round.
+
+    Zeros below and to the right of it fill the windows before it is shifted.
+    """
+    b, y, x, c = ops.shape(image)
+    rows, columns = windows_along(y, window), windows_along(x, window)
+    missing = [
+        # a fixed number goes into every exporter
+        (0, -size % window if isinstance(size, int) else window - 1)
+        for size in (y, x)
+    ]
+    image = ops.pad(image, [(0, 0), *missing, (0, 0)])[:, : rows * window, : columns * window]
+    if shift:
+        image = ops.roll(image, (-shift, -shift), (1, 2))
+    image = ops.reshape(image, (b, rows, window, columns, window, c))
+    image = ops.transpose(image, (0, 1, 3, 2, 4, 5))
+    return ops.reshape(image, (b, rows, columns, window * window, c))
+
+
+def join_windows(windows, window, shift, y, x):
+    """`(b, rows, columns, p, c)` back to `(b, y, x, c)`."""
+    b, rows, columns, _, c = ops.shape(windows)
+    image = ops.reshape(windows, (b, rows, columns, window, window, c))
+    image = ops.transpose(image, (0, 1, 3, 2, 4, 5))
+    image = ops.reshape(image, (b, rows * window, columns * window, c))
+    if shift:
+        image = ops.roll(image, (shift, shift), (1, 2))
+    return image[:, :y, :x]
+
+
+def parts_of_windows(b, y, x, window, shift, mask=None):
+    """`(b, rows, columns, p)` integers: pixels of a window see each other where theirs is the same.
+
+    A shift brings pixels of opposite edges into one window, of which each has a part of its own. What
+    is no pixel of the image, or padding by `mask: (b, y, x or 1)`, is 0. None where all are of one part.
+    """
+    fits = all(isinstance(size, int) and size % window == 0 for size in (y, x))
+    if fits and not shift and mask is None:
+        return None
+    row, column = ((ops.arange(0, size) - shift) // window for size in (y, x))  # from -1
+    parts = (row[:, None] + 1) * (x + 2) + column[None, :] + 2
+    parts = ops.broadcast_to(parts[None], (b, y, x))
+    if mask is not None:
+        parts = ops.where(ops.cast(mask, "bool"), parts, 0)
+    return cut_into_windows(parts[..., None], window, shift)[..., 0]
+
+
+def attend_in_windows(query, key, value, parts, bias, dropout=None):
+    """What each pixel attends to, `(b, p, n, h)`, and the scores, `(b, n, p, p)`; windows are the batch.
+
+    Args:
+        query: `(b, p, n, h)`.
+        key: likewise.
+        value: likewise. Padding is finite.
+        parts: `(b, p)` from `parts_of_windows`, or None.
+        bias: `(n, p, p)`, is added to the scores.
+        dropout: `(rate, seed)`: the share of the scores to drop, and a tensor that a `SeedGenerator`
+            drew. None drops nothing.
+    """
+    allowed = some = used = None
+    if parts is not None:
+        seen = parts[:, None, None, None, :]
+        allowed = ops.logical_and(parts[:, None, None, :, None] == seen, seen > 0)
+        some = ops.any(allowed, axis=-1, keepdims=True)
+    b, p, n, _ = ops.shape(query)
+    if dropout is not None:
+        used = kept((b, n, 1, p, p), *dropout)
+    sight = Sight(bias[:, None], allowed, some, used)
+    q, k, v = heads_first(query, key, value)
+    attended, scores = attend(q, k, v, sight)
+    return time_first(attended), scores[:, :, 0]
+
+
+def offset_bias(table, window):
+    """`(n, p, p)`: for each head a number that depends on how far one pixel is from another.
+
+    `table: ((2 w - 1) ** 2, n)` has a row for each offset down, and in it for each to the right.
+    """
+    row, column = (
+        ops.arange(0, window * window) // window,
+        ops.arange(0, window * window) % window,
+    )
+    down, right = (x[:, None] - x[None, :] + window - 1 for x in (row, column))
+    return per_head(table, down * (2 * window - 1) + right)
