@@ -28,18 +28,23 @@ def rms_norm(owner, input_shape, name):
     return layer
 
 
+def biases(position):
+    """Whether a layer has a method `bias`, and not a weight of that name."""
+    return callable(getattr(position, "bias", None))
+
+
 def build_position(position, heads):
     """Build a layer, or None, that tells attention of positions; `heads`: `(b, t, n, h)`.
 
     One with a method `bias` adds to scores `(b, n, t, s)`. Any other turns queries and keys.
     """
     if position is not None and not position.built:
-        position.build((None, heads[2], None, None) if hasattr(position, "bias") else heads)
+        position.build((None, heads[2], None, None) if biases(position) else heads)
 
 
 def positioned(position, query, key):
     """Queries and keys as `position` turns them; and its bias, as arguments for `attention`."""
-    if hasattr(position, "bias"):
+    if biases(position):
         weights = [ops.convert_to_tensor(w) for w in position.weights]
         return query, key, dict(bias=position.bias, weights=weights)
     if position is not None:

@@ -4,7 +4,7 @@ import pytest
 from keras import layers, ops
 
 from layerzoo import GatedMLP, SelfAttention
-from layerzoo.ops.sublayers import apply_in_turn, dense, unbuilt
+from layerzoo.ops.sublayers import apply_in_turn, build_position, dense, positioned, unbuilt
 
 
 def test_dense_takes_after_its_owner():
@@ -71,3 +71,11 @@ def test_a_layer_that_makes_a_mask_hands_it_on():
     x[:, 3:] = 0
     result = apply_in_turn([layers.Masking(), layers.GlobalAveragePooling1D()], x)
     np.testing.assert_allclose(ops.convert_to_numpy(result), x[:, :3].mean(axis=1), atol=1e-6)
+
+
+def test_a_weight_called_bias_is_no_bias_of_scores():
+    position = layers.Dense(4)
+    build_position(position, (None, 5, 2, 4))
+    query = np.ones((1, 5, 2, 4), "float32")
+    turned, _, added = positioned(position, query, query)
+    assert (tuple(turned.shape), added) == ((1, 5, 2, 4), {})
