@@ -3,7 +3,7 @@ from keras import activations, backend, initializers, layers, ops
 
 from layerzoo.ops.arguments import one_of, positive_int
 from layerzoo.ops.channels import channel_axis, known_channels, position_axes, scale_channels
-from layerzoo.ops.sublayers import dense, unbuilt
+from layerzoo.ops.sublayers import build_function, dense, unbuilt
 
 
 @keras.saving.register_keras_serializable(package="layerzoo")
@@ -95,8 +95,7 @@ class ConvolutionalBlockAttention(layers.Layer):
         hidden = max(1, channels // self.ratio)
         self.reduce = dense(self, hidden, (None, 2, channels), "reduce")
         self.expand = dense(self, channels, (None, 2, hidden), "expand")
-        if isinstance(self.activation, layers.Layer) and not self.activation.built:
-            self.activation.build((None, 2, hidden))
+        build_function(self.activation, (None, 2, hidden))
         self.convolution = layers.Conv2D(
             1,
             self.kernel_size,

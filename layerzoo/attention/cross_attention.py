@@ -3,8 +3,9 @@ from keras import initializers, layers, ops
 
 from layerzoo.ops.arguments import known_width, optional_layer, probability
 from layerzoo.ops.attention import attention, attention_and_scores
-from layerzoo.ops.heads import head_width, valid_heads
+from layerzoo.ops.heads import attention_spec, head_width, valid_heads
 from layerzoo.ops.masks import zero_padding
+from layerzoo.ops.randomness import drawn_dropout
 from layerzoo.ops.sublayers import build_position, dense, positioned, rms_norm, unbuilt
 
 
@@ -164,9 +165,8 @@ class CrossAttention(layers.Layer):
         key, value = ops.split(ops.reshape(together, (b, s, 2 * g, h)), 2, axis=2)
         if self.qk_norm:
             query, key = self.query_norm(query), self.key_norm(key)
-        query, key, sees = positioned(self.position, query, key)
-        if training and self.dropout:
-            sees.update(dropout=(self.dropout, self.seed_generator.next()))
+        query, key, bias = positioned(self.position, query, key)
+        sees = dict(dropout=drawn_dropout(self, training), **bias)
         if return_attention_scores:
             attended, scores = attention_and_scores(query, key, value, context_mask, **sees)
         else:
@@ -179,12 +179,8 @@ class CrossAttention(layers.Layer):
         return inputs_shape
 
     def compute_output_spec(self, inputs, context=None, *_, return_attention_scores=False, **__):
-        outputs = keras.KerasTensor(inputs.shape, dtype=self.compute_dtype)
-        if not return_attention_scores:
-            return outputs
-        b, t, _ = inputs.shape
         s = (inputs if context is None else context).shape[1]
-        return outputs, keras.KerasTensor((b, self.num_heads, t, s), dtype=self.compute_dtype)
+        return attention_spec(self, inputs, s, return_attention_scores)
 
     def get_config(self):
         config = super().get_config()

@@ -1,9 +1,11 @@
 import keras
 from keras import backend, initializers, layers, ops
 
-from layerzoo.ops.arguments import known_width, optional_positive_int, positive_int, probability
+from layerzoo.ops.arguments import known_width, positive_int, probability
 from layerzoo.ops.attention import attention, attention_and_scores
+from layerzoo.ops.heads import attention_spec, valid_heads
 from layerzoo.ops.masks import zero_padding
+from layerzoo.ops.randomness import drawn_dropout
 from layerzoo.ops.sublayers import dense
 
 
@@ -102,8 +104,8 @@ class DifferentialAttention(layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        positive_int(num_heads=num_heads, depth=depth)
-        optional_positive_int(head_dim=head_dim)
+        valid_heads(num_heads, head_dim=head_dim)
+        positive_int(depth=depth)
         probability(dropout=dropout)
         self.num_heads = num_heads
         self.depth = depth
@@ -154,10 +156,8 @@ class DifferentialAttention(layers.Layer):
         attend = attention_and_scores if return_attention_scores else attention
         maps = []
         for i in range(2):
-            sees = dict(key_mask=mask, causal=self.causal)
-            if training and self.dropout:
-                sees.update(dropout=(self.dropout, self.seed_generator.next()))
-            maps.append(attend(queries[:, :, :, i], keys[:, :, :, i], value, **sees))
+            sees = dict(causal=self.causal, dropout=drawn_dropout(self, training))
+            maps.append(attend(queries[:, :, :, i], keys[:, :, :, i], value, mask, **sees))
         if return_attention_scores:
             maps, scores = map(list, zip(*maps, strict=True))
         attended = self.head_norm(self._difference(*maps)) * ops.cast(self._kept(), value.dtype)
@@ -171,11 +171,7 @@ class DifferentialAttention(layers.Layer):
         return input_shape
 
     def compute_output_spec(self, inputs, mask=None, return_attention_scores=False, training=None):
-        outputs = keras.KerasTensor(inputs.shape, dtype=self.compute_dtype)
-        if not return_attention_scores:
-            return outputs
-        b, t, _ = inputs.shape
-        return outputs, keras.KerasTensor((b, self.num_heads, t, t), dtype=self.compute_dtype)
+        return attention_spec(self, inputs, inputs.shape[1], return_attention_scores)
 
     def get_config(self):
         config = super().get_config()
@@ -196,7 +192,7 @@ class DifferentialAttention(layers.Layer):
         kept = self._kept()
         q1, k1, q2, k2 = ops.unstack(ops.cast(self.lambdas, kept.dtype), 4)
         factor = ops.exp(ops.sum(q1 * k1)) - ops.exp(ops.sum(q2 * k2)) + 1.0 - kept
-        return ops.cast(first, kept.dtype) - factor * ops.cast(second, kept.dtype)
+        return ops.cast(first, kept.dtype) - ops.cast(second, kept.dtype) * factor
 
     def _kept(self):
         """`1 - lambda_0`, which each head is multiplied with, at least in float32."""

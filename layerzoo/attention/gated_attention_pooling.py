@@ -92,14 +92,7 @@ class GatedAttentionPooling(layers.Layer):
         self.hidden = dense(self, self.units, input_shape, "hidden")
         if self.gated:
             self.gate = dense(self, self.units, input_shape, "gate")
-        self.score = layers.Dense(
-            1,
-            use_bias=False,
-            kernel_initializer=self.kernel_initializer.clone(),
-            dtype=self.dtype_policy,
-            name="score",
-        )
-        self.score.build((*input_shape[:-1], self.units))
+        self.score = dense(self, 1, (*input_shape[:-1], self.units), "score", use_bias=False)
         self.input_spec = layers.InputSpec(ndim=3, axes={-1: width})
 
     def call(self, inputs, mask=None, return_attention_scores=False):

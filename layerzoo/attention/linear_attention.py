@@ -3,13 +3,12 @@ from keras import activations, backend, initializers, layers, ops
 
 from layerzoo.ops.arguments import (
     known_width,
-    optional_positive_int,
-    positive_int,
     positive_number,
 )
+from layerzoo.ops.heads import head_width, valid_heads
 from layerzoo.ops.linear_attention import elu_plus_one, linear_attention
 from layerzoo.ops.masks import zero_padding
-from layerzoo.ops.sublayers import dense, unbuilt
+from layerzoo.ops.sublayers import build_function, dense, unbuilt
 
 
 @keras.saving.register_keras_serializable(package="layerzoo")
@@ -89,8 +88,7 @@ class LinearAttention(layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        positive_int(num_heads=num_heads)
-        optional_positive_int(head_dim=head_dim)
+        valid_heads(num_heads, head_dim=head_dim)
         positive_number(epsilon=epsilon)
         self.num_heads = num_heads
         self.head_dim = head_dim
@@ -104,18 +102,12 @@ class LinearAttention(layers.Layer):
 
     def build(self, input_shape):
         width = known_width(input_shape)
-        if self.head_dim is None and width % self.num_heads:
-            raise ValueError(
-                "`num_heads` must divide the width of the inputs where `head_dim` is not given. "
-                f"Received: num_heads={self.num_heads}, input_shape={tuple(input_shape)}"
-            )
-        n, h = self.num_heads, self.head_dim or width // self.num_heads
+        n, h = self.num_heads, head_width(self.num_heads, self.head_dim, input_shape)
         time = input_shape[:-1]
 
         self.project_in = dense(self, 3 * n * h, input_shape, "query_key_value")
         self.project_out = dense(self, width, (*time, n * h), "output")
-        if isinstance(self.feature_map, layers.Layer) and not self.feature_map.built:
-            self.feature_map.build((*time, n, h))
+        build_function(self.feature_map, (*time, n, h))
         self.heads = (n, h)
         self.input_spec = layers.InputSpec(ndim=3, axes={-1: width})
 

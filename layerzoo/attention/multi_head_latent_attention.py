@@ -3,8 +3,10 @@ from keras import initializers, layers, ops
 
 from layerzoo.ops.arguments import known_width, optional_positive_int, positive_int, probability
 from layerzoo.ops.attention import attention, attention_and_scores
+from layerzoo.ops.heads import attention_spec, head_width, valid_heads
 from layerzoo.ops.masks import zero_padding
 from layerzoo.ops.positions import rotate
+from layerzoo.ops.randomness import drawn_dropout
 from layerzoo.ops.sublayers import dense, rms_norm
 
 
@@ -107,10 +109,9 @@ class MultiHeadLatentAttention(layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        positive_int(num_heads=num_heads, latent_dim=latent_dim)
-        optional_positive_int(
-            query_latent_dim=query_latent_dim, head_dim=head_dim, rope_dim=rope_dim
-        )
+        valid_heads(num_heads, head_dim=head_dim)
+        positive_int(latent_dim=latent_dim)
+        optional_positive_int(query_latent_dim=query_latent_dim, rope_dim=rope_dim)
         probability(dropout=dropout)
         if (rope_dim or 0) % 2:
             raise ValueError(f"`rope_dim` must be even. Received: rope_dim={rope_dim}")
@@ -129,13 +130,8 @@ class MultiHeadLatentAttention(layers.Layer):
 
     def build(self, input_shape):
         width = known_width(input_shape)
-        n, h = self.num_heads, self.head_dim or width // self.num_heads
+        n, h = self.num_heads, head_width(self.num_heads, self.head_dim, input_shape)
         r = self.rope_dim or h // 2
-        if self.head_dim is None and width % n:
-            raise ValueError(
-                "`num_heads` must divide the width of the inputs where `head_dim` is not given. "
-                f"Received: num_heads={n}, input_shape={tuple(input_shape)}"
-            )
         if r % 2 or r == 0:
             raise ValueError(
                 "The width of a head must be a multiple of 4 where `rope_dim` is not given. "
@@ -171,7 +167,7 @@ class MultiHeadLatentAttention(layers.Layer):
         turned_key = ops.repeat(self._turn(ops.expand_dims(turned_key, 2)), n, axis=2)
         query = ops.concatenate([query, self._turn(turned_query)], axis=-1)
         key = ops.concatenate([key, turned_key], axis=-1)
-        dropout = (self.dropout, self.seed_generator.next()) if training and self.dropout else None
+        dropout = drawn_dropout(self, training)
         sees = dict(key_mask=mask, causal=self.causal, dropout=dropout)
         if return_attention_scores:
             attended, scores = attention_and_scores(query, key, value, **sees)
@@ -185,11 +181,7 @@ class MultiHeadLatentAttention(layers.Layer):
         return input_shape
 
     def compute_output_spec(self, inputs, mask=None, return_attention_scores=False, training=None):
-        outputs = keras.KerasTensor(inputs.shape, dtype=self.compute_dtype)
-        if not return_attention_scores:
-            return outputs
-        b, t, _ = inputs.shape
-        return outputs, keras.KerasTensor((b, self.num_heads, t, t), dtype=self.compute_dtype)
+        return attention_spec(self, inputs, inputs.shape[1], return_attention_scores)
 
     def get_config(self):
         config = super().get_config()

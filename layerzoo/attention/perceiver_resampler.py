@@ -149,9 +149,9 @@ class PerceiverResampler(layers.Layer):
         for i in range(self.depth):
             query = self.latent_norms[i](z)
             context = ops.concatenate([self.input_norms[i](x), query], axis=1)
-            z = z + self.attentions[i](query, context=context, context_mask=seen)
+            z = self.attentions[i](query, context=context, context_mask=seen) + z
             hidden = ops.gelu(self.expansions[i](self.hidden_norms[i](z)), approximate=False)
-            z = z + self.contractions[i](hidden)
+            z = self.contractions[i](hidden) + z
         return self.output_norm(z)
 
     def compute_mask(self, inputs, previous_mask=None):

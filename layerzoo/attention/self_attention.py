@@ -5,11 +5,12 @@ from layerzoo.ops.arguments import (
     known_width,
     optional_layer,
     optional_positive_int,
-    positive_int,
     probability,
 )
 from layerzoo.ops.attention import attention, attention_and_scores
+from layerzoo.ops.heads import attention_spec, head_width, valid_heads
 from layerzoo.ops.masks import zero_padding
+from layerzoo.ops.randomness import drawn_dropout
 from layerzoo.ops.sublayers import build_position, dense, positioned, rms_norm, unbuilt
 
 
@@ -105,17 +106,10 @@ class SelfAttention(layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        positive_int(num_heads=num_heads)
-        optional_positive_int(
-            num_key_value_heads=num_key_value_heads, head_dim=head_dim, window=window
-        )
+        valid_heads(num_heads, num_key_value_heads, head_dim)
+        optional_positive_int(window=window)
         optional_layer(position=position)
         probability(dropout=dropout)
-        if num_heads % (num_key_value_heads or num_heads):
-            raise ValueError(
-                "`num_key_value_heads` must divide `num_heads`. Received: "
-                f"num_heads={num_heads}, num_key_value_heads={num_key_value_heads}"
-            )
         self.num_heads = num_heads
         self.num_key_value_heads = num_key_value_heads
         self.head_dim = head_dim
@@ -132,13 +126,8 @@ class SelfAttention(layers.Layer):
 
     def build(self, input_shape):
         width = known_width(input_shape)
-        if self.head_dim is None and width % self.num_heads:
-            raise ValueError(
-                "`num_heads` must divide the width of the inputs where `head_dim` is not given. "
-                f"Received: num_heads={self.num_heads}, input_shape={tuple(input_shape)}"
-            )
-        h = self.head_dim or width // self.num_heads
         n, g = self.num_heads, self.num_key_value_heads or self.num_heads
+        h = head_width(n, self.head_dim, input_shape)
         time = input_shape[:-1]
 
         self.project_in = dense(self, (n + 2 * g) * h, input_shape, "query_key_value")
@@ -161,7 +150,7 @@ class SelfAttention(layers.Layer):
         if self.qk_norm:
             query, key = self.query_norm(query), self.key_norm(key)
         query, key, bias = positioned(self.position, query, key)
-        dropout = (self.dropout, self.seed_generator.next()) if training and self.dropout else None
+        dropout = drawn_dropout(self, training)
         sees = dict(causal=self.causal, window=self.window, dropout=dropout, **bias)
         if return_attention_scores:
             attended, scores = attention_and_scores(query, key, value, mask, **sees)
@@ -175,11 +164,7 @@ class SelfAttention(layers.Layer):
         return input_shape
 
     def compute_output_spec(self, inputs, mask=None, return_attention_scores=False, training=None):
-        outputs = keras.KerasTensor(inputs.shape, dtype=self.compute_dtype)
-        if not return_attention_scores:
-            return outputs
-        b, t, _ = inputs.shape
-        return outputs, keras.KerasTensor((b, self.num_heads, t, t), dtype=self.compute_dtype)
+        return attention_spec(self, inputs, inputs.shape[1], return_attention_scores)
 
     def get_config(self):
         config = super().get_config()

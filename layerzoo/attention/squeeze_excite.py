@@ -8,7 +8,7 @@ from layerzoo.ops.channels import (
     mean_over_positions,
     scale_channels,
 )
-from layerzoo.ops.sublayers import dense, unbuilt
+from layerzoo.ops.sublayers import build_function, dense, unbuilt
 
 
 @keras.saving.register_keras_serializable(package="layerzoo")
@@ -101,9 +101,8 @@ class SqueezeExcite(layers.Layer):
         hidden = max(1, channels // self.ratio)
         self.reduce = dense(self, hidden, (None, channels), "reduce")
         self.expand = dense(self, channels, (None, hidden), "expand")
-        for function, units in ((self.activation, hidden), (self.gate_activation, channels)):
-            if isinstance(function, layers.Layer) and not function.built:
-                function.build((None, units))
+        build_function(self.activation, (None, hidden))
+        build_function(self.gate_activation, (None, channels))
         self.input_spec = layers.InputSpec(
             min_ndim=3, axes={channel_axis(self.data_format): channels}
         )

@@ -3,6 +3,8 @@ from keras import initializers, layers, ops
 
 from layerzoo.ops.arguments import known_width, positive_int, probability
 from layerzoo.ops.masks import zero_padding
+from layerzoo.ops.randomness import drawn_dropout
+from layerzoo.ops.sublayers import dense
 from layerzoo.ops.windows import (
     attend_in_windows,
     cut_into_windows,
@@ -126,10 +128,10 @@ class WindowAttention(layers.Layer):
                 "`num_heads` must divide the number of channels. "
                 f"Received: num_heads={self.num_heads}, input_shape={tuple(input_shape)}"
             )
-        self.project_in = self._dense(3 * channels, self.qkv_bias, "query_key_value")
-        self.project_in.build(input_shape)
-        self.project_out = self._dense(channels, True, "output")
-        self.project_out.build(input_shape)
+        self.project_in = dense(
+            self, 3 * channels, input_shape, "query_key_value", use_bias=self.qkv_bias
+        )
+        self.project_out = dense(self, channels, input_shape, "output", use_bias=True)
         self.table = self.add_weight(
             shape=((2 * self.window_size - 1) ** 2, self.num_heads),
             initializer=initializers.TruncatedNormal(stddev=0.02),
@@ -156,8 +158,7 @@ class WindowAttention(layers.Layer):
         if parts is not None:
             parts = ops.reshape(parts, (windows, p))
         bias = offset_bias(ops.convert_to_tensor(self.table), self.window_size)
-        drops = training and self.dropout
-        dropout = (self.dropout, self.seed_generator.next()) if drops else None
+        dropout = drawn_dropout(self, training)
         attended, scores = attend_in_windows(query, key, value, parts, bias, dropout)
         outputs = join_windows(ops.reshape(attended, (b, rows, columns, p, c)), *cuts, y, x)
         outputs = zero_padding(self.project_out(outputs), mask)
@@ -190,12 +191,3 @@ class WindowAttention(layers.Layer):
             seed=self.seed,
         )
         return config
-
-    def _dense(self, units, use_bias, name):
-        return layers.Dense(
-            units,
-            use_bias=use_bias,
-            kernel_initializer=self.kernel_initializer.clone(),
-            dtype=self.dtype_policy,
-            name=name,
-        )

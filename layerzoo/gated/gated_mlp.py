@@ -2,7 +2,7 @@ import keras
 from keras import activations, initializers, layers
 
 from layerzoo.ops.arguments import known_width, optional_positive_int, positive_int, probability
-from layerzoo.ops.sublayers import dense, unbuilt
+from layerzoo.ops.sublayers import build_function, dense, unbuilt
 
 
 @keras.saving.register_keras_serializable(package="layerzoo")
@@ -95,8 +95,7 @@ class GatedMLP(layers.Layer):
         hidden_shape = (*input_shape[:-1], self.hidden_dim)
         self.gate = dense(self, self.hidden_dim, input_shape, "gate")
         self.up = dense(self, self.hidden_dim, input_shape, "up")
-        if isinstance(self.activation, layers.Layer) and not self.activation.built:
-            self.activation.build(hidden_shape)
+        build_function(self.activation, hidden_shape)
         self.drop = layers.Dropout(
             self.dropout, seed=self.seed, dtype=self.dtype_policy, name="dropout"
         )

@@ -44,11 +44,8 @@ def attention(
     Returns:
         `(b, t, n, v)`. A query that may see nothing gets zeros, and its gradient is zero.
     """
-    if keras.utils.is_keras_tensor(
-        query
-    ):  # nothing is computed: the formula, operation by operation
-        sees = dict(key_mask=key_mask, causal=causal, window=window, bias=bias, weights=weights)
-        return attention_and_scores(query, key, value, **sees)[0]
+    if keras.utils.is_keras_tensor(query):  # for a picture: the formula, operation by operation
+        return attention_and_scores(query, key, value, key_mask, causal, window, bias, weights)[0]
     fused = bias is window is dropout is None and not (causal and key_mask is not None)
     if backend.backend() == "torch" and fused:
         return attend_on_torch(query, key, value, key_mask, causal)

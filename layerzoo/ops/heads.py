@@ -1,5 +1,7 @@
 """What is asked of the heads of attention: how many there may be, and how wide each is."""
 
+import keras
+
 from layerzoo.ops.arguments import known_width, optional_positive_int, positive_int
 
 
@@ -23,3 +25,12 @@ def head_width(num_heads, head_dim, input_shape) -> int:
             f"Received: num_heads={num_heads}, input_shape={tuple(input_shape)}"
         )
     return head_dim or width // num_heads
+
+
+def attention_spec(layer, inputs, keys, return_attention_scores):
+    """Symbolic outputs `(b, t, width)` like the inputs, and scores `(b, n, t, keys)` where asked for."""
+    outputs = keras.KerasTensor(inputs.shape, dtype=layer.compute_dtype)
+    if not return_attention_scores:
+        return outputs
+    scores = (inputs.shape[0], layer.num_heads, inputs.shape[1], keys)
+    return outputs, keras.KerasTensor(scores, dtype=layer.compute_dtype)

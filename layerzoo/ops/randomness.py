@@ -9,11 +9,17 @@ class DrawnSeed(keras.random.SeedGenerator):
 
     def __init__(self, seed):
         self.seed = seed
-        self._initial_seed = 0
 
     def next(self, ordered=True):
         """The seed."""
         return self.seed
+
+
+def drawn_dropout(layer, training):
+    """`(rate, seed)` in training, with a seed that the layer's `seed_generator` draws; else None."""
+    if not (training and layer.dropout):
+        return None
+    return layer.dropout, layer.seed_generator.next()
 
 
 def kept(shape, rate, seed, part=0):

@@ -5,14 +5,14 @@ import inspect
 from keras import layers, ops
 
 
-def dense(owner, units, input_shape, name):
-    """A built `Dense` with its owner's `use_bias`, `kernel_initializer` and dtype policy.
+def dense(owner, units, input_shape, name, use_bias=None):
+    """A built `Dense` with its owner's `use_bias` where none is given, `kernel_initializer` and dtype policy.
 
     The initializer is cloned: one instance used twice gives two equal kernels.
     """
     layer = layers.Dense(
         units,
-        use_bias=owner.use_bias,
+        use_bias=owner.use_bias if use_bias is None else use_bias,
         kernel_initializer=owner.kernel_initializer.clone(),
         dtype=owner.dtype_policy,
         name=name,
@@ -26,6 +26,12 @@ def rms_norm(owner, input_shape, name):
     layer = layers.RMSNormalization(dtype=owner.dtype_policy, name=name)
     layer.build(input_shape)
     return layer
+
+
+def build_function(function, input_shape):
+    """Build an activation that is a layer and not built yet; any other needs nothing."""
+    if isinstance(function, layers.Layer) and not function.built:
+        function.build(input_shape)
 
 
 def biases(position):
