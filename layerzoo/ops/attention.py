@@ -77,12 +77,12 @@ def attention_and_scores(
 
 
 def heads_first(query, key, value):
-    """The queries `(b, g, r, t, h)`, scaled; the keys `(b, g, h, s)` and the values `(b, g, s, v)`."""
+    """The queries `(b, g, r, t, h)`, scaled; the keys `(b, g, s, h)` and the values `(b, g, s, v)`."""
     b, t, n, h = ops.shape(query)
     g = key.shape[2]
     query = ops.reshape(query * h**-0.5, (b, t, g, n // g, h))
     query = ops.transpose(query, (0, 2, 3, 1, 4))
-    return query, ops.transpose(key, (0, 2, 3, 1)), ops.transpose(value, (0, 2, 1, 3))
+    return query, ops.transpose(key, (0, 2, 1, 3)), ops.transpose(value, (0, 2, 1, 3))
 
 
 def time_first(attended):

@@ -38,8 +38,8 @@ def blocks(t, s, causal=False, window=None):
 
 
 def block_size(t, window):
-    """Queries of a block, by what is fastest: at most 64 blocks."""
-    return max(128 if t <= 1024 or window is not None else 256, -(-t // 64))
+    """Queries of a block, by what is fastest: at most 128 blocks."""
+    return max(128 if t <= 1024 or window is not None else 256, -(-t // 128))
 
 
 def keys_of(q0, q1, s, causal, window):
@@ -95,7 +95,7 @@ def attend(q, k, v, sight):
     """What one block of queries attends to, `(b, g, r, m, v)`, and its scores, `(b, g, r, m, k)`."""
     b, g, r, m, h = ops.shape(q)
     s = ops.shape(v)[2]
-    scores = ops.matmul(ops.reshape(q, (b, g, r * m, h)), k)
+    scores = ops.matmul(ops.reshape(q, (b, g, r * m, h)), ops.swapaxes(k, 2, 3))
     scores = weigh(ops.reshape(scores, (b, g, r, m, s)), sight.bias, sight.allowed)
     if sight.kept is not None:
         scores = scores * ops.cast(sight.kept, scores.dtype)
@@ -115,6 +115,6 @@ def attend_in_blocks(q, k, v, weights, spans, look):
 
         again = keras.remat(attended) if len(spans) > 1 else attended
         q0, q1, k0, k1 = span
-        return again(q[..., q0:q1, :], k[..., k0:k1], v[..., k0:k1, :], *weights)
+        return again(q[..., q0:q1, :], k[..., k0:k1, :], v[..., k0:k1, :], *weights)
 
     return ops.concatenate([block(i, span) for i, span in enumerate(spans)], axis=3)

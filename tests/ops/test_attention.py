@@ -197,7 +197,7 @@ def test_blocks_cover_each_query_once_and_all_that_it_may_see(t, window, causal)
     spans = attention_blocks.blocks(t, t, causal, window)
     assert [q0 for q0, _, _, _ in spans] == [0, *(q1 for _, q1, _, _ in spans[:-1])]
     assert spans[-1][1] == t
-    assert len(spans) <= 64
+    assert len(spans) <= 128
     for q0, q1, k0, k1 in spans:
         first, last = (0, t) if window is None else (q0 - window + 1, q1 + window - 1)
         assert (k0, k1) == (max(first, 0), q1 if causal else min(last, t))
