@@ -3,6 +3,7 @@ import math
 import keras
 import numpy as np
 import pytest
+from arrays import random
 from keras import layers, ops
 
 from layerzoo import AlibiBias, SelfAttention
@@ -24,10 +25,6 @@ def reference(heads, queries, keys, offset=0):
             for s in range(keys):
                 bias[n, t, s] = -slope * abs(offset + t - s)
     return bias
-
-
-def random(*shape, seed=0):
-    return np.random.default_rng(seed).normal(size=shape).astype("float32")
 
 
 def biased(scores, layer=None, **arguments):

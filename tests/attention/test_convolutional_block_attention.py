@@ -4,6 +4,7 @@ import re
 import keras
 import numpy as np
 import pytest
+from arrays import close, random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import layers, ops
@@ -41,21 +42,10 @@ def reference(x, weights, activation="relu", use_bias=True):
     return y
 
 
-def random(*shape, seed=0):
-    return np.random.default_rng(seed).normal(size=shape).astype("float32")
-
-
 def built(randomise, channels=6, **config):
     layer = ConvolutionalBlockAttention(**{"ratio": 2, "kernel_size": 3, **config})
     layer.build((None, channels, None, channels))
     return layer, randomise(layer)
-
-
-def close(actual, expected, relative=1e-5):
-    actual, expected = ops.convert_to_numpy(actual), ops.convert_to_numpy(expected)
-    np.testing.assert_allclose(
-        actual, expected, rtol=0, atol=relative * np.abs(expected).max(), equal_nan=False
-    )
 
 
 @settings(max_examples=20, deadline=None, derandomize=True, database=None)

@@ -3,6 +3,7 @@ import re
 import keras
 import numpy as np
 import pytest
+from arrays import close, random
 from keras import layers, ops
 
 from layerzoo import CrossAttention, RotaryEmbedding
@@ -59,21 +60,10 @@ def reference(
     return y
 
 
-def random(*shape, seed=0):
-    return np.random.default_rng(seed).normal(size=shape).astype("float32")
-
-
 def built(randomise, **config):
     layer = CrossAttention(**config)
     layer.build((None, None, 8), (None, None, 6))
     return layer, randomise(layer)
-
-
-def close(actual, expected, relative=1e-5):
-    actual, expected = ops.convert_to_numpy(actual), ops.convert_to_numpy(expected)
-    np.testing.assert_allclose(
-        actual, expected, rtol=0, atol=relative * np.abs(expected).max(), equal_nan=False
-    )
 
 
 X, CONTEXT = random(2, 5, 8, seed=1), random(2, 3, 6, seed=2)

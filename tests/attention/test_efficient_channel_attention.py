@@ -3,6 +3,7 @@ import re
 import keras
 import numpy as np
 import pytest
+from arrays import INSIDE, LEFT, RIGHT, close, random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import layers, ops
@@ -26,28 +27,14 @@ def reference(x, kernel, mask):
     return y
 
 
-def random(*shape, seed=0):
-    return np.random.default_rng(seed).normal(size=shape).astype("float32")
-
-
 def built(randomise, channels=8, **config):
     layer = EfficientChannelAttention(**config)
     layer.build((None, channels, channels))
     return layer, randomise(layer)["convolution/kernel"][:, 0, 0]
 
 
-def close(actual, expected, relative=1e-5):
-    actual, expected = ops.convert_to_numpy(actual), ops.convert_to_numpy(expected)
-    np.testing.assert_allclose(
-        actual, expected, rtol=0, atol=relative * np.abs(expected).max(), equal_nan=False
-    )
-
-
 def everywhere(x):
     return np.ones(x.shape[:2], bool)
-
-
-LEFT, RIGHT, INSIDE = [0, 0, 1, 1, 1], [1, 1, 1, 0, 0], [1, 0, 1, 0, 1]
 
 
 @settings(max_examples=25, deadline=None, derandomize=True, database=None)

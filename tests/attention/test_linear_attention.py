@@ -4,6 +4,7 @@ import re
 import keras
 import numpy as np
 import pytest
+from arrays import INSIDE, LEFT, RIGHT, close, random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import layers, ops
@@ -57,24 +58,10 @@ def reference(
     return y
 
 
-def random(*shape, seed=0):
-    return np.random.default_rng(seed).normal(size=shape).astype("float32")
-
-
 def built(randomise, width=8, **config):
     layer = LinearAttention(**config)
     layer.build((None, None, width))
     return layer, randomise(layer)
-
-
-def close(actual, expected, relative=1e-5):
-    actual, expected = ops.convert_to_numpy(actual), ops.convert_to_numpy(expected)
-    np.testing.assert_allclose(
-        actual, expected, rtol=0, atol=relative * np.abs(expected).max(), equal_nan=False
-    )
-
-
-LEFT, RIGHT, INSIDE = [0, 0, 1, 1, 1], [1, 1, 1, 0, 0], [1, 0, 1, 0, 1]
 
 
 @settings(max_examples=20, deadline=None, derandomize=True, database=None)

@@ -4,6 +4,7 @@ import re
 import keras
 import numpy as np
 import pytest
+from arrays import INSIDE, LEFT, RIGHT, close, random
 from keras import layers, ops
 
 from layerzoo import PerceiverResampler
@@ -56,26 +57,15 @@ def reference(
     return np.array(outputs)
 
 
-def random(*shape, seed=0):
-    return np.random.default_rng(seed).normal(size=shape).astype("float32")
-
-
 def built(randomise, **config):
     layer = PerceiverResampler(**{**PLAIN, **config})
     layer.build((None, None, 8))
     return layer, randomise(layer)
 
 
-def close(actual, expected, relative=1e-5):
-    actual, expected = ops.convert_to_numpy(actual), ops.convert_to_numpy(expected)
-    np.testing.assert_allclose(
-        actual, expected, rtol=0, atol=relative * np.abs(expected).max(), equal_nan=False
-    )
-
-
 PLAIN = dict(num_latents=3, num_heads=2, depth=2)
 X = random(2, 5, 8)
-LEFT, RIGHT, INSIDE, NOTHING = [0, 0, 1, 1, 1], [1, 1, 1, 0, 0], [1, 0, 1, 0, 1], [0] * 5
+NOTHING = [0] * 5
 
 
 @pytest.mark.parametrize("masks", [None, [LEFT, RIGHT], [INSIDE, NOTHING]])

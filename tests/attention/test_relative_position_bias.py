@@ -4,6 +4,7 @@ from fractions import Fraction
 import keras
 import numpy as np
 import pytest
+from arrays import random
 from keras import layers, ops
 
 from layerzoo import RelativePositionBias, SelfAttention
@@ -49,10 +50,6 @@ def t5_buckets(distance, num_buckets=32, max_distance=128, bidirectional=True):
     ratio = ratio / np.float32(np.log(max_distance / e)) * np.float32(num_buckets - e)
     large = np.minimum(e + ratio.astype(int), num_buckets - 1)
     return buckets + np.where(distance < e, distance, large)
-
-
-def random(*shape, seed=0):
-    return np.random.default_rng(seed).normal(size=shape).astype("float32")
 
 
 def built(randomise, heads=3, **config):

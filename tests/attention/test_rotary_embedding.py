@@ -3,6 +3,7 @@ import re
 import keras
 import numpy as np
 import pytest
+from arrays import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
@@ -27,10 +28,6 @@ def reference(x, base=10_000.0, layout="half", scaling=1.0, offset=0):
                 matrix[first, second] = -np.sin(angle)
             y[b, t] = x[b, t] @ matrix.T
     return y
-
-
-def random(*shape, seed=0):
-    return np.random.default_rng(seed).normal(size=shape).astype("float32")
 
 
 def turned(x, offset=0, **config):

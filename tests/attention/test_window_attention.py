@@ -3,6 +3,7 @@ import re
 import keras
 import numpy as np
 import pytest
+from arrays import close, random
 from keras import layers, ops
 
 from layerzoo import WindowAttention
@@ -36,21 +37,10 @@ def reference(x, weights, num_heads, window_size, shift=0, qkv_bias=True, mask=N
     return y
 
 
-def random(*shape, seed=0):
-    return np.random.default_rng(seed).normal(size=shape).astype("float32")
-
-
 def built(randomise, channels=6, **config):
     layer = WindowAttention(**{"num_heads": 2, "window_size": 3, **config})
     layer.build((None, None, None, channels))
     return layer, randomise(layer)
-
-
-def close(actual, expected, relative=1e-5):
-    actual, expected = ops.convert_to_numpy(actual), ops.convert_to_numpy(expected)
-    np.testing.assert_allclose(
-        actual, expected, rtol=0, atol=relative * np.abs(expected).max(), equal_nan=False
-    )
 
 
 def padded(*shape):

@@ -5,6 +5,7 @@ import re
 import keras
 import numpy as np
 import pytest
+from arrays import close, random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import layers, ops
@@ -29,21 +30,10 @@ def reference(x, weights, activation="silu", use_bias=True):
     return linear("down", ACTIVATIONS[activation](linear("gate", x)) * linear("up", x))
 
 
-def random(*shape, seed=0):
-    return np.random.default_rng(seed).normal(size=shape).astype("float32")
-
-
 def built(randomise, width=6, **config):
     layer = GatedMLP(**config)
     layer.build((None, width))
     return layer, randomise(layer)
-
-
-def close(actual, expected, relative=1e-5):
-    actual = ops.convert_to_numpy(actual)
-    np.testing.assert_allclose(
-        actual, expected, rtol=0, atol=relative * np.abs(expected).max(), equal_nan=False
-    )
 
 
 @settings(max_examples=25, deadline=None, derandomize=True, database=None)

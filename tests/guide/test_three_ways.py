@@ -7,6 +7,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from arrays import random
 from keras import layers, ops
 
 from layerzoo import DropPath, GatedMLP, Residual, RotaryEmbedding, SelfAttention
@@ -54,10 +55,6 @@ def subclassed():
 
 
 WAYS = pytest.mark.parametrize("way", [sequential, functional, subclassed])
-
-
-def random(*shape):
-    return np.random.default_rng(0).normal(size=shape).astype("float32")
 
 
 def numbers(x):

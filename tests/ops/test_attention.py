@@ -3,14 +3,11 @@
 import keras
 import numpy as np
 import pytest
+from arrays import random
 from keras import ops
 
 from layerzoo.ops import attention_blocks
 from layerzoo.ops.attention import attention, attention_and_scores
-
-
-def random(*shape, seed=0):
-    return np.random.default_rng(seed).normal(size=shape).astype("float32")
 
 
 def formula(query, key, value, key_mask=None, causal=False, window=None, bias=None):

@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+from arrays import random
 from keras import ops
 
 from layerzoo.ops.channels import (
@@ -12,10 +13,6 @@ from layerzoo.ops.channels import (
 )
 
 FORMATS = pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
-
-
-def random(*shape, seed=0):
-    return np.random.default_rng(seed).normal(size=shape).astype("float32")
 
 
 def laid_out(x, data_format):

@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+from arrays import close, random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import layers, ops
@@ -8,10 +9,6 @@ from keras import layers, ops
 from layerzoo.ops.linear_attention import elu_plus_one, linear_attention
 
 EPSILON = 1e-6
-
-
-def random(*shape, seed=0):
-    return np.random.default_rng(seed).normal(size=shape).astype("float32")
 
 
 def features(*shape, seed=0):
@@ -28,13 +25,6 @@ def quadratic(query, key, value, key_mask=None, causal=False, epsilon=EPSILON):
         weights = np.tril(weights)
     weights = weights / (weights.sum(axis=-1, keepdims=True) + epsilon)
     return np.einsum("bnts,bsnh->btnh", weights, value)
-
-
-def close(actual, expected, relative=1e-5):
-    actual, expected = ops.convert_to_numpy(actual), ops.convert_to_numpy(expected)
-    np.testing.assert_allclose(
-        actual, expected, rtol=0, atol=relative * np.abs(expected).max(), equal_nan=False
-    )
 
 
 class Attend(layers.Layer):

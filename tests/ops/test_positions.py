@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from arrays import random
 from keras import ops
 
 from layerzoo.ops.positions import alibi_slopes, distance_buckets, per_head, rotate
@@ -8,10 +9,6 @@ from layerzoo.ops.positions import alibi_slopes, distance_buckets, per_head, rot
 def rotated(x, positions, layout="half"):
     positions = np.asarray(positions)
     return ops.convert_to_numpy(rotate(ops.convert_to_tensor(x), positions, 10.0, layout, 1.0))
-
-
-def random(*shape):
-    return np.random.default_rng(0).normal(size=shape).astype("float32")
 
 
 def test_a_pair_turns_from_its_first_axis_to_its_second():

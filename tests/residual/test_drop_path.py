@@ -3,6 +3,7 @@ import re
 import keras
 import numpy as np
 import pytest
+from arrays import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import layers, ops
@@ -13,10 +14,6 @@ from layerzoo import DropPath
 def reference(x, kept, rate):
     """The docstring's equation in float64, one sample at a time."""
     return np.stack([x[b].astype("float64") * kept[b] / (1 - rate) for b in range(len(x))])
-
-
-def random(*shape, seed=0):
-    return np.random.default_rng(seed).normal(size=shape).astype("float32")
 
 
 @settings(max_examples=25, deadline=None, derandomize=True, database=None)

@@ -5,6 +5,7 @@ import re
 import keras
 import numpy as np
 import pytest
+from arrays import close, random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import layers, ops
@@ -33,17 +34,6 @@ def reference(x, weights, widths, norm=None, scale=None, epsilon=1e-5):
 
 def dense(*widths):
     return [layers.Dense(w, activation="tanh", name=f"dense_{i}") for i, w in enumerate(widths)]
-
-
-def random(*shape, seed=0):
-    return np.random.default_rng(seed).normal(size=shape).astype("float32")
-
-
-def close(actual, expected, relative=1e-5):
-    actual, expected = ops.convert_to_numpy(actual), ops.convert_to_numpy(expected)
-    np.testing.assert_allclose(
-        actual, expected, rtol=0, atol=relative * np.abs(expected).max(), equal_nan=False
-    )
 
 
 @settings(max_examples=25, deadline=None, derandomize=True, database=None)

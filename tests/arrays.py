@@ -1,0 +1,20 @@
+"""Arrays that the tests share: random ones, a comparison of two, and the kinds of padding."""
+
+import numpy as np
+from keras import ops
+
+LEFT, RIGHT, INSIDE = [0, 0, 1, 1, 1], [1, 1, 1, 0, 0], [1, 0, 1, 0, 1]
+"""Masks of five steps, by where the padding is."""
+
+
+def random(*shape, seed=0):
+    """Normally distributed float32."""
+    return np.random.default_rng(seed).normal(size=shape).astype("float32")
+
+
+def close(actual, expected, relative=1e-5):
+    """Assert that no difference is larger than a share of the largest expected number."""
+    actual, expected = ops.convert_to_numpy(actual), ops.convert_to_numpy(expected)
+    np.testing.assert_allclose(
+        actual, expected, rtol=0, atol=relative * np.abs(expected).max(), equal_nan=False
+    )
