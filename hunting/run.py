@@ -1,6 +1,6 @@
 """Run the kit over every card of `hunting.keras_layers` and write down what it finds.
 
-    python -m hunting.run --backend all --profile smoke
+    python -m hunting.run --backend all
 
 Results are merged into `docs/assets/hunting.json`, so that a part can be run again: `--layers` and
 `--properties` take shell patterns. Each backend has a process of its own. Then `python -m hunting.page`
@@ -33,7 +33,7 @@ def main(arguments=None) -> None:
     """Check on the backends asked for, one after the other."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--backend", nargs="+", default=["all"], choices=[*BACKENDS, "all"])
-    parser.add_argument("--profile", default="smoke")
+    parser.add_argument("--profile", default="proof")
     parser.add_argument("--layers", nargs="+", default=["*"])
     parser.add_argument("--properties", nargs="+", default=[])
     parser.add_argument("--library", default="keras", choices=list(FOUND))
