@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 from arrays import INSIDE, LEFT, close, random
+from parity.upstream import alone, run, torch
 
 from layerzoo import LinearAttention
-from parity.upstream import alone, run, torch
 
 naive = alone("fla.ops.linear_attn.naive")
 

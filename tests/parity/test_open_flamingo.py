@@ -2,9 +2,9 @@
 
 import pytest
 from arrays import close, random
+from parity.upstream import alone, copy, number, randomised, run
 
 from layerzoo import PerceiverResampler
-from parity.upstream import alone, copy, number, randomised, run
 
 pytest.importorskip("einops_exts", reason="OpenFlamingo needs it")
 helpers = alone("open_flamingo.src.helpers")

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from arrays import INSIDE, RIGHT, close, random
 from keras import layers, ops
+from parity.upstream import copy, number, randomised, run, torch
 
 from layerzoo import (
     AttentionPooling,
@@ -16,9 +17,9 @@ from layerzoo import (
     SqueezeExcite,
     WindowAttention,
 )
-from parity.upstream import copy, number, randomised, run, torch
 
 timm = pytest.importorskip("timm", reason="these layers are compared with timm's")
+cbam = pytest.importorskip("timm.layers.cbam")
 swin = pytest.importorskip("timm.models.swin_transformer")
 nn = torch.nn
 
@@ -118,9 +119,7 @@ def test_efficient_channel_attention(channels, data_format):
 @pytest.mark.parametrize(("channels", "ratio", "size"), [(64, 16, 7), (24, 4, 3)])
 def test_convolutional_block_attention(channels, ratio, size, data_format):
     theirs = randomised(
-        timm.layers.CbamModule(
-            channels, rd_ratio=1 / ratio, spatial_kernel_size=size, mlp_bias=True
-        )
+        cbam.CbamModule(channels, rd_ratio=1 / ratio, spatial_kernel_size=size, mlp_bias=True)
     )
     # their convolution has no bias, and a norm over the batch, which folds into kernel and bias
     convolution, norm = theirs.spatial.conv.conv, theirs.spatial.conv.bn

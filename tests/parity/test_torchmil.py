@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 from arrays import INSIDE, LEFT, RIGHT, close, random
+from parity.upstream import copy, randomised, run
 
 from layerzoo import GatedAttentionPooling
-from parity.upstream import copy, randomised, run
 
 torchmil = pytest.importorskip("torchmil.nn", reason="this layer is compared with torchmil's")
 
@@ -17,9 +17,9 @@ def test_gated_attention_pooling(units, gated, mask):
     theirs = randomised(torchmil.AttentionPool(8, units, gated=gated))
     layer = GatedAttentionPooling(units, gated)
     layer.build((None, None, 8))
-    copy(theirs.fc1, layer.hidden)
+    copy(theirs.fc1.module, layer.hidden)
     if gated:
-        copy(theirs.fc_gated, layer.gate)
+        copy(theirs.fc_gated.module, layer.gate)
     copy(theirs.fc2, layer.score)
     x, mask = random(3, 5, 8), None if mask is None else np.array(mask, bool)
     close(layer(x, mask=mask), run(theirs, x, mask=mask))

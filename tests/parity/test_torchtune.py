@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 from arrays import close, random
+from parity.upstream import alone, copy, randomised, run, torch
 
 from layerzoo import GatedMLP, RotaryEmbedding
-from parity.upstream import alone, copy, randomised, run, torch
 
 feed_forward = alone("torchtune.modules.feed_forward")
 position_embeddings = alone("torchtune.modules.position_embeddings")

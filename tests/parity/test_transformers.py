@@ -6,6 +6,7 @@ The latent attention that the catalogue names, fla's, runs on a GPU alone: DeepS
 import numpy as np
 import pytest
 from arrays import INSIDE, RIGHT, close, random
+from parity.upstream import copy, kernel, number, randomised, run, torch
 
 from layerzoo import (
     MultiHeadLatentAttention,
@@ -13,7 +14,6 @@ from layerzoo import (
     RotaryEmbedding,
     SelfAttention,
 )
-from parity.upstream import copy, kernel, number, randomised, run, torch
 
 transformers = pytest.importorskip("transformers", reason="these layers are compared with its own")
 t5 = pytest.importorskip("transformers.models.t5.modeling_t5")

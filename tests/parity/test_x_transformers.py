@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 from arrays import close, random
+from parity.upstream import number, randomised, run, torch
 
 from layerzoo import AlibiBias, RelativePositionBias, RotaryEmbedding
-from parity.upstream import number, randomised, run, torch
 
 theirs = pytest.importorskip(
     "x_transformers.x_transformers", reason="these layers are compared with x-transformers"
