@@ -15,7 +15,9 @@ from layerzoo import (
     SelfAttention,
 )
 
-transformers = pytest.importorskip("transformers", reason="these layers are compared with its own")
+transformers = pytest.importorskip(
+    "transformers", reason="these layers are compared with those of transformers"
+)
 t5 = pytest.importorskip("transformers.models.t5.modeling_t5")
 qwen3 = pytest.importorskip("transformers.models.qwen3.modeling_qwen3")
 deepseek = pytest.importorskip("transformers.models.deepseek_v3.modeling_deepseek_v3")
