@@ -45,12 +45,13 @@ def render() -> str:
     found = findings()
     failed = failures(data)
     versions = ", ".join(f"{NAMES[b]} {data['backends'][b]}" for b in BACKENDS)
+    asked = {id for results in data["results"].values() for id in results}
     parts = [
         "# The kit over Keras's own layers",
         GENERATED,
         "Every layer that `keras.layers` makes public and that can be called with arrays was given a card, "
-        f"{len(data['results'])} in all, and the conformance kit looked at {len(data['properties'])} "
-        f"properties on three backends: Keras {data['keras']} with {versions}, on a CPU, at the profile "
+        f"{len(data['results'])} in all, and the conformance kit looked at {len(asked)} of its "
+        f"{len(data['properties'])} properties on three backends: Keras {data['keras']} with {versions}, on a CPU, at the profile "
         f"`{data['profile']}`. Every failure was then looked at by hand, and what was a fault of the kit or "
         "of a card was mended there. What remains is listed here, with Python that needs keras and numpy "
         "alone. It is meant as a report to be acted on: almost all of these layers keep almost all of what "
