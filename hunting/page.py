@@ -51,9 +51,9 @@ def render() -> str:
         GENERATED,
         "Every layer that `keras.layers` makes public and that can be called with arrays was given a card, "
         f"{len(data['results'])} in all, and the conformance kit looked at {len(asked)} of its "
-        f"{len(data['properties'])} properties on three backends: Keras {data['keras']} with {versions}, on a CPU, at the profile "
-        f"`{data['profile']}`. Every failure was then looked at by hand, and what was a fault of the kit or "
-        "of a card was mended there. What remains is listed here, with Python that needs keras and numpy "
+        f"{len(data['properties'])} properties on three backends: Keras {data['keras']} with {versions}, on "
+        f"a CPU, at the profile `{data['profile']}`. Every failure was then looked at by hand, and what was "
+        "a fault of the kit or of a card was mended there. What remains is listed here, with Python that needs keras and numpy "
         "alone. It is meant as a report to be acted on: almost all of these layers keep almost all of what "
         "is asked of them.",
         _counts(found, failed, data),

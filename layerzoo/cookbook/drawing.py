@@ -16,7 +16,18 @@ import keras
 
 CHARACTER = 7.3  # width of a character of the 12 pixel monospace font
 LINE, MARGIN, GAP, LANE = 17, 12, 30, 26
-MOVES = {"cast", "expand_dims", "get_item", "reshape", "squeeze", "transpose"}  # compute nothing
+MOVES = {
+    "cast",
+    "expand_dims",
+    "get_item",
+    "moveaxis",
+    "reshape",
+    "squeeze",
+    "swapaxes",
+    "transpose",
+}
+"""Operations that compute nothing."""
+
 HEADS = {"einsum", "matmul"}  # never folded: what such a layer is about
 
 
