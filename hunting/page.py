@@ -53,9 +53,9 @@ def render() -> str:
         f"{len(data['results'])} in all, and the conformance kit looked at {len(asked)} of its "
         f"{len(data['properties'])} properties on three backends: Keras {data['keras']} with {versions}, on "
         f"a CPU, at the profile `{data['profile']}`. Every failure was then looked at by hand, and what was "
-        "a fault of the kit or of a card was mended there. What remains is listed here, with Python that needs keras and numpy "
-        "alone. It is meant as a report to be acted on: almost all of these layers keep almost all of what "
-        "is asked of them.",
+        "a fault of the kit or of a card was mended there. What remains is listed here, with Python that "
+        "needs keras and numpy alone. It is meant as a report to be acted on: almost all of these layers "
+        "keep almost all of what is asked of them.",
         _counts(found, failed, data),
         "## What was asked of whom\n\n"
         "The cards move the arguments of each layer off their defaults and claim what its documentation "
