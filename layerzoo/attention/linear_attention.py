@@ -1,10 +1,7 @@
 import keras
 from keras import activations, backend, initializers, layers, ops
 
-from layerzoo.ops.arguments import (
-    known_width,
-    positive_number,
-)
+from layerzoo.ops.arguments import known_width, positive_number
 from layerzoo.ops.heads import head_width, valid_heads
 from layerzoo.ops.linear_attention import elu_plus_one, linear_attention
 from layerzoo.ops.masks import zero_padding

@@ -1,12 +1,7 @@
 import keras
 from keras import initializers, layers, ops
 
-from layerzoo.ops.arguments import (
-    known_width,
-    optional_layer,
-    optional_positive_int,
-    probability,
-)
+from layerzoo.ops.arguments import known_width, optional_layer, optional_positive_int, probability
 from layerzoo.ops.attention import attention, attention_and_scores
 from layerzoo.ops.heads import attention_spec, head_width, valid_heads
 from layerzoo.ops.masks import zero_padding

@@ -34,12 +34,12 @@ def attend_on_tensorflow(q, k, v, weights, spans, look):
         def gradient(u):
             uy = tf.reduce_sum(u * y, axis=-1, keepdims=True)
             dq: list = []
-            done: list = []
+            running: list = []  # what the last blocks gave, for a later one to wait for
             dw = [tf.zeros_like(w) for w in weights]
             dk, dv = SumOverSpans(), SumOverSpans()
             for i, span in enumerate(spans):
                 q0, q1, k0, k1 = span
-                before = done[i - at_once] if i >= at_once else []
+                before = running.pop(0) if len(running) == at_once else []
                 with tf.control_dependencies(before):
                     with tf.GradientTape(watch_accessed_variables=False) as tape:
                         tape.watch(weights)
@@ -54,7 +54,7 @@ def attend_on_tensorflow(q, k, v, weights, spans, look):
                     dq.append(by_q)
                     dk.add(by_k, k0, k1)
                     dv.add(by_v, k0, k1)
-                    done.append([by_q, dk.open, dv.open])
+                    running.append([by_q, dk.open, dv.open])
                     if weights:
                         # forward mode differentiates the above by itself, and lets no tape record it
                         found = tape.gradient(sight.bias, weights, by_bias, "zero")
