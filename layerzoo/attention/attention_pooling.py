@@ -3,7 +3,7 @@ from keras import initializers, layers, ops
 
 from layerzoo.attention.cross_attention import CrossAttention
 from layerzoo.ops.arguments import known_width, positive_int
-from layerzoo.ops.heads import head_width, valid_heads
+from layerzoo.ops.heads import attention_spec, head_width, valid_heads
 
 
 @keras.saving.register_keras_serializable(package="layerzoo")
@@ -139,11 +139,8 @@ class AttentionPooling(layers.Layer):
 
     def compute_output_spec(self, inputs, mask=None, return_attention_scores=False):
         shape = self.compute_output_shape(inputs.shape)
-        outputs = keras.KerasTensor(shape, dtype=self.compute_dtype)
-        if not return_attention_scores:
-            return outputs
         scores = (inputs.shape[0], self.num_heads, self.num_queries, inputs.shape[1])
-        return outputs, keras.KerasTensor(scores, dtype=self.compute_dtype)
+        return attention_spec(self, shape, scores, return_attention_scores)
 
     def get_config(self):
         config = super().get_config()

@@ -179,8 +179,9 @@ class CrossAttention(layers.Layer):
         return inputs_shape
 
     def compute_output_spec(self, inputs, context=None, *_, return_attention_scores=False, **__):
-        s = (inputs if context is None else context).shape[1]
-        return attention_spec(self, inputs, s, return_attention_scores)
+        b, t, _ = inputs.shape
+        scores = (b, self.num_heads, t, (inputs if context is None else context).shape[1])
+        return attention_spec(self, inputs.shape, scores, return_attention_scores)
 
     def get_config(self):
         config = super().get_config()

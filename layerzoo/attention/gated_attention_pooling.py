@@ -2,6 +2,7 @@ import keras
 from keras import initializers, layers, ops
 
 from layerzoo.ops.arguments import known_width, positive_int
+from layerzoo.ops.heads import attention_spec
 from layerzoo.ops.masks import weigh, zero_padding
 from layerzoo.ops.sublayers import dense
 
@@ -116,10 +117,7 @@ class GatedAttentionPooling(layers.Layer):
 
     def compute_output_spec(self, inputs, mask=None, return_attention_scores=False):
         b, t, d = inputs.shape
-        outputs = keras.KerasTensor((b, d), dtype=self.compute_dtype)
-        if not return_attention_scores:
-            return outputs
-        return outputs, keras.KerasTensor((b, t), dtype=self.compute_dtype)
+        return attention_spec(self, (b, d), (b, t), return_attention_scores)
 
     def get_config(self):
         config = super().get_config()

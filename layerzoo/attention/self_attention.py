@@ -159,7 +159,9 @@ class SelfAttention(layers.Layer):
         return input_shape
 
     def compute_output_spec(self, inputs, mask=None, return_attention_scores=False, training=None):
-        return attention_spec(self, inputs, inputs.shape[1], return_attention_scores)
+        b, t, _ = inputs.shape
+        scores = (b, self.num_heads, t, t)
+        return attention_spec(self, inputs.shape, scores, return_attention_scores)
 
     def get_config(self):
         config = super().get_config()

@@ -2,6 +2,7 @@ import keras
 from keras import initializers, layers, ops
 
 from layerzoo.ops.arguments import known_width, positive_int, probability
+from layerzoo.ops.heads import attention_spec
 from layerzoo.ops.masks import zero_padding
 from layerzoo.ops.randomness import drawn_dropout
 from layerzoo.ops.sublayers import dense
@@ -170,14 +171,11 @@ class WindowAttention(layers.Layer):
         return input_shape
 
     def compute_output_spec(self, inputs, mask=None, return_attention_scores=False, training=None):
-        outputs = keras.KerasTensor(inputs.shape, dtype=self.compute_dtype)
-        if not return_attention_scores:
-            return outputs
         b, *sides, _ = inputs.shape
         sides = [windows_along(side, self.window_size) for side in sides]
         pixels = self.window_size**2
         scores = (b, *sides, self.num_heads, pixels, pixels)
-        return outputs, keras.KerasTensor(scores, dtype=self.compute_dtype)
+        return attention_spec(self, inputs.shape, scores, return_attention_scores)
 
     def get_config(self):
         config = super().get_config()

@@ -27,10 +27,9 @@ def head_width(num_heads, head_dim, input_shape) -> int:
     return head_dim or width // num_heads
 
 
-def attention_spec(layer, inputs, keys, return_attention_scores):
-    """Symbolic outputs `(b, t, width)` like the inputs, and scores `(b, n, t, keys)` where asked for."""
-    outputs = keras.KerasTensor(inputs.shape, dtype=layer.compute_dtype)
+def attention_spec(layer, outputs, scores, return_attention_scores):
+    """Symbolic outputs of a shape in the layer's compute dtype, and scores of another where asked for."""
+    outputs = keras.KerasTensor(outputs, dtype=layer.compute_dtype)
     if not return_attention_scores:
         return outputs
-    scores = (inputs.shape[0], layer.num_heads, inputs.shape[1], keys)
     return outputs, keras.KerasTensor(scores, dtype=layer.compute_dtype)
