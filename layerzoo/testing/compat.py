@@ -136,14 +136,19 @@ def mapped(layer, inputs: dict, **arguments) -> tuple:
 def quick(function: Callable) -> Callable:
     """The same function for many calls of one signature: traced where tracing pays."""
     if BACKEND == "tensorflow":
-        import tensorflow as tf
-
-        return tf.function(function)
+        return _tensorflow_traced(function)
     if BACKEND == "jax":
         import jax
 
         return jax.jit(function)
     return function
+
+
+def _tensorflow_traced(function: Callable, **how):
+    """The function as a graph, whose Python is left as it is written, as Keras's own training does."""
+    import tensorflow as tf
+
+    return tf.function(function, autograph=False, **how)
 
 
 def values(layer) -> list:
@@ -193,9 +198,7 @@ def compiled(layer, inputs: dict, **arguments) -> Callable:
         return outputs, [scope.get_current_value(variable) for variable in layer.variables]
 
     if BACKEND == "tensorflow":
-        import tensorflow as tf
-
-        step = tf.function(step, jit_compile=True)
+        step = _tensorflow_traced(step, jit_compile=True)
     else:
         import jax
 
@@ -224,9 +227,7 @@ def trace(layer, inputs: dict, **arguments) -> None:
         return evaluate(layer, state, given, **arguments)
 
     if BACKEND == "tensorflow":
-        import tensorflow as tf
-
-        tf.function(function).get_concrete_function(state, inputs)
+        _tensorflow_traced(function).get_concrete_function(state, inputs)
     elif BACKEND == "jax":
         import jax
 
@@ -270,7 +271,7 @@ def traced_calls(
             for name, a in batches[0].items()
         }
         signature = [[tf.TensorSpec(v.shape, v.dtype) for v in state], given]
-        traced = tf.function(step, input_signature=signature)
+        traced = _tensorflow_traced(step, input_signature=signature)
     else:
         import jax
 
@@ -438,9 +439,7 @@ def compiled_gradient(function: Callable, tensors: list) -> list[np.ndarray]:
     PyTorch is given `torch.compile` with the backend that traces the backward pass and compiles nothing.
     """
     if BACKEND == "tensorflow":
-        import tensorflow as tf
-
-        traced = tf.function(
+        traced = _tensorflow_traced(
             lambda tensors: _tensorflow_gradient(function, tensors), jit_compile=True
         )
         return _dense(traced(tensors), tensors)
@@ -481,9 +480,7 @@ def training_step(
     """
     tensors = [tensor(leaf) for leaf in leaves]
     if BACKEND == "tensorflow":
-        import tensorflow as tf
-
-        traced = tf.function(
+        traced = _tensorflow_traced(
             lambda tensors: _tensorflow_value_and_gradient(function, tensors), jit_compile=jit
         )
         return lambda: traced(tensors)[0].numpy()

@@ -41,7 +41,7 @@ def demand_close(found, expected, what):
 
 @declare(
     "X1",
-    cost="dear",
+    cost="long" if compat.BACKEND == "torch" else "dear",  # whose tracing of Keras takes seconds
     hint=(
         "Usually Python that runs once, when the call is traced: a number drawn by NumPy, a test of whether "
         "something is traced, or an attribute that is changed in `call`."

@@ -31,9 +31,9 @@ class Property:
             randomness, execution, dropin. In a plug-in, what stands before the dot of the id.
         tier: `must` (failing means broken), `should` (failing means limited) or `trait` (only where the
             card claims it).
-        cost: `cheap` (milliseconds), `fair` (tens of them), `dear` (compiles or writes files) or `long`
-            (seconds, for another process or a slow compiler). It decides at how many samples the property
-            is checked.
+        cost: `cheap` (milliseconds), `fair` (tens of them), `dear` (compiles, writes files or makes many
+            layers) or `long` (seconds, for another process or a slow compiler). It decides at how many
+            samples the property is checked.
         statement: What is claimed, in a sentence.
         check: Given a `Case`, returns None where the property holds, or raises. A claim that some sample
             must refute returns whether this one did. A text says what a passed check left open.

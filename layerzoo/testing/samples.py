@@ -5,11 +5,13 @@ bucket of axis sizes, which class of values, and the seed of everything random. 
 buckets because a new shape costs a compilation, and values are free after it.
 """
 
+import functools
 import itertools
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from layerzoo.catalogue import Card
@@ -128,15 +130,40 @@ def deck(card: Card, rows: int) -> Iterator[Sample]:
             row = max(candidates, key=lambda candidate: len(pairs_of(candidate) & open_pairs))
 
 
-def samples(card: Card) -> st.SearchStrategy[Sample]:
-    """Every sample of a card, as a Hypothesis strategy that shrinks towards the plain layer."""
+def samples(counts: Iterable[int]) -> st.SearchStrategy[Sample]:
+    """Every sample of a card whose picks have so many options, as a Hypothesis strategy."""
     return st.builds(
         Sample,
-        choices=st.tuples(*(st.integers(0, count - 1) for count in options(card))),
+        choices=st.tuples(*(st.integers(0, count - 1) for count in counts)),
         bucket=st.integers(0, len(BUCKETS) - 1),
         values=st.sampled_from(VALUES),
         seed=st.integers(0, 2**16),
     )
+
+
+def drawn(card: Card, number: int) -> tuple[Sample, ...]:
+    """Random samples of a card, all different and none the plain one, and the same in every process."""
+    return _drawn(tuple(options(card)), number)
+
+
+@functools.cache
+def _drawn(counts, number):
+    found = {Sample((0,) * len(counts)): None}  # which Hypothesis draws first
+
+    @settings(
+        max_examples=number + 1,
+        phases=(Phase.generate,),
+        derandomize=True,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(samples(counts))
+    def collect(sample):
+        found[sample] = None
+
+    collect()
+    return tuple(found)[1:]
 
 
 def simpler(sample: Sample) -> Iterator[Sample]:

@@ -71,8 +71,9 @@ def shape_dynamic(case):
     symbols = keras.tree.map_structure(lambda x: keras.KerasTensor(x.shape, str(x.dtype)), inputs)
     for policy in ("float32", "mixed_float16", "mixed_bfloat16"):
         keras.config.set_dtype_policy(policy)
-        said = [y.dtype for y in keras.tree.flatten(make()(**symbols))]
-        outputs = keras.tree.flatten(make()(**inputs))
+        layer = make()
+        said = [y.dtype for y in keras.tree.flatten(layer(**symbols))]
+        outputs = keras.tree.flatten(layer(**inputs))
         found = [keras.backend.standardize_dtype(y.dtype) for y in outputs]
         assert said == found, f"policy {policy}: symbolic dtypes {said}, eager dtypes {found}"
     """,
@@ -81,8 +82,8 @@ def spec_dtype(case):
     """The symbolic output has the eager output's dtypes, in float32 and in mixed precision."""
     whole = "float" not in case.make().compute_dtype  # and no policy of floats is for it
     for policy in (None,) if whole else ("float32", "mixed_float16", "mixed_bfloat16"):
-        spec = compat.call(case.make(dtype=policy), case.symbols())
-        eager = case.call(case.make(dtype=policy), case.arrays())
+        layer = case.make(dtype=policy)
+        spec, eager = compat.call(layer, case.symbols()), case.call(layer, case.arrays())
         said, found = _dtypes(spec), _dtypes(eager)
         demand(
             said == found,

@@ -8,12 +8,15 @@ from hypothesis import strategies as st
 
 from layerzoo import Card, catalogue
 from layerzoo.gated import GatedMLP
+from layerzoo.testing.properties import select
+from layerzoo.testing.run import POOL, PROFILES, looked_at
 from layerzoo.testing.samples import (
     BUCKETS,
     VALUES,
     Replay,
     Sample,
     deck,
+    drawn,
     options,
     samples,
     simpler,
@@ -23,7 +26,7 @@ from layerzoo.testing.samples import (
 CARD = catalogue()["SelfAttention"]
 
 
-@given(samples(CARD))
+@given(samples(options(CARD)))
 @settings(max_examples=50, deadline=None, derandomize=True)
 def test_a_token_brings_its_sample_back(sample):
     assert Sample.parse(sample.token) == sample
@@ -55,6 +58,24 @@ def test_the_deck_soon_covers_every_pair_of_options():
     due = sum(a * b for a, b in itertools.combinations(counts, 2))
     assert len(seen) == due
     assert len(rows) < 40, "and then it ends"
+
+
+def test_draws_are_all_different_and_none_is_a_row_that_everybody_looks_at():
+    for number in (4, 30):
+        found = drawn(CARD, number)
+        assert len(set(found)) == number
+        assert not set(found) & set(deck(CARD, 2))
+
+
+@pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES)
+def test_no_property_looks_twice_and_together_they_look_at_every_draw(profile):
+    seen = set()
+    for each in select():
+        found = looked_at(CARD, each, profile)
+        assert len(found) == len(set(found)) <= profile.rows[each.cost] + profile.draws[each.cost]
+        seen |= set(found)
+    if profile.draws["cheap"]:
+        assert seen >= set(drawn(CARD, max(POOL, *profile.draws.values())))
 
 
 def test_no_two_axes_of_a_bucket_that_meet_in_an_input_have_one_size():
