@@ -14,7 +14,9 @@ VERSION = "0.32.0"
 
 hub = keras_hub.layers
 
-ALIGNS = keras.backend.backend() != "torch" or find_spec("torchvision") is not None
+TORCHVISION = find_spec("torchvision") is not None
+
+ALIGNS = keras.backend.backend() != "torch" or TORCHVISION
 """Whether `SAM3GeometryEncoder` can be called: on PyTorch it needs torchvision."""
 
 
@@ -539,8 +541,15 @@ VARIANTS = {
 FETCHING = tuple(card.name for card in CARDS if card.name.endswith("Converter"))
 
 UNASKED = {
-    name: {"L7": "the examples in the docstring fetch a preset from the network"}
-    for name in FETCHING
+    **{
+        name: {"L7": "the examples in the docstring fetch a preset from the network"}
+        for name in FETCHING
+    },
+    **{
+        name: {"X5": "the backends are compared, and on PyTorch it needs torchvision"}
+        for name in ("SAM3GeometryEncoder", *VARIANTS)
+        if name.startswith("SAM3") and not TORCHVISION
+    },
 }
 """Properties that are not looked at, and why, by card."""
 
