@@ -1,5 +1,9 @@
 """What the tests of the layers share: random weights, and gradients on whichever backend Keras runs."""
 
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # small work, and a process for each core
+
 import keras
 import numpy as np
 import pytest

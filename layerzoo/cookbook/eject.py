@@ -1,6 +1,7 @@
 """A layer as one file that needs Keras alone: the recipe with every part that it imports."""
 
 import ast
+import functools
 import importlib
 import inspect
 import keyword
@@ -43,7 +44,7 @@ def eject(card: Card, package: str = "my_layers") -> str:
 
 
 def _header(card, root):
-    about = metadata(packages_distributions().get(root, [root])[0]).json
+    about = metadata(_distribution(root)).json
     licence = about.get("license_expression") or about.get("license") or "see there"
     return (
         f"# {card.name}, copied from {about['name']} {about['version']}.\n"
@@ -51,10 +52,15 @@ def _header(card, root):
     )
 
 
+@functools.cache
+def _distribution(package):
+    """What a package is installed by: looking for it reads the list of files of each distribution."""
+    return packages_distributions().get(package, [package])[0]
+
+
 def _collect(module, name, inlined, imports, parts):
     """Put what a module calls `name` into `parts`, after all that it uses."""
-    tree = _tree(module)
-    for node in tree.body:
+    for node in _tree(importlib.import_module(module)).body:
         if isinstance(node, ast.Import | ast.ImportFrom):
             for alias in node.names:
                 if (alias.asname or alias.name.split(".")[0]) == name:
@@ -90,8 +96,9 @@ def _import(node, alias, inlined, imports, parts):
         )
 
 
+@functools.cache
 def _tree(module):
-    return ast.parse(inspect.getsource(importlib.import_module(module)))
+    return ast.parse(inspect.getsource(module))
 
 
 def _defined(node):

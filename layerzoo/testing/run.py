@@ -37,7 +37,7 @@ class Profile:
 PROFILES = {
     "smoke": Profile(dict(cheap=2, fair=2, dear=2, long=0), dict(cheap=0, fair=0, dear=0, long=0)),
     "proof": Profile(dict(cheap=2, fair=2, dear=2, long=1), dict(cheap=0, fair=0, dear=0, long=0)),
-    "dev": Profile(dict(cheap=2, fair=2, dear=2, long=0), dict(cheap=1, fair=0, dear=0, long=0)),
+    "dev": Profile(dict(cheap=3, fair=2, dear=2, long=0), dict(cheap=0, fair=1, dear=0, long=0)),
     "ci": Profile(dict(cheap=30, fair=12, dear=4, long=2), dict(cheap=20, fair=6, dear=1, long=0)),
     "deep": Profile(
         dict(cheap=60, fair=60, dear=20, long=8), dict(cheap=500, fair=100, dear=20, long=2)

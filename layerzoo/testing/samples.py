@@ -98,7 +98,8 @@ def options(card: Card) -> list[int]:
 def deck(card: Card, rows: int) -> Iterator[Sample]:
     """The first rows of a deck in which every pair of options soon stands together.
 
-    The first row is the plain layer, the second moves everything off its first option.
+    The first row is the plain layer, the second moves everything off its first option, and the next take
+    the options that no row had, so that each has been seen after as many rows as a pick has options.
     """
     counts = [*options(card), len(BUCKETS)]
     sample = lambda row, seed: Sample(tuple(row[:-1]), row[-1], "normal", seed)  # noqa: E731
@@ -126,6 +127,9 @@ def deck(card: Card, rows: int) -> Iterator[Sample]:
             for _ in range(40):
                 candidate = [generator.randrange(n) for n in counts]
                 candidate[i], candidate[j] = a, b
+                for place, n in enumerate(counts):
+                    if seed + 1 < n:
+                        candidate[place] = seed + 1  # which no row had
                 candidates.append(candidate)
             row = max(candidates, key=lambda candidate: len(pairs_of(candidate) & open_pairs))
 

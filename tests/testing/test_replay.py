@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from layerzoo import catalogue
 from layerzoo.testing import PROPERTIES, check_layer, check_property, compat
 from layerzoo.testing.replay import Token
-from layerzoo.testing.samples import CONTRACT, deck, samples
+from layerzoo.testing.samples import CONTRACT, deck, options, samples
 from layerzoo.testing.targets import resolve
 from layerzoo_entry.cli import main
 
@@ -44,7 +44,7 @@ CARDS = [Card(layer=Gain, inputs="b d", configs=lambda pick: dict(gain=pick(GAIN
 """
 
 
-@given(samples(catalogue()["SelfAttention"]), st.sampled_from(TARGETS))
+@given(samples(options(catalogue()["SelfAttention"])), st.sampled_from(TARGETS))
 @settings(max_examples=50, deadline=None, derandomize=True)
 def test_a_token_brings_its_check_back(sample, target):
     token = Token("G1", target, sample)

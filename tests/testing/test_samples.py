@@ -60,6 +60,12 @@ def test_the_deck_soon_covers_every_pair_of_options():
     assert len(rows) < 40, "and then it ends"
 
 
+def test_after_as_many_rows_as_a_pick_has_options_each_has_been_seen():
+    for place, count in enumerate(options(CARD)):
+        assert {row.choices[place] for row in deck(CARD, count)} == set(range(count))
+    assert {row.bucket for row in deck(CARD, 3)} == {0, 1, 2}
+
+
 def test_draws_are_all_different_and_none_is_a_row_that_everybody_looks_at():
     for number in (4, 30):
         found = drawn(CARD, number)
@@ -74,7 +80,7 @@ def test_no_property_looks_twice_and_together_they_look_at_every_draw(profile):
         found = looked_at(CARD, each, profile)
         assert len(found) == len(set(found)) <= profile.rows[each.cost] + profile.draws[each.cost]
         seen |= set(found)
-    if profile.draws["cheap"]:
+    if any(profile.draws.values()):
         assert seen >= set(drawn(CARD, max(POOL, *profile.draws.values())))
 
 
