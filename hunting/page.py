@@ -179,10 +179,9 @@ def _table(data, found, failed) -> str:
         told = [f"[{' '.join(ids)}](#{link}){where}" for (link, where), ids in broken.items()]
         asked_on = {backend for by_backend in results.values() for backend in by_backend}
         missing = [
-            f"{LETTERS[b]} {count}"
+            f"{LETTERS[b]} {count if b in asked_on else 'all'}"
             for b in BACKENDS
-            if b in asked_on
-            and (
+            if (
                 count := sum(
                     b not in results.get(id, {})
                     for id in data["properties"]
