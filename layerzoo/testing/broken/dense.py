@@ -563,6 +563,7 @@ BROKEN = (
     Broken(_card(NoisyInference), "R1"),
     Broken(_card(TrainingDiffers), "R2"),
     Broken(_card(SilentNoise), "R2"),
+    Broken(_card(Sound, stochastic=False, train_differs=True), "R2"),
     Broken(_card(GlobalNoise, stochastic=True), "R3"),
     Broken(_card(CompilesDifferently), "X1"),
     Broken(
