@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from layerzoo.testing import compat
+from layerzoo.testing import autodiff, compat
 from layerzoo.testing.closeness import note_share
 from layerzoo.testing.outcomes import Inconclusive, Violation
 from layerzoo.testing.slice import Slice
@@ -268,7 +268,7 @@ def _wrong_entry(subject, of, leaves, line):
         return joint[slice]([compat.tensor(each) for each in [*at, *cotangents]])
 
     joint = {
-        each: compat.gradient(lambda all, each=each: each.scalar(all[:count], all[count:]))
+        each: autodiff.gradient(lambda all, each=each: each.scalar(all[:count], all[count:]))
         for each in {subject, of}
     }
     ahead, behind = (

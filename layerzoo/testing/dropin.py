@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 import keras
 import numpy as np
 
-from layerzoo.testing import compat
+from layerzoo.testing import autodiff, compat
 from layerzoo.testing.case import flat
 from layerzoo.testing.closeness import demand_close
 from layerzoo.testing.files import Subclassed
@@ -121,7 +121,7 @@ def shared(case):
     subject = Slice(layer, both[0], case.sample.seed)
     parts = [subject.gradient(subject.leaves_at(arrays)) for arrays in both]
     weights = slice(len(subject.inputs), None)
-    joined = compat.gradient(
+    joined = autodiff.gradient(
         lambda leaves: sum(
             subject.scalar([*(compat.tensor(arrays[path]) for path in subject.inputs), *leaves])
             for arrays in both

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from layerzoo.testing import backends, compat
+from layerzoo.testing import backends, compat, tracing
 from layerzoo.testing.case import flat
 from layerzoo.testing.closeness import demand_close
 from layerzoo.testing.gradient import PROBE
@@ -68,7 +68,7 @@ def jit_equals_eager(case):
     layer = case.built()
     arrays = case.arrays(values="normal")
     eager = case.run(layer, arrays)
-    compiled = compat.compiled(layer, arrays, training=False)
+    compiled = tracing.compiled(layer, arrays, training=False)
     for turn in ("first",) if case.traits.state == "always" else ("first", "second"):
         for a, e in zip(flat(compiled()), eager, strict=True):
             demand_close(a, e, 1e-5, f"  the {turn} compiled call, and eager", FUSED)
@@ -77,7 +77,7 @@ def jit_equals_eager(case):
             demand_close(a, e, 0, "  eager after compiling, and before", "equal bits")
     if case.traits.stochastic:
         wide = {"b": BATCH} if _any_batch(case) else {}
-        step = compat.compiled(layer, case.arrays(values="normal", **wide), training=True)
+        step = tracing.compiled(layer, case.arrays(values="normal", **wide), training=True)
         outputs = [flat(step()) for _ in range(TRIES)]
         repeated = all(all(map(np.array_equal, each, outputs[0])) for each in outputs[1:])
         demand(not repeated, f"  {TRIES} compiled calls in training gave the same numbers")
@@ -149,7 +149,7 @@ def retrace(case):
                 "Keras keeps losses in a list, whose length PyTorch's tracer guards"
             )
     with case.resting(layer), compat.kept_state(layer):
-        outputs, traces = compat.traced_calls(layer, arrays, _any_batch(case), training=training)
+        outputs, traces = tracing.traced_calls(layer, arrays, _any_batch(case), training=training)
     told = f"  batches         {sizes}\n  traces          {traces}, counted after each call"
     demand(traces[2] == traces[0], f"  a call like the one before was traced anew\n{told}")
     if not free:
@@ -184,10 +184,10 @@ def no_tracer_leak(case):
     """After a traced call no attribute holds a tensor of it, and the layer runs and prints."""
     layer = case.built()
     arrays = case.arrays()
-    compat.trace(layer, arrays, training=True)
+    tracing.trace(layer, arrays, training=True)
     for inner in compat.sublayers(layer):
         for name, value in vars(inner).items():
-            held = [x for x in _contents(value) if compat.is_traced(x)]
+            held = [x for x in _contents(value) if tracing.is_traced(x)]
             if name == "_losses":  # those of the last call, which Keras keeps until the next
                 continue
             demand(not held, f"  {inner.name}.{name} holds a tensor of a call that is over")
@@ -373,12 +373,12 @@ def export(case):
     arrays = case.arrays(values="normal")
     with tempfile.TemporaryDirectory() as folder:
         with case.resting(layer):
-            loaded = compat.exported(model, case.feed(arrays), folder, _any_batch(case))
+            loaded = tracing.exported(model, case.feed(arrays), folder, _any_batch(case))
         samples = {"as it was built": arrays}
         if _any_batch(case) and case.traits.state != "always":
             samples["of another size"] = case.arrays(values="normal", b=case.sizes["b"] + 2)
         for size, given in samples.items():
-            found = [compat.foreign_array(y) for y in keras.tree.flatten(loaded(case.feed(given)))]
+            found = [tracing.foreign_array(y) for y in keras.tree.flatten(loaded(case.feed(given)))]
             for a, e in zip(found, case.run_model(model, given), strict=True):
                 what = f"  the exported model and the model, a batch {size}"
                 demand_close(a, e, 1e-5, what, FUSED)

@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 import keras
 import numpy as np
 
-from layerzoo.testing import compat
+from layerzoo.testing import autodiff, compat
 from layerzoo.testing.closeness import demand_close, demand_finite
 from layerzoo.testing.derivative import demand_derivative
 from layerzoo.testing.outcomes import NotApplicable, Violation, demand
@@ -236,8 +236,8 @@ def grad_jit_equal(case):
     subject = Slice(layer, case.arrays(values="normal"), case.sample.seed, training=training)
     tensors = [compat.tensor(leaf) for leaf in subject.leaves]
     with case.resting(layer):
-        eager = compat.eager_gradient(subject.scalar, tensors)
-        compiled = compat.compiled_gradient(subject.scalar, tensors)
+        eager = autodiff.eager_gradient(subject.scalar, tensors)
+        compiled = autodiff.compiled_gradient(subject.scalar, tensors)
     for name, c, e in zip(subject.names, compiled, eager, strict=True):
         what = f"  the gradient of {name}, compiled and eager"
         demand_close(c, e, 1e-4, what, "float32, 1e-4 for operations that the compiler fuses")
@@ -274,7 +274,7 @@ def dot_test(case):
     generator = np.random.default_rng([case.sample.seed, 73])
     directions = [generator.normal(size=leaf.shape).astype("float32") for leaf in subject.leaves]
     tensors = [compat.tensor(leaf) for leaf in subject.leaves]
-    forward = compat.forward(subject.scalar, tensors, [compat.tensor(d) for d in directions])
+    forward = autodiff.forward(subject.scalar, tensors, [compat.tensor(d) for d in directions])
     gradients = [g.astype("float64") for g in subject.gradient(subject.leaves)]
     backward = float(sum(np.sum(g * d) for g, d in zip(gradients, directions, strict=True)))
     size = float(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
-from layerzoo.testing import compat
+from layerzoo.testing import autodiff, compat, tracing
 from layerzoo.testing.outcomes import NotApplicable
 
 
@@ -71,8 +71,8 @@ class Slice:
 
     def _set(self, scalar) -> None:
         self.scalar = scalar
-        self._value = compat.quick(scalar)
-        self._gradient = compat.gradient(scalar)
+        self._value = tracing.quick(scalar)
+        self._gradient = autodiff.gradient(scalar)
 
     def value(self, leaves) -> float:
         """The scalar at some leaves."""
@@ -86,7 +86,7 @@ class Slice:
         """The derivative of the scalar along directions of the leaves, as a function of the leaves."""
         other = copy.copy(self)
         other.cotangents = []
-        other._set(compat.slope(self.scalar, [compat.tensor(d) for d in directions]))
+        other._set(autodiff.slope(self.scalar, [compat.tensor(d) for d in directions]))
         return other
 
     def training_step(self, jit: bool = False) -> Callable[[], object]:
@@ -94,7 +94,7 @@ class Slice:
 
         `jit` has TensorFlow compile it with XLA, as JAX always does; PyTorch runs it as it is.
         """
-        return compat.training_step(self.scalar, self.leaves, jit)
+        return autodiff.training_step(self.scalar, self.leaves, jit)
 
     def leaves_at(self, arrays) -> list[np.ndarray]:
         """The leaves with other inputs of the same shapes."""

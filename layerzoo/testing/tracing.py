@@ -1,0 +1,226 @@
+"""A layer under each backend's compiler: traced, compiled and exported."""
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+
+from layerzoo.testing.compat import BACKEND, array, call, evaluate, tensor, values
+from layerzoo.testing.outcomes import NotApplicable
+
+
+def quick(function: Callable) -> Callable:
+    """The same function for many calls of one signature: traced where tracing pays."""
+    if BACKEND == "tensorflow":
+        return tensorflow_traced(function)
+    if BACKEND == "jax":
+        import jax
+
+        return jax.jit(function)
+    return function
+
+
+def tensorflow_traced(function: Callable, **how):
+    """The function as a graph, whose Python is left as it is written, as Keras's own training does."""
+    import tensorflow as tf
+
+    return tf.function(function, autograph=False, **how)
+
+
+def compiled(layer, inputs: dict, **arguments) -> Callable:
+    """A function without arguments that calls the layer, compiled; its state goes on from call to call.
+
+    PyTorch is given `torch.compile` with the plain backend: what is checked is the tracing.
+    """
+    inputs = {name: tensor(x) for name, x in inputs.items()}
+    if BACKEND == "torch":
+        import torch
+
+        torch.compiler.reset()
+        traced = torch.compile(lambda: call(layer, inputs, **arguments), backend="eager")
+
+        def quietly():
+            with warnings.catch_warnings():  # the tracer's remarks on Keras's own functions
+                warnings.simplefilter("ignore")
+                return traced()
+
+        return quietly
+
+    names = list(inputs)
+
+    def step(state, given):
+        given = {name: given[name] for name in names}  # a JAX trace sorts a dict
+        mapping = list(zip(layer.variables, state, strict=True))
+        with keras.StatelessScope(state_mapping=mapping) as scope:
+            outputs = call(layer, given, **arguments)
+        return outputs, [scope.get_current_value(variable) for variable in layer.variables]
+
+    if BACKEND == "tensorflow":
+        step = tensorflow_traced(step, jit_compile=True)
+    else:
+        import jax
+
+        step = jax.jit(step)
+    state = values(layer)
+
+    def run():
+        nonlocal state
+        outputs, state = step(state, inputs)
+        return outputs
+
+    return run
+
+
+def trace(layer, inputs: dict, **arguments) -> None:
+    """Run the layer's Python once under the backend's tracer, or on PyTorch so that it makes a graph."""
+    inputs = {name: tensor(x) for name, x in inputs.items()}
+    if BACKEND == "torch":  # whose graph is made by any call
+        call(layer, inputs, **arguments)
+        return
+    state = values(layer)
+    names = list(inputs)
+
+    def function(state, given):
+        given = {name: given[name] for name in names}  # a JAX trace sorts a dict
+        return evaluate(layer, state, given, **arguments)
+
+    if BACKEND == "tensorflow":
+        tensorflow_traced(function).get_concrete_function(state, inputs)
+    elif BACKEND == "jax":
+        import jax
+
+        jax.make_jaxpr(function)(state, inputs)
+
+
+def traced_calls(
+    layer, batches: list[dict], any_batch: bool, **arguments: Any
+) -> tuple[list, list[int]]:
+    """Call a traced layer with one batch of inputs after the other.
+
+    Args:
+        layer: What is called.
+        batches: The input arrays by path, for each call.
+        any_batch: Whether TensorFlow is given a signature with a batch of unknown size.
+        **arguments: Other arguments of the call.
+
+    Returns:
+        The outputs of each call, and how many traces there had been after it.
+    """
+    if BACKEND == "torch":
+        return _torch_traced_calls(layer, batches, **arguments)
+    names = list(batches[0])
+    traces: list = []
+    traced: Any
+
+    def step(state, given):
+        traces.append(None)  # JAX itself counts what its fast path holds, which may be off
+        given = {name: given[name] for name in names}  # a JAX trace sorts a dict
+        with keras.StatelessScope(list(zip(layer.variables, state, strict=True))) as scope:
+            outputs = keras.tree.flatten(call(layer, given, **arguments))
+        return outputs, [scope.get_current_value(variable) for variable in layer.variables]
+
+    state = values(layer)
+    if BACKEND == "tensorflow":
+        import tensorflow as tf
+
+        batch = () if any_batch else batches[0][names[0]].shape[:1]
+        given = {
+            name: tf.TensorSpec((*(batch or (None,)), *a.shape[1:]), a.dtype)
+            for name, a in batches[0].items()
+        }
+        signature = [[tf.TensorSpec(v.shape, v.dtype) for v in state], given]
+        traced = tensorflow_traced(step, input_signature=signature)
+    else:
+        import jax
+
+        traced = jax.jit(step)
+    found, counts = [], []
+    for arrays in batches:
+        outputs, state = traced(state, {name: tensor(a) for name, a in arrays.items()})
+        found.append([array(y) for y in outputs])
+        counts.append(len(traces))
+    return found, counts
+
+
+def _torch_traced_calls(layer, batches, **arguments):
+    import torch
+
+    torch.compiler.reset()
+    graphs: list = []
+
+    def counting(graph, _):
+        graphs.append(graph)
+        return graph.forward
+
+    traced = torch.compile(lambda given: call(layer, given, **arguments), backend=counting)
+    found, counts = [], []
+    with warnings.catch_warnings():  # the tracer's remarks on Keras's own functions
+        warnings.simplefilter("ignore")
+        for arrays in batches:
+            outputs = traced({name: tensor(a) for name, a in arrays.items()})
+            found.append([array(y) for y in keras.tree.flatten(outputs)])
+            counts.append(len(graphs))
+    return found, counts
+
+
+def exported(model, feed, folder: str, any_batch: bool) -> Callable:
+    """A model exported to a folder and loaded again: a function of NumPy inputs.
+
+    Raises:
+        NotApplicable: on JAX, TensorFlow is not there, which `model.export` needs; or on PyTorch, inference
+            changes a variable.
+    """
+    path = f"{folder}/model"
+    with warnings.catch_warnings():  # the exporters' remarks on Keras's own functions
+        warnings.simplefilter("ignore")
+        how = {}
+        if not any_batch:
+            spec = keras.tree.map_structure(lambda a: keras.InputSpec(str(a.dtype), a.shape), feed)
+            how = dict(input_signature=[spec])
+        if BACKEND == "torch":
+            import torch
+
+            if any_batch:
+                free = keras.tree.map_structure(lambda _: {0: torch.export.Dim.DYNAMIC}, feed)
+                how = dict(dynamic_shapes=[(free,)])
+            model.export(f"{path}.pt2", format="torch", verbose=False, **how)
+            try:
+                loaded = torch.export.load(f"{path}.pt2").module()
+            except Exception as error:
+                if "wrap_with_set_grad_enabled" not in str(error):
+                    raise
+                raise NotApplicable(
+                    "PyTorch does not load a program again in which Keras assigns to a variable"
+                ) from None
+            return lambda feed: loaded(keras.tree.map_structure(tensor, feed))
+        try:
+            import tensorflow as tf
+        except ImportError:
+            raise NotApplicable(
+                f"`model.export` on {BACKEND} needs TensorFlow, which is not installed"
+            ) from None
+        model.export(path, format="tf_saved_model", verbose=False, **how)
+        loaded = tf.saved_model.load(path)
+    return lambda feed: loaded.serve(keras.tree.map_structure(tf.constant, feed))
+
+
+def foreign_array(x) -> np.ndarray:
+    """A tensor of an exported model as NumPy, which on JAX is one of TensorFlow's."""
+    return x.numpy() if hasattr(x, "numpy") and BACKEND != "torch" else array(x)
+
+
+def is_traced(x) -> bool:
+    """Whether `x` belongs to a trace, or on PyTorch to a graph, that it keeps alive."""
+    if BACKEND == "tensorflow":
+        import tensorflow as tf
+
+        return tf.is_tensor(x) and not hasattr(x, "numpy") and not isinstance(x, tf.Variable)
+    if BACKEND == "jax":
+        import jax
+
+        return isinstance(x, jax.core.Tracer)
+    import torch
+
+    return torch.is_tensor(x) and x.grad_fn is not None
