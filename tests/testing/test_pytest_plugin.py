@@ -113,6 +113,20 @@ def test_a_report_is_written(run, pytester):
     assert "Doubts" in (pytester.path / "out.html").read_text()
 
 
+def test_several_processes_write_one_report(tmp_path):
+    (tmp_path / "cards_of_plugin.py").write_text(CARDS)
+    what = ["--layerzoo", "cards_of_plugin", "--layerzoo-only", "S[1-3]"]
+    how = ["-n", "2", "-p", "no:cacheprovider", "--layerzoo-report", "out.json"]
+    command = [sys.executable, "-m", "pytest", *what, *how]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 1, done.stdout + done.stderr
+    data = json.loads((tmp_path / "out.json").read_text())
+    assert {name: set(found) for name, found in data["layers"].items()} == {
+        "Good": {"S1", "S2", "S3"},
+        "Doubts": {"S1", "S2", "S3"},
+    }
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
