@@ -39,9 +39,9 @@ def tensor(x: np.ndarray):
 
         return tf.convert_to_tensor(x)
     if BACKEND == "jax":
-        import jax.numpy as jnp
+        import jax
 
-        return jnp.asarray(x)
+        return jax.device_put(x)  # `jnp.asarray` compiles an identity for each shape
     import torch
 
     return torch.tensor(x)  # a copy: `from_numpy` would share the caller's memory
@@ -136,7 +136,13 @@ def mapped(layer, inputs: dict, **arguments) -> tuple:
 
 def values(layer) -> list:
     """The values of a layer's variables, cut off from them."""
-    return [keras.ops.stop_gradient(keras.ops.copy(v.value)) for v in layer.variables]
+    return list(map(_cut_off, layer.variables))
+
+
+def _cut_off(variable):
+    if BACKEND == "jax":  # where nothing changes an array, and each copy is compiled
+        return variable.value
+    return keras.ops.stop_gradient(keras.ops.copy(variable.value))
 
 
 @contextlib.contextmanager
@@ -144,7 +150,7 @@ def kept_state(layer) -> Iterator[None]:
     """Put every variable back as it was, those too that a layer keeps without tracking them."""
     held = [x for inner in sublayers(layer) for x in keras.tree.flatten(list(vars(inner).values()))]
     variables = {id(v): v for v in held if isinstance(v, keras.Variable)}
-    kept = [(v, keras.ops.copy(v.value)) for v in variables.values()]
+    kept = [(v, _cut_off(v)) for v in variables.values()]
     try:
         yield
     finally:
