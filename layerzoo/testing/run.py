@@ -200,7 +200,7 @@ def looked_at(card: Card, each: Property, profile: Profile) -> list[Sample]:
     rows = list(deck(card, profile.rows[each.cost]))
     share = profile.draws[each.cost]
     pool = drawn(card, max(POOL, *profile.draws.values())) if share else []
-    first = sum(each.id.encode())
+    first = sum(each.id.encode())  # stays where other properties come and go
     turn = [pool[(first + place) % len(pool)] for place in range(share)]
     return rows + [sample for sample in turn if sample not in rows]
 
