@@ -27,7 +27,7 @@ SAME = "the same float32 operations, 1e-5 for another order"
 
 @declare(
     "L1",
-    cost="fair",
+    cost="dear",
     hint=(
         "Usually Python in `call` that needs a known size or a number: a model runs `call` on symbols first, "
         "so take sizes from `keras.ops.shape`, and branch with `keras.ops.where`."
