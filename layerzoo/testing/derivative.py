@@ -13,8 +13,8 @@ from layerzoo.testing.slice import Slice
 STEPS = (2.0**-17, 2.0**-21, 2.0**-25)
 """Powers of two, so that adding one is exact; where the function bends sharply the larger are too large."""
 
-COARSE = 2.0**-8
-"""The step where some part of the layer rounds to float32."""
+COARSE = (2.0**-8, 2.0**-10, 2.0**-12)
+"""The steps where some part of the layer rounds to float32: larger drown rounding, smaller a bend."""
 
 TOLERANCE = {"float64, probed": 1e-6, "float32 only": 2e-2}
 """By the precision that the layer works in, relative to the derivative and at least to 1."""
@@ -156,8 +156,9 @@ def _line(of, leaves, index, direction, exact) -> Line:
     if settled:
         line = settled[-1]
     else:
-        numeric = _quotient(of, leaves, index, direction, COARSE)
-        line = Line(index, direction, exact, numeric, COARSE, "float32 only")
+        quotients = ((_quotient(of, leaves, index, direction, step), step) for step in COARSE)
+        lines = [Line(index, direction, exact, *each, "float32 only") for each in quotients]
+        line = next((each for each in lines if each.close), lines[0])
     if not line.close:
         line.kinked = _kinked(of, leaves, line)
     return line

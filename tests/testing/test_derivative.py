@@ -42,6 +42,18 @@ class LogarithmInTheOtherBranch(keras.layers.Layer):
         return ops.where(inputs > -1e3, inputs, ops.log(inputs - inputs))
 
 
+class WavesInFloat32(keras.layers.Layer):
+    """A fast wave computed in float32 whatever the dtype policy, with a multiple of its gradient."""
+
+    def __init__(self, factor, **kwargs):
+        super().__init__(**kwargs)
+        self.factor = factor
+
+    def call(self, inputs):
+        y = ops.cast(ops.sin(130 * ops.cast(inputs, "float32")), inputs.dtype)
+        return self.factor * y + ops.stop_gradient((1 - self.factor) * y)
+
+
 def _failure(layer, **config):
     card = Card(layer, "b t d", configs=lambda pick: config)
     (result,) = check_layer(card, profile="smoke", only=["G1"]).failures
@@ -81,3 +93,15 @@ def test_a_kink_is_stepped_aside_from():
     card = Card(keras.layers.ReLU, "b t d", traits=Traits(differentiable="kinked"))
     report = check_layer(card, only=["G1"])  # some of whose samples have entries that are zero
     assert report.ok, str(report)
+
+
+def test_where_rounding_asks_for_large_steps_a_sharp_bend_is_not_taken_for_an_error():
+    def result(factor):
+        card = Card(WavesInFloat32, "b t d", configs=lambda pick: dict(factor=factor))
+        (found,) = check_layer(card, profile="smoke", only=["G1"]).results
+        return found
+
+    assert result(1.0).status == "passed"
+    wrong = result(1.1)
+    assert wrong.status == "failed"
+    assert "float32 only" in wrong.message
