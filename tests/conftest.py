@@ -1,5 +1,6 @@
 """What the tests of the layers share: random weights, and gradients on whichever backend Keras runs."""
 
+import itertools
 import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # small work, and a process for each core
@@ -14,6 +15,17 @@ def pytest_configure(config):
     # TensorFlow's variables do not take NumPy 2's `copy` yet, so that every save of a model warns.
     ignored = "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
     config.addinivalue_line("filterwarnings", ignored)
+
+
+finished = itertools.count(1)
+
+
+def pytest_runtest_teardown():
+    """JAX keeps all that it compiled, which comes to gigabytes; a folder may keep it for the next test."""
+    if keras.backend.backend() == "jax" and next(finished) % 100 == 0:
+        import jax
+
+        jax.clear_caches()
 
 
 @pytest.fixture(scope="session")
