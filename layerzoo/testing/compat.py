@@ -377,9 +377,9 @@ def undisturbed() -> Iterator[None]:
     filtering = keras.config.is_traceback_filtering_enabled()
     numpy_state, python_state = np.random.get_state(), random.getstate()
     # they complain of retracing and of exporting, which is what they are made to do here
-    loggers = [
-        logging.getLogger(name) for name in ("tensorflow", "absl", "torch._dynamo", "torch._export")
-    ]
+    shapes = "torch.fx.experimental.symbolic_shapes"
+    names = ("tensorflow", "absl", "torch._dynamo", "torch._export", shapes)
+    loggers = [logging.getLogger(name) for name in names]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.ERROR)

@@ -1,5 +1,7 @@
 """A layer under each backend's compiler: traced, compiled and exported."""
 
+import contextlib
+import io
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -173,7 +175,8 @@ def exported(model, feed, folder: str, any_batch: bool) -> Callable:
             changes a variable.
     """
     path = f"{folder}/model"
-    with warnings.catch_warnings():  # the exporters' remarks on Keras's own functions
+    # the exporters warn of Keras's own functions, and PyTorch prints a graph that it refuses
+    with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
         warnings.simplefilter("ignore")
         how = {}
         if not any_batch:
