@@ -1,11 +1,14 @@
 """The kit on the command line: `check`, `explain`, `replay` and `selftest`."""
 
+import contextlib
 import inspect
 import json
 import os
 import subprocess
 import sys
 import tempfile
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import Console
@@ -33,6 +36,16 @@ AGAIN = [sys.executable, "-m", "layerzoo_entry.cli"]
 console = Console()
 
 
+@contextlib.contextmanager
+def unwarned() -> Iterator[None]:
+    """Show no warnings of Keras, unless Python was told to: a broken layer has one at each of its calls."""
+    with warnings.catch_warnings():
+        if not sys.warnoptions:
+            warnings.filterwarnings("ignore", module="keras")
+        yield
+
+
+@unwarned()
 def check(options) -> int:
     """Check targets on one or several backends, each in a process of its own.
 
@@ -202,6 +215,7 @@ TIERS = {
 }
 
 
+@unwarned()
 def replay(options) -> int:
     """Run one check of a report again; exit code 1 if it fails again, 2 if it cannot be run."""
     token = Token.parse(options.token)
@@ -229,12 +243,14 @@ def replay(options) -> int:
     return 0
 
 
+@unwarned()
 def infer(options) -> int:
     """Print a first card of a class."""
     print(draft(class_named(options.layer)).source, end="")
     return 0
 
 
+@unwarned()
 def selftest(options) -> int:
     """Show that each property fails where it must; exit code 1 if one cannot."""
     if options.matrix:

@@ -297,3 +297,20 @@ def test_a_mutant_that_no_property_sees_fails_the_check(cards, capsys):
     arguments = ["check", f"{cards}:weak", "--only", "S1", "--profile", "smoke", "--mutate"]
     assert main(arguments) == 1
     assert "let some pick of `configs` move `gain` off its default" in capsys.readouterr().out
+
+
+def test_warnings_of_keras_are_not_shown_at_each_call(tmp_path, monkeypatch):
+    (tmp_path / "warns.py").write_text(
+        "import warnings\n"
+        "import keras\n"
+        "class Warns(keras.layers.Layer):\n"
+        "    def call(self, inputs):\n"
+        "        place = dict(filename='layer.py', lineno=1, module='keras.src.layers.layer')\n"
+        "        warnings.warn_explicit('it looks unbuilt', UserWarning, **place)  # an error here\n"
+        "        return inputs\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "warnoptions", [])
+    assert main(["check", "warns:Warns", "--only", "S1"]) == 0
+    monkeypatch.setattr(sys, "warnoptions", ["error"])
+    assert main(["check", "warns:Warns", "--only", "S1"]) == 2
