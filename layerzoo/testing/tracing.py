@@ -50,15 +50,7 @@ def compiled(layer, inputs: dict, **arguments) -> Callable:
 
         return quietly
 
-    names = list(inputs)
-
-    def step(state, given):
-        given = {name: given[name] for name in names}  # a JAX trace sorts a dict
-        mapping = list(zip(layer.variables, state, strict=True))
-        with keras.StatelessScope(state_mapping=mapping) as scope:
-            outputs = call(layer, given, **arguments)
-        return outputs, [scope.get_current_value(variable) for variable in layer.variables]
-
+    step = _step(layer, list(inputs), arguments)
     if BACKEND == "tensorflow":
         step = tensorflow_traced(step, jit_compile=True)
     else:
@@ -73,6 +65,19 @@ def compiled(layer, inputs: dict, **arguments) -> Callable:
         return outputs
 
     return run
+
+
+def _step(layer, names: list[str], arguments: dict) -> Callable:
+    """A call as a function of the variables' values and the inputs, which gives the new values too."""
+
+    def step(state, given):
+        given = {name: given[name] for name in names}  # a JAX trace sorts a dict
+        mapping = list(zip(layer.variables, state, strict=True))
+        with keras.StatelessScope(state_mapping=mapping) as scope:
+            outputs = call(layer, given, **arguments)
+        return outputs, [scope.get_current_value(variable) for variable in layer.variables]
+
+    return step
 
 
 def trace(layer, inputs: dict, **arguments) -> None:
@@ -115,13 +120,11 @@ def traced_calls(
     names = list(batches[0])
     traces: list = []
     traced: Any
+    step = _step(layer, names, arguments)
 
-    def step(state, given):
+    def counted(state, given):
         traces.append(None)  # JAX itself counts what its fast path holds, which may be off
-        given = {name: given[name] for name in names}  # a JAX trace sorts a dict
-        with keras.StatelessScope(list(zip(layer.variables, state, strict=True))) as scope:
-            outputs = keras.tree.flatten(call(layer, given, **arguments))
-        return outputs, [scope.get_current_value(variable) for variable in layer.variables]
+        return step(state, given)
 
     state = values(layer)
     if BACKEND == "tensorflow":
@@ -133,15 +136,15 @@ def traced_calls(
             for name, a in batches[0].items()
         }
         signature = [[tf.TensorSpec(v.shape, v.dtype) for v in state], given]
-        traced = tensorflow_traced(step, input_signature=signature)
+        traced = tensorflow_traced(counted, input_signature=signature)
     else:
         import jax
 
-        traced = jax.jit(step)
+        traced = jax.jit(counted)
     found, counts = [], []
     for arrays in batches:
         outputs, state = traced(state, {name: tensor(a) for name, a in arrays.items()})
-        found.append([array(y) for y in outputs])
+        found.append([array(y) for y in keras.tree.flatten(outputs)])
         counts.append(len(traces))
     return found, counts
 
