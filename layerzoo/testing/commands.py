@@ -37,7 +37,7 @@ console = Console()
 
 
 @contextlib.contextmanager
-def unwarned() -> Iterator[None]:
+def _unwarned() -> Iterator[None]:
     """Show no warnings of Keras, unless Python was told to: a broken layer has one at each of its calls."""
     with warnings.catch_warnings():
         if not sys.warnoptions:
@@ -45,7 +45,7 @@ def unwarned() -> Iterator[None]:
         yield
 
 
-@unwarned()
+@_unwarned()
 def check(options) -> int:
     """Check targets on one or several backends, each in a process of its own.
 
@@ -215,7 +215,7 @@ TIERS = {
 }
 
 
-@unwarned()
+@_unwarned()
 def replay(options) -> int:
     """Run one check of a report again; exit code 1 if it fails again, 2 if it cannot be run."""
     token = Token.parse(options.token)
@@ -243,14 +243,14 @@ def replay(options) -> int:
     return 0
 
 
-@unwarned()
+@_unwarned()
 def infer(options) -> int:
     """Print a first card of a class."""
     print(draft(class_named(options.layer)).source, end="")
     return 0
 
 
-@unwarned()
+@_unwarned()
 def selftest(options) -> int:
     """Show that each property fails where it must; exit code 1 if one cannot."""
     if options.matrix:

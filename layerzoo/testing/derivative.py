@@ -14,7 +14,7 @@ STEPS = (2.0**-17, 2.0**-21, 2.0**-25)
 """Powers of two, so that adding one is exact; where the function bends sharply the larger are too large."""
 
 COARSE = (2.0**-8, 2.0**-10, 2.0**-12)
-"""The steps where some part of the layer rounds to float32: larger drown rounding, smaller a bend."""
+"""The steps where some part rounds to float32: the larger drown rounding, the smaller follow a bend."""
 
 TOLERANCE = {"float64, probed": 1e-6, "float32 only": 2e-2}
 """By the precision that the layer works in, relative to the derivative and at least to 1."""
@@ -145,20 +145,24 @@ def _lines(subject, of, leaves, among, generator) -> list[Line]:
 
 
 def _line(of, leaves, index, direction, exact) -> Line:
-    tried = []
-    for step in STEPS:
-        numeric = _quotient(of, leaves, index, direction, step)
-        line = Line(index, direction, exact, numeric, step, PROBED)
-        if line.close:
-            return line
-        tried.append(line)
-    settled = [b for a, b in itertools.pairwise(tried) if _agree(a.numeric, b.numeric)]
+    def tried(steps, precision) -> list[Line]:
+        lines: list[Line] = []
+        for step in steps:
+            numeric = _quotient(of, leaves, index, direction, step)
+            lines.append(Line(index, direction, exact, numeric, step, precision))
+            if lines[-1].close:
+                break
+        return lines
+
+    fine = tried(STEPS, PROBED)
+    if fine[-1].close:
+        return fine[-1]
+    settled = [b for a, b in itertools.pairwise(fine) if _agree(a.numeric, b.numeric)]
     if settled:
         line = settled[-1]
     else:
-        quotients = ((_quotient(of, leaves, index, direction, step), step) for step in COARSE)
-        lines = [Line(index, direction, exact, *each, "float32 only") for each in quotients]
-        line = next((each for each in lines if each.close), lines[0])
+        coarse = tried(COARSE, "float32 only")
+        line = coarse[-1] if coarse[-1].close else coarse[0]
     if not line.close:
         line.kinked = _kinked(of, leaves, line)
     return line
