@@ -160,12 +160,12 @@ def gradient_finite_at_special(case):
     layer = built()
     symbols = keras.tree.map_structure(lambda x: keras.Input(batch_shape=x.shape, dtype=str(x.dtype)), inputs)
     model = keras.Model(symbols, layer(**symbols))
+    before = numbers(layer.weights)
     rng = np.random.default_rng(1)
     target = keras.tree.map_structure(lambda y: rng.normal(size=y.shape), model(inputs))
     model.compile(keras.optimizers.SGD(0.5), "mse")
     data = dict(x=inputs, y=target, batch_size=len(keras.tree.flatten(inputs)[0]), verbose=0)
-    before = numbers(layer.weights)
-    model.fit(**data)
+    model.fit(**data, shuffle=False)
     after = numbers(layer.weights)
     loss = model.evaluate(**data)
     for weight, old, new in zip(layer.weights, before, after):
@@ -185,6 +185,7 @@ def training_step(case):
     if not layer.trainable_weights:
         raise NotApplicable("the layer has no weight to train")
     model = case.functional(layer)
+    before = [compat.array(weight) for weight in layer.weights]
     arrays = case.arrays(values="normal")
     with case.resting(layer):
         outputs = model(case.feed(arrays))
@@ -193,11 +194,14 @@ def training_step(case):
         lambda y: generator.normal(size=y.shape).astype("float32"), outputs
     )
     model.compile(optimizer=keras.optimizers.SGD(0.5), loss="mse")
-    before = [compat.array(weight) for weight in layer.weights]
     with warnings.catch_warnings():  # of weights without gradient, which G2 looks at
         warnings.filterwarnings("ignore", "Gradients do not exist")
         history = model.fit(
-            case.feed(arrays), target, batch_size=len(arrays[case.first]), verbose=0
+            case.feed(arrays),
+            target,
+            batch_size=len(arrays[case.first]),
+            shuffle=False,
+            verbose=0,
         )
     demand_finite(np.array(history.history["loss"]), "  the loss is not finite")
     alive = _alive(case, layer)
