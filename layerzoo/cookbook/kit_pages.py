@@ -15,6 +15,7 @@ GROUPS = {
     "randomness": "Randomness and state",
     "execution": "Execution",
     "dropin": "Use in models",
+    "caller": "Towards the caller",
 }
 TIERS = {
     "must": "every layer must keep it",

@@ -14,6 +14,7 @@ for _needed in ("hypothesis", "pytest"):
 
 from layerzoo.testing import (  # noqa: F401  importing a group registers its properties
     build,
+    caller,
     config,
     dropin,
     execution,

@@ -1,15 +1,7 @@
-"""Drop-in: the layer stands in any model, may be shared, and refuses what is wrong."""
+"""Drop-in: the layer stands in any model, may be shared, and its losses reach the model."""
 
-import contextlib
-import copy
-import functools
 import inspect
-import io
-import re
-import sys
-import textwrap
 import warnings
-from collections.abc import Callable, Iterator, Mapping
 
 import keras
 import numpy as np
@@ -18,9 +10,9 @@ from layerzoo.testing import autodiff, compat
 from layerzoo.testing.case import flat
 from layerzoo.testing.closeness import demand_close
 from layerzoo.testing.files import Subclassed
-from layerzoo.testing.gradient import Slice
 from layerzoo.testing.outcomes import NotApplicable, demand
 from layerzoo.testing.properties import declare
+from layerzoo.testing.slice import Slice
 
 SAME = "the same float32 operations, 1e-5 for another order"
 
@@ -135,101 +127,6 @@ def shared(case):
 
 
 @declare(
-    "L3",
-    tier="trait",
-    cost="fair",
-    hint=(
-        "Usually `list(inputs.values())` or a loop over a dict, whose order is the caller's: take each by "
-        "its name. Or `isinstance(inputs, list)`, which a tuple is not, or a `build` that counts on an order."
-    ),
-    shown="""
-    def turned(x, depth=0):  # keywords and dicts in another order, tuples for lists
-        if isinstance(x, dict):
-            return {name: turned(x[name], depth + 1) for name in reversed(x)}
-        return tuple(x) if isinstance(x, list) else x
-    layer, new = built(), make()
-    new(**turned(inputs))
-    new.set_weights(layer.get_weights())
-    outputs = layer(**inputs), new(**inputs), layer(**turned(inputs))
-    due, of_new, of_turned = map(keras.tree.flatten, outputs)
-    for e, y in [*zip(due, of_new), *zip(due, of_turned)]:
-        y, e = keras.ops.convert_to_numpy(y), keras.ops.convert_to_numpy(e)
-        assert np.allclose(y, e, atol=1e-5), f"in another order {y}, in the first {e}"
-    """,
-)
-def nested_structures(case):
-    """By keyword or position, with dicts in another order or tuples for lists, a call gives the same."""
-    if case.sequential:
-        raise NotApplicable("the call takes one tensor")
-    layer = case.built()
-    arrays = case.arrays(values="normal")
-    due = case.call(layer, arrays, training=False)
-    for form, positional, keywords in _forms(case, layer, arrays):
-        new = case.make()
-        with case.resting(layer), case.resting(new):
-            new(*positional, **keywords, training=False)
-        made, known = ([tuple(w.shape) for w in each.weights] for each in (new, layer))
-        demand(made == known, f"  built           {form}: {made}\n  otherwise       {known}")
-        new.set_weights(layer.get_weights())
-        for subject, which in ((layer, "the same layer"), (new, "a layer built so")):
-            with case.resting(subject):
-                outputs = subject(*positional, **keywords, training=False)
-            found, expected = _skeleton(outputs), _skeleton(due)
-            demand(found == expected, f"  outputs {form}: {found}\n  otherwise       {expected}")
-            for index, (a, e) in enumerate(zip(flat(outputs), flat(due), strict=True)):
-                what = f"  output {index}        of {which} called {form}, and as the card says"
-                demand_close(a, e, 1e-6, what, "the same float32 operations in the same order")
-
-
-@declare(
-    "L4",
-    hint=(
-        "Usually an operation in place: `x += 1`, `pop` on a dict, `append` to a list of the caller's. "
-        "Make a new one: `x = x + 1`, `dict(config)`, `list(layers)`."
-    ),
-    shown="""
-    import copy
-    kept_arguments = {k: list(v) if isinstance(v, list) else v for k, v in arguments.items()}
-    layer, kept, leaves = built(), copy.deepcopy(inputs), keras.tree.flatten(inputs)
-    assert arguments == kept_arguments, f"the constructor left {arguments} of {kept_arguments}"
-    for training in (False, True):
-        layer(**inputs, training=training)
-        for before, after, due in zip(leaves, keras.tree.flatten(inputs), keras.tree.flatten(kept)):
-            assert after is before, f"a list or dict of inputs holds {after} now instead of {before}"
-            assert np.array_equal(after, due), f"before the call {due}, after it {after}"
-    """,
-)
-def input_untouched(case):
-    """A call changes neither the caller's arrays, tensors and masks nor the caller's config."""
-    layer = case.built()
-    arrays = case.arrays()
-    kept = copy.deepcopy(arrays)
-    tensors = {path: compat.tensor(a) for path, a in arrays.items()}
-    for training in (False, True):
-        for given, form in ((arrays, "array"), (tensors, "tensor")):
-            packed = compat.packed(given)
-            before = _copied(packed)
-            first, *others = packed.items()
-            layer(first[1], **dict(others), training=training)
-            demand(
-                _same(packed, before),
-                f"  inputs          a list or dict of the caller's was changed\n"
-                f"  before the call {before}\n  after it        {packed}",
-            )
-            for path, value in given.items():
-                what = f"  {form:<16}{path} after a call, and before"
-                demand_close(compat.array(value), kept[path], 0, what, "equal bits")
-    _demand_masks_stay(case, layer, tensors)
-    config = case.config
-    kept_config = _copied(config)
-    case.card.layer(**config)
-    demand(
-        _same(config, kept_config),
-        f"  config          before the constructor {kept_config}\n  after it        {config}",
-    )
-
-
-@declare(
     "L5",
     tier="trait",
     cost="fair",
@@ -304,106 +201,6 @@ def losses(case):
         _demand_regularizes(case, name)
 
 
-@declare(
-    "L6",
-    tier="should",
-    hint=(
-        "Say in `build` what is taken, `self.input_spec = InputSpec(min_ndim=2, axes={-1: size})`, and check "
-        "arguments in `__init__`, before anything is changed."
-    ),
-    shown="""
-    layer, first = built(), next(iter(inputs))
-    for config in refused:
-        try:
-            taken = type(layer)(**config)
-        except (ValueError, TypeError):
-            continue
-        raise AssertionError(f"{config} is not refused, but gives {taken}")
-    def widened(x):  # one more entry in the last axis of the first input
-        if isinstance(x, dict):
-            return {**x, next(iter(x)): widened(next(iter(x.values())))}
-        return [widened(x[0]), *x[1:]] if isinstance(x, list) else np.concatenate([x, x[..., :1]], axis=-1)
-    given, new, outcome = {**inputs, first: widened(inputs[first])}, make(), None
-    shapes = lambda layer: [tuple(w.shape) for w in layer.weights]
-    try:
-        new(**given)
-        outcome = layer(**given) if shapes(new) != shapes(layer) else None
-    except Exception:
-        pass
-    assert outcome is None, f"built for {shapes(layer)}, and one entry more is taken, giving {outcome}"
-    """,
-)
-def errors(case):
-    """Bad arguments raise ValueError or TypeError; inputs that do not fit are refused before any change."""
-    for config in case.card.errors:
-        error = _error(functools.partial(case.card.layer, **config))
-        demand(
-            isinstance(error, ValueError | TypeError),
-            f"  arguments       {config}\n  outcome         {_told(error)}",
-            "Check the argument in `__init__`, and raise ValueError or TypeError.",
-        )
-    layer = case.built()
-    if not _depends_on_last_axis(case, layer):
-        if case.card.errors:
-            return
-        raise NotApplicable("no weight depends on the last axis, and no config is declared wrong")
-    first = case.first
-    before = [compat.array(v) for v in layer.variables]
-    wrong = {name: a.copy() for name, a in case.arrays().items()}
-    wrong[first] = np.concatenate([wrong[first], wrong[first][..., :1]], axis=-1)
-    error = _error(lambda: compat.call(layer, wrong))
-    demand(
-        isinstance(error, (ValueError, TypeError, *compat.shape_errors())),
-        f"  input           {first}, built for {case.shapes()[first]}, called with {wrong[first].shape}\n"
-        f"  outcome         {_told(error)}",
-    )
-    after = [compat.array(v) for v in layer.variables]
-    demand(
-        len(after) == len(before) and all(map(np.array_equal, after, before)),
-        "  variables       changed by a call that was refused",
-    )
-
-
-@declare(
-    "L7",
-    tier="should",
-    cost="fair",
-    hint=(
-        "Usually a `__repr__` that reads what only `build` makes, a `count_params` that forgets a part, or "
-        "an example in the docstring that no longer fits the arguments: it is run as it stands."
-    ),
-    shown="""
-    import inspect, re, textwrap
-    layer = make()
-    assert repr(layer), "the text form is empty"
-    layer(**inputs)
-    assert repr(layer), "the text form is empty"
-    weights = sum(int(np.prod(w.shape)) for w in layer.weights)
-    assert layer.count_params() == weights, f"count_params {layer.count_params()}, weights {weights}"
-    symbols = keras.tree.map_structure(lambda x: keras.Input(x.shape[1:], dtype=x.dtype), inputs)
-    keras.Model(keras.tree.flatten(symbols), layer(**symbols)).summary()
-    for example in re.findall(r"```python\\n(.*?)```", inspect.cleandoc(type(layer).__doc__ or ""), re.S):
-        exec(textwrap.dedent(example), {"keras": keras, "np": np, type(layer).__name__: type(layer)})
-    """,
-)
-def repr_summary(case):
-    """The layer can be printed, summarised and counted, and the examples in its docstring run."""
-    demand(repr(case.make()), "  repr            is empty before the first call")
-    layer = case.built()
-    demand(repr(layer), "  repr            is empty after the first call")
-    lines: list[str] = []
-    case.functional(layer).summary(
-        line_length=200, print_fn=lambda line, **_: lines.append(line), expand_nested=True
-    )
-    told, name = "\n".join(lines), type(layer).__name__
-    demand(name in told, f"  summary         does not name {name}\n{told}")
-    counted = layer.count_params()
-    held = sum(int(np.prod(w.shape)) for w in layer.weights)
-    demand(counted == held, f"  count_params    {counted}, where the weights have {held} numbers")
-    trouble = _example_trouble(case.card.layer)
-    demand(not trouble, f"  docstring       its example raised {trouble}")
-
-
 def _run_model(case, model, arrays) -> list[np.ndarray]:
     with case.resting(model):
         return flat(model(case.feed(arrays), training=False))
@@ -416,69 +213,6 @@ def _demand_alike(found, expected, where):
     )
     for index, (a, e) in enumerate(zip(found, expected, strict=True)):
         demand_close(a, e, 1e-5, f"  output {index}        {where}, and alone", SAME)
-
-
-def _skeleton(outputs):
-    return keras.tree.map_structure(lambda _: "tensor", outputs)
-
-
-def _forms(case, layer, arrays) -> Iterator[tuple[str, tuple, dict]]:
-    """Other ways to write the same call: in words, by position, by keyword."""
-    parameters = list(inspect.signature(layer.call).parameters)
-    arguments = compat.packed(arrays)
-    named = dict(zip([parameters[0], *list(arguments)[1:]], arguments.values(), strict=True))
-    yield "by keyword", (), named
-    if len(named) > 1:
-        yield "by keyword in another order", (), dict(reversed(named.items()))
-        if parameters[: len(named)] == list(named):
-            yield "by position", tuple(named.values()), {}
-    first, *others = named
-    for words, other in (("with dicts in another order", _turned), ("with tuples", _tupled)):
-        changed = {name: other(value) for name, value in named.items()}
-        if repr(changed) != repr(named):
-            yield words, (changed[first],), {name: changed[name] for name in others}
-
-
-def _turned(node):
-    if isinstance(node, dict):
-        return {name: _turned(node[name]) for name in reversed(node)}
-    return list(map(_turned, node)) if isinstance(node, list) else node
-
-
-def _tupled(node):
-    if isinstance(node, dict):
-        return {name: _tupled(inner) for name, inner in node.items()}
-    return tuple(map(_tupled, node)) if isinstance(node, list) else node
-
-
-def _copied(node):
-    """The same leaves in lists and dicts of their own."""
-    if isinstance(node, dict):
-        return {name: _copied(inner) for name, inner in node.items()}
-    return list(map(_copied, node)) if isinstance(node, list) else node
-
-
-def _same(a, b) -> bool:
-    """Whether two structures hold the same objects."""
-    if isinstance(a, dict) and isinstance(b, dict):
-        return list(a) == list(b) and all(_same(a[name], b[name]) for name in a)
-    if isinstance(a, list) and isinstance(b, list):
-        return len(a) == len(b) and all(map(_same, a, b))
-    return a is b
-
-
-def _demand_masks_stay(case, layer, tensors):
-    """A tensor that is given to two layers has its mask for the second one too."""
-    masking = case.traits.masking
-    named = masking if isinstance(masking, Mapping) else {case.first: masking}
-    if not named.get(case.first) or len(case.tensors[case.first].letters) < 2:
-        return
-    mask = compat.tensor(np.ones(case.shapes()[case.first][:2], bool))
-    compat.call(layer, tensors, {case.first: mask})
-    demand(
-        compat.mask_of(tensors[case.first]) is not None,
-        f"  tensor          {case.first} had a mask before the call, and has none after it",
-    )
 
 
 def _losses(case, layer, training: bool) -> list[np.ndarray]:
@@ -527,54 +261,3 @@ def _demand_inner_losses(case):
         len(layer.losses) >= due,
         f"  losses          {len(layer.losses)}, and {due} of the layers that were passed in",
     )
-
-
-def _depends_on_last_axis(case, layer) -> bool:
-    """Whether a layer built for one more entry in the last axis has weights of other shapes."""
-    shapes = case.shapes()
-    shapes[case.first] = (*shapes[case.first][:-1], shapes[case.first][-1] + 1)
-    wider = case.make()
-    try:
-        case.build(wider, shapes)
-    except Exception:  # then one more entry is wrong before any layer is built
-        return False
-    return [w.shape for w in wider.weights] != [w.shape for w in layer.weights]
-
-
-def _error(action: Callable[[], object]) -> Exception | None:
-    try:
-        action()
-    except Exception as error:
-        return error
-    return None
-
-
-def _told(error: Exception | None) -> str:
-    if error is None:
-        return "no error"
-    return (
-        f"{type(error).__name__}: {str(error).strip().splitlines()[0][:200] if str(error) else ''}"
-    )
-
-
-@functools.cache
-def _example_trouble(cls: type) -> str:
-    """What the fenced examples of a class's docstring raise, each run by itself; empty if nothing.
-
-    They know what Keras exports, the class and its package, for some leave out their imports.
-    """
-    package = cls.__module__.split(".")[0]
-    known = {**vars(keras.layers), **vars(keras), "keras": keras, "np": np, cls.__name__: cls}
-    known[package] = sys.modules.get(package)
-    text = inspect.cleandoc(cls.__doc__ or "")
-    for example in re.findall(r"```(?:python|py)\n(.*?)```", text, re.DOTALL):
-        if ".load_data(" in example:
-            continue  # it would fetch a data set
-        try:
-            with contextlib.redirect_stdout(io.StringIO()):
-                exec(textwrap.dedent(example), dict(known))
-        except ModuleNotFoundError:  # of a package that is not there
-            continue
-        except Exception as error:
-            return f"{_told(error)}\n{textwrap.indent(example, '    ')}"
-    return ""

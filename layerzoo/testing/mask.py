@@ -9,9 +9,9 @@ import numpy as np
 from layerzoo.testing import compat
 from layerzoo.testing.case import flat
 from layerzoo.testing.closeness import demand_close, demand_finite
-from layerzoo.testing.gradient import Slice
 from layerzoo.testing.outcomes import NotApplicable, demand
 from layerzoo.testing.properties import declare
+from layerzoo.testing.slice import Slice
 
 SUMS = "float32, 1e-5 for sums in another order"
 SAME = "1e-6, for the numbers that count are the same ones"

@@ -28,7 +28,7 @@ class Property:
         id: Short and stable, as in `G1`, or in a plug-in `acme.scaling`.
         name: The function's name.
         group: The module's name: shape, build, config, gradient, numerics, mask, independence,
-            randomness, execution, dropin. In a plug-in, what stands before the dot of the id.
+            randomness, execution, dropin, caller. In a plug-in, what stands before the dot of the id.
         tier: `must` (failing means broken), `should` (failing means limited) or `trait` (only where the
             card claims it).
         cost: `cheap` (milliseconds), `fair` (tens of them), `dear` (compiles, writes files or makes many
