@@ -369,6 +369,23 @@ def forget_unfinished_calls() -> None:
 
 
 @contextlib.contextmanager
+def optimized(wanted: bool) -> Iterator[None]:
+    """Whether what JAX compiles meanwhile is optimized, which costs more than a few small calls gain."""
+    if BACKEND != "jax":
+        yield
+        return
+    import jax
+
+    name = "jax_disable_most_optimizations"
+    before = jax.config.read(name)
+    jax.config.update(name, not wanted)
+    try:
+        yield
+    finally:
+        jax.config.update(name, before)
+
+
+@contextlib.contextmanager
 def undisturbed() -> Iterator[None]:
     """Put Keras's global settings back, and show errors as they are raised, without Keras's frame."""
     policy = keras.config.dtype_policy()
@@ -385,7 +402,8 @@ def undisturbed() -> Iterator[None]:
         logger.setLevel(logging.ERROR)
     keras.config.disable_traceback_filtering()
     try:
-        yield
+        with optimized(False):
+            yield
     finally:
         keras.config.set_dtype_policy(policy)
         keras.config.set_floatx(floatx)
