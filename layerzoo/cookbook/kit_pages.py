@@ -43,8 +43,8 @@ def properties_page(generated: str, kills: dict) -> str:
         "sound layer, and each is the only one that sees some broken layer.",
         _proof(kills),
     ]
-    for group in dict.fromkeys(each.group for each in ours):
-        parts.append(f"## {GROUPS.get(group, group.capitalize())}")
+    for group in sorted({each.group for each in ours}, key=list(GROUPS).index):
+        parts.append(f"## {GROUPS[group]}")
         parts += [_property(each, kills) for each in ours if each.group == group]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -83,7 +83,8 @@ def _property(each, kills) -> str:
     seen = _seen(each.id, kills)
     if seen:
         body = textwrap.indent("\n".join(seen), "    ")
-        lines.append(f'\n??? note "{len(seen)} broken layers that it is there for"\n\n{body}')
+        layers = "layer" if len(seen) == 1 else "layers"
+        lines.append(f'\n??? note "{len(seen)} broken {layers} that it is there for"\n\n{body}')
     return "\n".join(lines)
 
 
