@@ -503,10 +503,12 @@ def _verified(card, report):
         )
     backends = list(report["backends"])
     versions = ", ".join(f"{BACKENDS[name]} {report['backends'][name]}" for name in backends)
-    counts = [result["samples"] for ids in results.values() for result in ids.values()]
-    passed = [r for ids in results.values() for r in ids.values() if r["status"] == "passed"]
+    checks = [result for ids in results.values() for result in ids.values()]
+    due = [each for each in checks if each["status"] != "not_applicable"]
+    passed = sum(each["status"] == "passed" for each in due)
     text = (
-        f"{len(passed)} of {len(counts)} checks passed, on {sum(counts):,} samples in all: "
+        f"{passed} of the {len(due)} checks that apply passed, on "
+        f"{sum(each['samples'] for each in due):,} samples in all: "
         f"{len(results)} properties, Keras {report['keras']} with {versions}, profile "
         f"`{report['profile']}`. The number is that of the samples.\n\n"
     )

@@ -161,7 +161,7 @@ def test_measurements_are_written_as_they_are(tmp_path):
     (tmp_path / "assets" / "cost.json").write_text(json.dumps(cost))
     rendered = pages.render(tmp_path)
     page = page_of(rendered, "GatedMLP")
-    assert "1 of 6 checks passed, on 61 samples in all: 6 properties" in page
+    assert "1 of the 5 checks that apply passed, on 61 samples in all: 6 properties" in page
     assert "TensorFlow 2.21.0, JAX 0.10.0" in page
     assert "| **S1** Law S1. | passed,&nbsp;44 | not run |" in page
     assert "| **S2** Law S2. | **failed**,&nbsp;3: shape (2, 3) | not run |" in page
