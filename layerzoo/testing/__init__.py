@@ -26,7 +26,7 @@ from layerzoo.testing import (  # noqa: F401  importing a group registers its pr
     randomness,
     shape,
 )
-from layerzoo.testing.case import Case
+from layerzoo.testing.case import Case, card_of
 from layerzoo.testing.closeness import demand_close, demand_finite
 from layerzoo.testing.outcomes import Inconclusive, NotApplicable, Violation, demand
 from layerzoo.testing.parametrize import Check, parametrize_with_checks
@@ -49,6 +49,7 @@ __all__ = [
     "Result",
     "Sample",
     "Violation",
+    "card_of",
     "check_layer",
     "check_property",
     "check_sample",

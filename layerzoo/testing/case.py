@@ -90,6 +90,10 @@ class Case:
             for letter in self.traits.dynamic.split()
         }
 
+    def roomy(self) -> "Case":
+        """The card at sizes that leave no gradient zero, as a softmax over one step or a first step does."""
+        return Case(self.card, replace(self.sample, bucket=self.sample.bucket % 2))
+
     def elsewhere(self) -> "Case":
         """The card with every choice moved on, another seed, and other sizes."""
         choices = tuple(choice + 1 for choice in self.sample.choices)

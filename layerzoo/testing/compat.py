@@ -56,12 +56,24 @@ def evaluate(layer, values, inputs: dict, **arguments):
         return call(layer, inputs, **arguments)
 
 
+def own_parameters(layer: type) -> dict[str, inspect.Parameter]:
+    """The parameters of a class's constructor; none where it is that of Keras's base class."""
+    if layer.__init__ is keras.layers.Layer.__init__:  # type: ignore[misc]
+        return {}
+    _, *parameters = inspect.signature(layer.__init__).parameters.values()  # type: ignore[misc]
+    return {each.name: each for each in parameters}
+
+
 @contextlib.contextmanager
-def given_values(layer, values) -> Iterator[None]:
-    """Let a layer's variables have other values; what is assigned to them is forgotten."""
+def given_values(layer, values) -> Iterator[keras.StatelessScope]:
+    """Let a layer's variables have other values; what is assigned to them is forgotten.
+
+    The scope has the losses that calls add meanwhile.
+    """
     mapping = list(zip(layer.variables, values, strict=True))
-    with keras.StatelessScope(state_mapping=mapping), _frozen_global_noise():
-        yield
+    scope = keras.StatelessScope(state_mapping=mapping, collect_losses=True)
+    with scope, _frozen_global_noise():
+        yield scope
 
 
 @contextlib.contextmanager

@@ -146,11 +146,10 @@ def draft(layer: type[keras.layers.Layer]) -> Draft:
 def _parameters(layer) -> dict[str, inspect.Parameter]:
     """The constructor's own arguments that have a name."""
     named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    _, *parameters = inspect.signature(layer.__init__).parameters.values()
     return {
-        each.name: each
-        for each in parameters
-        if each.kind in named and each.name not in ("name", "dtype", "trainable")
+        name: each
+        for name, each in compat.own_parameters(layer).items()
+        if each.kind in named and name not in ("name", "dtype", "trainable")
     }
 
 
@@ -174,9 +173,9 @@ def _plain(layer) -> Draft:
                 f"{inputs!r}: {type(error).__name__}: {str(error).strip().split(chr(10))[0]}"
             )
     raise ValueError(
-        f"No constructor arguments and inputs were found with which `{layer.__name__}` runs; write its "
-        f"card by hand. Received: a constructor that needs {required or 'nothing'}; tried, among others, "
-        f"{'; '.join(errors[:2])}"
+        f"No constructor arguments and inputs were found with which `{layer.__name__}` runs: write its card "
+        f"by hand, or check an instance, `check_layer(layer, inputs=...)`. Received: a constructor that "
+        f"needs {required or 'nothing'}; tried, among others, {'; '.join(errors[:2])}"
     )
 
 
@@ -241,9 +240,9 @@ def _claims(found: Draft) -> dict[str, Any]:
     case = Case(found.card, Sample())
     layer, arrays = case.built(), case.arrays()
     still = case.run(layer, arrays, training=False)
-    first, second = (case.run(layer, arrays, training=True) for _ in range(2))
+    first, *others = (case.run(layer, arrays, training=True) for _ in range(16))
     claims: dict[str, Any] = {"dynamic": " ".join(letters)}
-    if not all(map(np.array_equal, first, second)):
+    if not all(all(map(np.array_equal, first, other)) for other in others):
         claims["stochastic"] = True
     elif not all(
         a.shape == b.shape and np.allclose(a, b) for a, b in zip(first, still, strict=True)

@@ -217,6 +217,8 @@ def failure_message(card: Card, each: Property, sample: Sample, target: str) -> 
         hint = violation.hint or hint
     except Exception as error:
         detail = f"  raised          {type(error).__name__}: {error}\n  at              {_place(card, error)}"
+    if hint and "card" in hint and target == "-":
+        hint += " What the card says of a class, `check_layer(..., traits=Traits(...))` says of an instance."
     versions = f"keras {keras.__version__}, {compat.BACKEND}"
     snippet = "\n".join(f"    {line}" for line in case.snippet(each.shown).split("\n"))
     return (

@@ -14,7 +14,7 @@ class Slice:
     """A layer as a scalar function of its float inputs and trainable weights, its leaves.
 
     The outputs meet fixed random cotangents; other inputs and other variables, random seeds among them,
-    stay as they are.
+    stay as they are. With `losses`, what the call adds as a loss counts too.
 
     Attributes:
         inputs: The paths of the float inputs.
@@ -26,7 +26,15 @@ class Slice:
     """
 
     def __init__(
-        self, layer, arrays, seed, dtype="float32", training=False, function=None, **arguments
+        self,
+        layer,
+        arrays,
+        seed,
+        dtype="float32",
+        training=False,
+        function=None,
+        losses=False,
+        **arguments,
     ):
         self.inputs = [path for path, a in arrays.items() if np.issubdtype(a.dtype, np.floating)]
         self.names = [*self.inputs, *(w.path.split("/", 1)[-1] for w in layer.trainable_weights)]
@@ -49,7 +57,7 @@ class Slice:
                 values[place] = leaf
             moved = dict(zip(self.inputs, leaves[:inputs], strict=True))
             given = {path: moved.get(path, compat.tensor(a)) for path, a in arrays.items()}
-            with compat.given_values(layer, values):
+            with compat.given_values(layer, values) as scope:
                 outputs = function(given)
             outputs = [y for y in keras.tree.flatten(outputs) if "float" in str(y.dtype)]
             if not outputs:
@@ -65,6 +73,7 @@ class Slice:
                 keras.ops.sum(keras.ops.cast(y, dtype) * u)
                 for y, u in zip(outputs, cotangents, strict=True)
             ]
+            terms += [keras.ops.cast(loss, dtype) for loss in scope.losses if losses]
             return sum(terms[1:], terms[0])
 
         self._set(scalar)

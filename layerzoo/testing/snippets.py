@@ -239,7 +239,7 @@ def identifiers(layer: type, config: Config) -> dict[str, str]:
     It is told by the end of its name, and by the value in the config, or else its default.
     """
     kinds = {}
-    for name, parameter in inspect.signature(layer.__init__).parameters.items():  # type: ignore[misc]
+    for name, parameter in compat.own_parameters(layer).items():
         kind = name.rsplit("_", 1)[-1]
         try:
             IDENTIFIERS[kind].get(config.get(name, parameter.default))
@@ -258,6 +258,8 @@ def _public(value) -> str:
 
 def _import(value) -> str:
     """The line that imports a class or function."""
+    if value.__module__ == "__main__":
+        return f"# here stands your {value.__qualname__}"
     home = "keras.layers" if _public(value) else value.__module__
     return f"from {home} import {value.__qualname__.split('.')[0]}"
 

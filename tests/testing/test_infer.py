@@ -53,8 +53,41 @@ def test_the_source_is_a_card_to_edit(layer):
 
 
 def test_a_class_that_nothing_runs_is_told_with_what_was_tried():
-    with pytest.raises(ValueError, match=r"write its card by hand\. Received: a constructor"):
+    with pytest.raises(
+        ValueError, match=r"write its card by hand, or check an instance, .*a constructor"
+    ):
         infer(keras.layers.Layer)
+
+
+@keras.saving.register_keras_serializable("testing")
+class RarelyDropsPath(keras.layers.Layer):
+    """Two samples are dropped or kept as wholes, so that two draws are often the same."""
+
+    def __init__(self, rate=0.1, **kwargs):
+        super().__init__(**kwargs)
+        self.rate = rate
+        self.dropout = keras.layers.Dropout(rate, noise_shape=(None, 1))
+
+    def call(self, inputs, training=None):
+        return self.dropout(inputs, training=training)
+
+
+@keras.saving.register_keras_serializable("testing")
+class WithoutConstructor(keras.layers.Layer):
+    def call(self, inputs):
+        return 2 * inputs
+
+
+def test_noise_that_is_often_the_same_is_noise():
+    claims = draft(RarelyDropsPath).claims
+    assert claims.get("stochastic")
+    assert "train_differs" not in claims
+
+
+def test_what_keras_own_constructor_takes_is_no_argument_of_the_layer():
+    found = draft(WithoutConstructor)
+    assert found.options == {}
+    assert check_layer(found.card, profile="smoke").ok
 
 
 def test_only_a_class_of_layers_has_a_card():

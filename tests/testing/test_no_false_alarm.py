@@ -1,12 +1,61 @@
 """Numbers, reach and randomness of layers of Keras's own, where a careless check would accuse them."""
 
+import keras
 import numpy as np
 import pytest
-from keras import layers
+from keras import layers, ops
 
 from layerzoo import Card, Traits
 from layerzoo.catalogue import Tensor
 from layerzoo.testing import PROPERTIES, check_property, compat
+
+register = keras.saving.register_keras_serializable("testing")
+
+
+@register
+class Codebook(layers.Layer):
+    """The nearest code replaces each step, straight through; the codes learn from a loss."""
+
+    def build(self, input_shape):
+        self.codes = self.add_weight(shape=(4, input_shape[-1]), name="codes")
+
+    def call(self, inputs):
+        distances = ops.sum(ops.square(inputs[..., None, :] - self.codes), axis=-1)
+        nearest = ops.take(self.codes, ops.argmin(distances, axis=-1), axis=0)
+        self.add_loss(ops.mean(ops.square(nearest - ops.stop_gradient(inputs))))
+        return inputs + ops.stop_gradient(nearest - inputs)
+
+
+@register
+class Reparametrized(layers.Layer):
+    """The mean at inference, a draw around it in training."""
+
+    def __init__(self, seed=None, **kwargs):
+        super().__init__(**kwargs)
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def call(self, mean, deviation, training=None):
+        if not training:
+            return mean
+        return mean + deviation * keras.random.normal(ops.shape(mean), seed=self.seed_generator)
+
+
+@register
+class CustomSquare(layers.Layer):
+    """The square, with a gradient of its own."""
+
+    def call(self, inputs):
+        @ops.custom_gradient
+        def square(x):
+            return (
+                ops.square(x),
+                lambda *given, upstream=None: (
+                    2 * x * (upstream if upstream is not None else given[0])
+                ),
+            )
+
+        return square(inputs)
+
 
 SOUND = {
     "an exponential that leaves float32": (
@@ -92,6 +141,21 @@ SOUND = {
             lambda pick: dict(num_heads=2, key_dim=4),
         ),
     ),
+    "a first step, which no state goes before": (
+        ["G2"],
+        Card(layers.SimpleRNN, "b t d", lambda pick: dict(units=3), traits=Traits(dynamic="b")),
+    ),
+    "a weight that a loss alone trains": (["G2"], Card(Codebook, "b t d")),
+    "an input that only training needs": (
+        ["G2"],
+        Card(
+            Reparametrized,
+            {"mean": "b d", "deviation": "b d"},
+            traits=Traits(stochastic=True),
+        ),
+    ),
+    "a custom gradient, which has no forward mode": (["G1", "G6"], Card(CustomSquare, "b d")),
+    "no constructor of its own": (["C1", "C2"], Card(CustomSquare, "b d")),
 }
 
 

@@ -245,6 +245,18 @@ class NeedsTheBatch(Recurrent):
 
 
 @register
+class GuessesTheBatch(Recurrent):
+    """A batch of unknown size is taken for one sample, as TensorFlow's is once sizes differ."""
+
+    def call(self, inputs, training=None):
+        """Begin with a step of zeros, made for the size that Python sees, and leave it out again."""
+        size, _, width = inputs.shape
+        start = ops.zeros((size or 1, 1, width), inputs.dtype)
+        inputs = ops.concatenate([start, inputs], axis=1)[:, 1:]
+        return super().call(inputs, training=training)
+
+
+@register
 class SetsTheWorld(Recurrent):
     """A global setting is changed by each call, for which JAX traces the next one anew."""
 
@@ -434,6 +446,7 @@ BROKEN = (
     Broken(_card(ReversedTooLittle, surrogate=negative), "G8"),
     Broken(_card(Recurrent, differentiable="none"), "G8"),
     Broken(_card(OtherWhenCompiled), "X1"),
+    Broken(_card(GuessesTheBatch), "L1", raises=True, sound_on=("jax", "torch")),
     Broken(_card(CountsInPython), "X2", sound_on=("tensorflow", "jax")),
     Broken(_card(NeedsTheBatch), "X2", raises=True, sound_on=("jax", "torch")),
     Broken(_card(SetsTheWorld), "X2", sound_on=("tensorflow", "torch")),
