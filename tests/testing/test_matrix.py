@@ -9,9 +9,8 @@ from layerzoo.testing import PROPERTIES
 from layerzoo.testing.broken import BROKEN, SOUND
 from layerzoo.testing.matrix import faults, named
 
-COMMITTED = json.loads(
-    (Path(__file__).parents[2] / "docs/assets/kills.json").read_text(encoding="utf-8")
-)
+ROOT = Path(__file__).parents[2]
+COMMITTED = json.loads((ROOT / "docs/assets/kills.json").read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("backend", sorted(COMMITTED))
@@ -21,6 +20,11 @@ def test_the_committed_matrix_is_of_this_zoo_and_proves_every_property(backend):
     assert set(matrix["broken"]) == {name for name, _ in named(BROKEN)}
     assert set(matrix["sound"]) == {card.name for card in SOUND}
     assert faults(matrix) == []
+
+
+def test_the_readme_counts_the_broken_layers():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"{len(BROKEN)} broken layers" in " ".join(readme.split())
 
 
 def test_a_matrix_without_proof_is_told():
