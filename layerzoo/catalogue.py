@@ -85,7 +85,7 @@ class Traits:
         twice_differentiable: The gradient has a derivative too.
         surrogate: A function of the layer and its input tensors, by name, of which the layer's gradient
             is the derivative instead of its own.
-        dead: Patterns of weight paths whose gradient is zero by theory; they must stay dead.
+        dead: Patterns of paths of weights and inputs whose gradient is zero by theory; they must stay dead.
         losses: How many losses a call adds.
     """
 
