@@ -91,7 +91,7 @@ class Case:
         }
 
     def roomy(self) -> "Case":
-        """The card at sizes that leave no gradient zero, as a softmax over one step or a first step does."""
+        """The card at sizes above one: a softmax over one step, or the first of a recurrence, is dead."""
         return Case(self.card, replace(self.sample, bucket=self.sample.bucket % 2))
 
     def elsewhere(self) -> "Case":

@@ -1,10 +1,10 @@
 """The forms in which a layer may be given an activation, initializer, regularizer or constraint."""
 
-import inspect
 import json
 
 import keras
 
+from layerzoo.testing import compat
 from layerzoo.testing.snippets import IDENTIFIERS
 
 register = keras.saving.register_keras_serializable(package="layerzoo.testing")
@@ -83,7 +83,7 @@ def known(kind: str):
 
 def forms(layer: type, kinds: dict[str, str]) -> dict[str, dict]:
     """The arguments in each form that they may be given in, all made anew."""
-    defaults = inspect.signature(layer.__init__).parameters  # type: ignore[misc]
+    defaults = compat.own_parameters(layer)
     activations = [name for name, kind in kinds.items() if kind == "activation"]
     return {
         "an object": {name: known(kind) for name, kind in kinds.items()},

@@ -38,7 +38,7 @@ class Token:
         if self.target == "-":
             return (
                 f'layerzoo.testing.check_sample(card, PROPERTIES["{self.identity}"], '
-                f'Sample.parse("{self.sample.token}")), for an instance with card_of(layer, inputs)'
+                f'Sample.parse("{self.sample.token}"))  # of an instance: card_of(layer, inputs)'
             )
         return f"layerzoo replay {shlex.quote(str(self))} --backend {compat.BACKEND}"
 

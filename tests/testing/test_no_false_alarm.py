@@ -47,12 +47,10 @@ class CustomSquare(layers.Layer):
     def call(self, inputs):
         @ops.custom_gradient
         def square(x):
-            return (
-                ops.square(x),
-                lambda *given, upstream=None: (
-                    2 * x * (upstream if upstream is not None else given[0])
-                ),
-            )
+            def grad(*args, upstream=None):
+                return 2 * x * (args[0] if upstream is None else upstream)
+
+            return ops.square(x), grad
 
         return square(inputs)
 
