@@ -2,6 +2,7 @@
 
 import inspect
 import os
+import re
 import time
 import traceback
 from collections.abc import Sequence
@@ -216,7 +217,8 @@ def failure_message(card: Card, each: Property, sample: Sample, target: str) -> 
         detail = f"  {str(violation).lstrip()}"
         hint = violation.hint or hint
     except Exception as error:
-        detail = f"  raised          {type(error).__name__}: {error}\n  at              {_place(card, error)}"
+        raised = f"{type(error).__name__}: {_said(error)}"
+        detail = f"  raised          {raised}\n  at              {_place(card, error)}"
     if hint and "card" in hint and target == "-":
         hint += " What the card says of a class, `check_layer(..., traits=Traits(...))` says of an instance."
     versions = f"keras {keras.__version__}, {compat.BACKEND}"
@@ -238,9 +240,16 @@ def _place(card, error) -> str:
         home = inspect.getsourcefile(card.layer)
     except TypeError:  # a class typed in at a prompt has no file
         home = None
-    own = [frame for frame in frames if frame.filename == home]
-    at = (own or frames)[-1]
-    return f"{at.filename}:{at.lineno}"
+    own = [frame.lineno for frame in frames if frame.filename == home]
+    # the words of an error in TensorFlow's graph hold another trace
+    own = own or re.findall(rf'File "{re.escape(str(home))}", line (\d+)', str(error))
+    return f"{home}:{own[-1]}" if own else f"{frames[-1].filename}:{frames[-1].lineno}"
+
+
+def _said(error: Exception) -> str:
+    """An error's words, without the trace among them."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return "\n".join(line for line in lines if not line.startswith('  File "'))
 
 
 __all__ = ["PROFILES", "PROPERTIES", "Profile", "check_layer", "check_property", "check_sample"]

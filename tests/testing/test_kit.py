@@ -50,6 +50,15 @@ def test_a_defect_of_keras_is_found():
     assert "after a call" in result.message
 
 
+@pytest.mark.skipif(compat.BACKEND != "tensorflow", reason="no trace is in words elsewhere")
+def test_an_error_in_a_graph_is_told_with_the_line_of_the_layer_and_without_its_trace():
+    (entry,) = [each for each in BROKEN if each.card.name == "GuessesTheBatch"]
+    message = check_property(entry.card, PROPERTIES["L1"], "smoke").message
+    assert "ConcatOp : Dimension 0 in both shapes must be equal" in message
+    assert "/recurrent.py:" in message.split("\n  at ")[1].split("\n")[0]
+    assert '\n  File "' not in message
+
+
 def test_an_instance_is_not_touched():
     layer = keras.layers.Dense(3)
     check_layer(layer, inputs=(2, 4), profile="smoke", only=["S1", "C1", "G2"])
