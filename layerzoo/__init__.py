@@ -4,28 +4,28 @@ Importing the package registers every layer with Keras, so that `keras.saving.lo
 """
 
 from layerzoo._backend import import_keras
+from layerzoo._moved import keep_old_places
 
 import_keras()
 
+__version__ = "0.1.0"
+
+# Written by `layerzoo docs` from the files beside it.
 from layerzoo.attention import (
-    AlibiBias,
     AttentionPooling,
-    ConvolutionalBlockAttention,
     CrossAttention,
     DifferentialAttention,
-    EfficientChannelAttention,
     GatedAttentionPooling,
     LinearAttention,
     MultiHeadLatentAttention,
     PerceiverResampler,
-    RelativePositionBias,
-    RotaryEmbedding,
     SelfAttention,
-    SqueezeExcite,
     WindowAttention,
 )
 from layerzoo.catalogue import Card, Traits, catalogue, find
+from layerzoo.channels import ConvolutionalBlockAttention, EfficientChannelAttention, SqueezeExcite
 from layerzoo.gated import GatedMLP
+from layerzoo.positions import AlibiBias, RelativePositionBias, RotaryEmbedding
 from layerzoo.residual import DropPath, Residual
 
 __all__ = [
@@ -52,3 +52,6 @@ __all__ = [
     "catalogue",
     "find",
 ]
+
+# Written by hand.
+keep_old_places()

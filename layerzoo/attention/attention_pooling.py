@@ -2,8 +2,8 @@ import keras
 from keras import initializers, layers, ops
 
 from layerzoo.attention.cross_attention import CrossAttention
-from layerzoo.ops.arguments import known_width, positive_int
-from layerzoo.ops.heads import attention_spec, head_width, valid_heads
+from layerzoo.building.arguments import InitializerLike, known_width, positive_int
+from layerzoo.building.heads import attention_spec, head_width, valid_heads
 
 
 @keras.saving.register_keras_serializable(package="layerzoo")
@@ -84,7 +84,7 @@ class AttentionPooling(layers.Layer):
         num_queries: int = 1,
         head_dim: int | None = None,
         use_bias: bool = True,
-        kernel_initializer: str | dict | initializers.Initializer = "glorot_uniform",
+        kernel_initializer: InitializerLike = "glorot_uniform",
         **kwargs,
     ):
         super().__init__(**kwargs)

@@ -1,12 +1,12 @@
 import keras
 from keras import initializers, layers, ops
 
-from layerzoo.ops.arguments import known_width, optional_layer, probability
-from layerzoo.ops.attention import attention, attention_and_scores
-from layerzoo.ops.heads import attention_spec, head_width, valid_heads
+from layerzoo.building.arguments import InitializerLike, known_width, optional_layer, probability
+from layerzoo.building.heads import attention_spec, head_width, valid_heads
+from layerzoo.building.seeds import drawn_dropout
+from layerzoo.building.sublayers import build_position, dense, positioned, rms_norm, unbuilt
+from layerzoo.ops.attention import attention_with_scores
 from layerzoo.ops.masks import zero_padding
-from layerzoo.ops.randomness import drawn_dropout
-from layerzoo.ops.sublayers import build_position, dense, positioned, rms_norm, unbuilt
 
 
 @keras.saving.register_keras_serializable(package="layerzoo")
@@ -99,7 +99,7 @@ class CrossAttention(layers.Layer):
         qk_norm: bool = False,
         dropout: float = 0.0,
         use_bias: bool = True,
-        kernel_initializer: str | dict | initializers.Initializer = "glorot_uniform",
+        kernel_initializer: InitializerLike = "glorot_uniform",
         seed: int | None = None,
         **kwargs,
     ):
@@ -167,10 +167,9 @@ class CrossAttention(layers.Layer):
             query, key = self.query_norm(query), self.key_norm(key)
         query, key, bias = positioned(self.position, query, key)
         sees = dict(dropout=drawn_dropout(self, training), **bias)
-        if return_attention_scores:
-            attended, scores = attention_and_scores(query, key, value, context_mask, **sees)
-        else:
-            attended, scores = attention(query, key, value, context_mask, **sees), None
+        attended, scores = attention_with_scores(
+            query, key, value, context_mask, return_attention_scores, **sees
+        )
         outputs = self.project_out(ops.reshape(attended, (b, t, n * h)))
         outputs = zero_padding(outputs, mask)
         return (outputs, scores) if return_attention_scores else outputs

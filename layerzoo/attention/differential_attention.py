@@ -1,12 +1,12 @@
 import keras
 from keras import backend, initializers, layers, ops
 
-from layerzoo.ops.arguments import known_width, positive_int, probability
+from layerzoo.building.arguments import InitializerLike, known_width, positive_int, probability
+from layerzoo.building.heads import attention_spec, head_width, valid_heads
+from layerzoo.building.seeds import drawn_dropout
+from layerzoo.building.sublayers import dense
 from layerzoo.ops.attention import attention, attention_and_scores
-from layerzoo.ops.heads import attention_spec, valid_heads
 from layerzoo.ops.masks import zero_padding
-from layerzoo.ops.randomness import drawn_dropout
-from layerzoo.ops.sublayers import dense
 
 
 @keras.saving.register_keras_serializable(package="layerzoo")
@@ -99,7 +99,7 @@ class DifferentialAttention(layers.Layer):
         causal: bool = False,
         dropout: float = 0.0,
         use_bias: bool = True,
-        kernel_initializer: str | dict | initializers.Initializer = "glorot_uniform",
+        kernel_initializer: InitializerLike = "glorot_uniform",
         seed: int | None = None,
         **kwargs,
     ):
@@ -120,12 +120,7 @@ class DifferentialAttention(layers.Layer):
 
     def build(self, input_shape):
         width = known_width(input_shape)
-        if self.head_dim is None and width % (2 * self.num_heads):
-            raise ValueError(
-                "Twice `num_heads` must divide the width of the inputs where `head_dim` is not given. "
-                f"Received: num_heads={self.num_heads}, input_shape={tuple(input_shape)}"
-            )
-        n, h = self.num_heads, self.head_dim or width // (2 * self.num_heads)
+        n, h = self.num_heads, head_width(self.num_heads, self.head_dim, input_shape, per_head=2)
         time = input_shape[:-1]
 
         self.project_in = dense(self, 3 * n * 2 * h, input_shape, "query_key_value")

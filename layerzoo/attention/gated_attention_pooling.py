@@ -1,10 +1,10 @@
 import keras
 from keras import initializers, layers, ops
 
-from layerzoo.ops.arguments import known_width, positive_int
-from layerzoo.ops.heads import attention_spec
+from layerzoo.building.arguments import InitializerLike, known_width, positive_int
+from layerzoo.building.heads import attention_spec
+from layerzoo.building.sublayers import dense
 from layerzoo.ops.masks import weigh, zero_padding
-from layerzoo.ops.sublayers import dense
 
 
 @keras.saving.register_keras_serializable(package="layerzoo")
@@ -76,7 +76,7 @@ class GatedAttentionPooling(layers.Layer):
         units: int,
         gated: bool = True,
         use_bias: bool = True,
-        kernel_initializer: str | dict | initializers.Initializer = "glorot_uniform",
+        kernel_initializer: InitializerLike = "glorot_uniform",
         **kwargs,
     ):
         super().__init__(**kwargs)

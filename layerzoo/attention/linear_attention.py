@@ -1,11 +1,11 @@
 import keras
 from keras import activations, backend, initializers, layers, ops
 
-from layerzoo.ops.arguments import known_width, positive_number
-from layerzoo.ops.heads import head_width, valid_heads
+from layerzoo.building.arguments import InitializerLike, known_width, positive_number
+from layerzoo.building.heads import head_width, valid_heads
+from layerzoo.building.sublayers import build_function, dense, unbuilt
 from layerzoo.ops.linear_attention import elu_plus_one, linear_attention
 from layerzoo.ops.masks import zero_padding
-from layerzoo.ops.sublayers import build_function, dense, unbuilt
 
 
 @keras.saving.register_keras_serializable(package="layerzoo")
@@ -80,7 +80,7 @@ class LinearAttention(layers.Layer):
         causal: bool = False,
         feature_map="elu",
         use_bias: bool = True,
-        kernel_initializer: str | dict | initializers.Initializer = "glorot_uniform",
+        kernel_initializer: InitializerLike = "glorot_uniform",
         epsilon: float = 1e-6,
         **kwargs,
     ):

@@ -1,13 +1,19 @@
 import keras
 from keras import initializers, layers, ops
 
-from layerzoo.ops.arguments import known_width, optional_positive_int, positive_int, probability
-from layerzoo.ops.attention import attention, attention_and_scores
-from layerzoo.ops.heads import attention_spec, head_width, valid_heads
+from layerzoo.building.arguments import (
+    InitializerLike,
+    known_width,
+    optional_positive_int,
+    positive_int,
+    probability,
+)
+from layerzoo.building.heads import attention_spec, head_width, valid_heads
+from layerzoo.building.seeds import drawn_dropout
+from layerzoo.building.sublayers import dense, rms_norm
+from layerzoo.ops.attention import attention_with_scores
 from layerzoo.ops.masks import zero_padding
 from layerzoo.ops.positions import rotate
-from layerzoo.ops.randomness import drawn_dropout
-from layerzoo.ops.sublayers import dense, rms_norm
 
 
 @keras.saving.register_keras_serializable(package="layerzoo")
@@ -104,7 +110,7 @@ class MultiHeadLatentAttention(layers.Layer):
         causal: bool = False,
         dropout: float = 0.0,
         use_bias: bool = True,
-        kernel_initializer: str | dict | initializers.Initializer = "glorot_uniform",
+        kernel_initializer: InitializerLike = "glorot_uniform",
         seed: int | None = None,
         **kwargs,
     ):
@@ -168,11 +174,8 @@ class MultiHeadLatentAttention(layers.Layer):
         query = ops.concatenate([query, self._turn(turned_query)], axis=-1)
         key = ops.concatenate([key, turned_key], axis=-1)
         dropout = drawn_dropout(self, training)
-        sees = dict(key_mask=mask, causal=self.causal, dropout=dropout)
-        if return_attention_scores:
-            attended, scores = attention_and_scores(query, key, value, **sees)
-        else:
-            attended, scores = attention(query, key, value, **sees), None
+        sees = dict(causal=self.causal, dropout=dropout)
+        attended, scores = attention_with_scores(query, key, value, mask, return_attention_scores, **sees)
         outputs = self.project_out(ops.reshape(attended, (b, t, n * h)))
         outputs = zero_padding(outputs, mask)
         return (outputs, scores) if return_attention_scores else outputs

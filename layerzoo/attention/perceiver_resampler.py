@@ -2,10 +2,16 @@ import keras
 from keras import initializers, layers, ops
 
 from layerzoo.attention.cross_attention import CrossAttention
-from layerzoo.ops.arguments import known_width, optional_positive_int, positive_int, positive_number
-from layerzoo.ops.heads import head_width, valid_heads
+from layerzoo.building.arguments import (
+    InitializerLike,
+    known_width,
+    optional_positive_int,
+    positive_int,
+    positive_number,
+)
+from layerzoo.building.heads import head_width, valid_heads
+from layerzoo.building.sublayers import dense
 from layerzoo.ops.masks import zero_padding
-from layerzoo.ops.sublayers import dense
 
 
 @keras.saving.register_keras_serializable(package="layerzoo")
@@ -89,7 +95,7 @@ class PerceiverResampler(layers.Layer):
         head_dim: int | None = None,
         hidden_dim: int | None = None,
         use_bias: bool = True,
-        kernel_initializer: str | dict | initializers.Initializer = "glorot_uniform",
+        kernel_initializer: InitializerLike = "glorot_uniform",
         epsilon: float = 1e-5,
         **kwargs,
     ):

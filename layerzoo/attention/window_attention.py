@@ -1,11 +1,11 @@
 import keras
 from keras import initializers, layers, ops
 
-from layerzoo.ops.arguments import known_width, positive_int, probability
-from layerzoo.ops.heads import attention_spec
+from layerzoo.building.arguments import InitializerLike, known_width, positive_int, probability
+from layerzoo.building.heads import attention_spec, head_width
+from layerzoo.building.seeds import drawn_dropout
+from layerzoo.building.sublayers import dense
 from layerzoo.ops.masks import zero_padding
-from layerzoo.ops.randomness import drawn_dropout
-from layerzoo.ops.sublayers import dense
 from layerzoo.ops.windows import (
     attend_in_windows,
     cut_into_windows,
@@ -43,7 +43,8 @@ class WindowAttention(layers.Layer):
         num_heads: Divisor of the channels. Heads.
         window_size: Positive integer. Height and width of a window.
         shift: Integer from 0 to `window_size - 1`. Where the first cuts are. Default 0.
-        qkv_bias: Boolean. Whether queries, keys and values have a bias.
+        use_bias: Boolean. Whether queries, keys and values have a bias; the output has one in any case, as in
+            Swin. Default True.
         dropout: Float from 0 to 1. Share of attention scores dropped in training.
         kernel_initializer: Initializer of the two projections' kernels.
         seed: Integer. Seed of the dropout.
@@ -98,9 +99,9 @@ class WindowAttention(layers.Layer):
         num_heads: int,
         window_size: int,
         shift: int = 0,
-        qkv_bias: bool = True,
+        use_bias: bool = True,
         dropout: float = 0.0,
-        kernel_initializer: str | dict | initializers.Initializer = "glorot_uniform",
+        kernel_initializer: InitializerLike = "glorot_uniform",
         seed: int | None = None,
         **kwargs,
     ):
@@ -115,7 +116,7 @@ class WindowAttention(layers.Layer):
         self.num_heads = num_heads
         self.window_size = window_size
         self.shift = shift
-        self.qkv_bias = qkv_bias
+        self.use_bias = use_bias
         self.dropout = dropout
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.seed = seed
@@ -124,13 +125,9 @@ class WindowAttention(layers.Layer):
 
     def build(self, input_shape):
         channels = known_width(input_shape)
-        if channels % self.num_heads:
-            raise ValueError(
-                "`num_heads` must divide the number of channels. "
-                f"Received: num_heads={self.num_heads}, input_shape={tuple(input_shape)}"
-            )
+        self.head_width = head_width(self.num_heads, None, input_shape)
         self.project_in = dense(
-            self, 3 * channels, input_shape, "query_key_value", use_bias=self.qkv_bias
+            self, 3 * channels, input_shape, "query_key_value", use_bias=self.use_bias
         )
         self.project_out = dense(self, channels, input_shape, "output", use_bias=True)
         self.table = self.add_weight(
@@ -140,7 +137,6 @@ class WindowAttention(layers.Layer):
         )
         if self.dropout:
             self.seed_generator = keras.random.SeedGenerator(self.seed)
-        self.head_dim = channels // self.num_heads
         self.input_spec = layers.InputSpec(ndim=4, axes={-1: channels})
 
     def call(self, inputs, mask=None, return_attention_scores=False, training=None):
@@ -152,7 +148,7 @@ class WindowAttention(layers.Layer):
         together = cut_into_windows(together, *cuts)
         _, rows, columns, p, _ = ops.shape(together)
         n, windows = self.num_heads, b * rows * columns
-        together = ops.reshape(together, (windows, p, 3 * n, self.head_dim))
+        together = ops.reshape(together, (windows, p, 3 * n, self.head_width))
         query, key, value = ops.split(together, 3, axis=2)
 
         parts = parts_of_windows(b, y, x, *cuts, mask)
@@ -183,9 +179,16 @@ class WindowAttention(layers.Layer):
             num_heads=self.num_heads,
             window_size=self.window_size,
             shift=self.shift,
-            qkv_bias=self.qkv_bias,
+            use_bias=self.use_bias,
             dropout=self.dropout,
             kernel_initializer=initializers.serialize(self.kernel_initializer),
             seed=self.seed,
         )
         return config
+
+    @classmethod
+    def from_config(cls, config):
+        if "qkv_bias" in config:  # the argument's first name, in files saved before 0.1.0
+            config = dict(config)
+            config["use_bias"] = config.pop("qkv_bias")
+        return super().from_config(config)

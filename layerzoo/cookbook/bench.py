@@ -5,7 +5,6 @@ ratio, and the medians are reported.
 """
 
 import datetime
-import importlib
 import json
 import os
 import platform
@@ -13,14 +12,16 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import keras
 import numpy as np
 from rich.table import Table
 
+from layerzoo.building.arguments import positive_int
+from layerzoo.card import Peer
 from layerzoo.catalogue import catalogue
-from layerzoo.cookbook.drawing import snake_case
-from layerzoo.ops.arguments import positive_int
 from layerzoo.testing.gradient import Slice
 
 
@@ -28,10 +29,10 @@ def measure(names: list[str], pairs: int, long: bool = False) -> dict:
     """Measure layers beside their peers.
 
     Args:
-        names: Layers of the catalogue that have a module in `cookbook.peers`.
+        names: Layers of the catalogue whose cards have a peer.
         pairs: How many counted pairs of runs, after one that is not counted.
-        long: Whether to do the peers' `LONG` work instead of their `WORK`, and to look at the peak
-            memory of each side, in a process of its own.
+        long: Whether to do the peers' long work instead, and to look at the peak memory of each side,
+            in a process of its own.
 
     Raises:
         ValueError: a layer has no peer, or no such work, or `pairs` is not positive.
@@ -50,34 +51,28 @@ def measure(names: list[str], pairs: int, long: bool = False) -> dict:
     }
 
 
-def works_of(name: str, long: bool = False) -> list[dict]:
-    """What is measured of a layer: axis sizes by letter, and other settings of the work by name.
-
-    `jit` compiles the step with XLA, `alone` leaves out the peer; any other setting is handed to the
-    peer's functions `layer` and `instead`.
+def works_of(name: str, long: bool = False) -> Sequence[Mapping[str, Any]]:
+    """The works at which a layer is measured, as `Peer` describes them.
 
     Raises:
-        ValueError: there is no such work.
+        ValueError: the layer has no peer, or its peer has no long work.
     """
     peer = peer_of(name)
-    if long and not hasattr(peer, "LONG"):
-        raise ValueError(f"The peer of a layer must have `LONG` work. Received: {name!r}")
-    return peer.LONG if long else peer.WORK
+    if long and not peer.long:
+        raise ValueError(f"The peer of a layer must have `long` work. Received: {name!r}")
+    return peer.long if long else peer.work
 
 
-def peer_of(name: str):
-    """The module of what one would use instead of a layer.
+def peer_of(name: str) -> Peer:
+    """What one would use instead of a layer.
 
     Raises:
-        ValueError: there is none.
+        ValueError: its card names no peer.
     """
-    try:
-        return importlib.import_module(f"layerzoo.cookbook.peers.{snake_case(name)}")
-    except ModuleNotFoundError:
-        raise ValueError(
-            f"A layer is measured beside a module of `layerzoo.cookbook.peers`. Received: {name!r}, "
-            f"without one; catalogued are {', '.join(catalogue())}"
-        ) from None
+    peer = catalogue()[name].peer
+    if peer is None:
+        raise ValueError(f"A layer is measured beside the `peer` of its card. Received: {name!r}")
+    return peer
 
 
 def table(measured: dict) -> Table:
@@ -118,7 +113,7 @@ def _large(name, index, pairs) -> dict:
     row = elsewhere("beside", name, index, pairs, True)
     row["peak_mb"] = elsewhere("peak", name, index, True, "layer")
     row["peak_mb_instead"] = (
-        elsewhere("peak", name, index, True, "instead") if row["instead"] else None
+        elsewhere("peak", name, index, True, "peer") if row["instead"] else None
     )
     return row
 
@@ -136,7 +131,7 @@ def beside(name: str, index: int, pairs: int, long: bool = False) -> dict:
     """One row: a layer and its peer at one work, in alternating runs."""
     work = works_of(name, long)[index]
     peer = peer_of(name)
-    sides = ["layer"] if work.get("alone") else ["layer", "instead"]
+    sides = ["layer"] if work.get("alone") else ["layer", "peer"]
     layers = [_layer(getattr(peer, side), work) for side in sides]
     steps = [_step_of(layer, work) for layer in layers]
     product = _product()
@@ -151,11 +146,11 @@ def beside(name: str, index: int, pairs: int, long: bool = False) -> dict:
     times = np.array(rounds)
     medians = np.median(times, axis=0)
     rate = PRODUCT / medians[-1]
-    operations = peer.operations(**work) if hasattr(peer, "operations") else None
+    operations = peer.operations(**work) if peer.operations else None
     return {
         "work": ", ".join(f"{letter} {size}" for letter, size in work.items()),
         "layer": type(layers[0]).__name__,
-        "instead": peer.INSTEAD if len(layers) == 2 else "",
+        "instead": peer.instead if len(layers) == 2 else "",
         "parameters": layers[0].count_params(),
         "parameters_instead": layers[1].count_params() if len(layers) == 2 else None,
         "ms": 1e3 * medians[0],

@@ -1,8 +1,14 @@
 import keras
 from keras import activations, initializers, layers
 
-from layerzoo.ops.arguments import known_width, optional_positive_int, positive_int, probability
-from layerzoo.ops.sublayers import build_function, dense, unbuilt
+from layerzoo.building.arguments import (
+    InitializerLike,
+    known_width,
+    optional_positive_int,
+    positive_int,
+    probability,
+)
+from layerzoo.building.sublayers import build_function, dense, unbuilt
 
 
 @keras.saving.register_keras_serializable(package="layerzoo")
@@ -72,7 +78,7 @@ class GatedMLP(layers.Layer):
         activation="silu",
         dropout: float = 0.0,
         use_bias: bool = True,
-        kernel_initializer: str | dict | initializers.Initializer = "glorot_uniform",
+        kernel_initializer: InitializerLike = "glorot_uniform",
         seed: int | None = None,
         **kwargs,
     ):

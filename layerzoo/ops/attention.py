@@ -76,6 +76,16 @@ def attention_and_scores(
     return time_first(attended), ops.reshape(scores, (b, n, t, ops.shape(key)[1]))
 
 
+def attention_with_scores(query, key, value, key_mask, return_scores, **sees):
+    """`attention` and the scores that it used, or None in their place if they are not to be returned.
+
+    Scores take memory that grows with the square of the length, so they are held only on request.
+    """
+    if return_scores:
+        return attention_and_scores(query, key, value, key_mask, **sees)
+    return attention(query, key, value, key_mask, **sees), None
+
+
 def heads_first(query, key, value):
     """The queries `(b, g, r, t, h)`, scaled; the keys `(b, g, s, h)` and the values `(b, g, s, v)`."""
     b, t, n, h = ops.shape(query)

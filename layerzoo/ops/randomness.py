@@ -15,13 +15,6 @@ class DrawnSeed(keras.random.SeedGenerator):
         return self.seed
 
 
-def drawn_dropout(layer, training):
-    """`(rate, seed)` in training, with a seed that the layer's `seed_generator` draws; else None."""
-    if not (training and layer.dropout):
-        return None
-    return layer.dropout, layer.seed_generator.next()
-
-
 def kept(shape, rate, seed, part=0):
     """0 with a chance of `rate`, else `1 / (1 - rate)`: what dropout multiplies with, in float32.
 

@@ -1,7 +1,7 @@
 import keras
 from keras import ops
 
-from layerzoo.ops.arguments import probability
+from layerzoo.building.arguments import probability
 
 
 @keras.saving.register_keras_serializable(package="layerzoo")

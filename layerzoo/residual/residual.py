@@ -1,14 +1,14 @@
 import keras
 from keras import initializers, layers
 
-from layerzoo.ops.arguments import (
+from layerzoo.building.arguments import (
     known_width,
     one_of,
     optional_positive_number,
     positive_number,
     probability,
 )
-from layerzoo.ops.sublayers import apply_in_turn, unbuilt
+from layerzoo.building.sublayers import apply_in_turn, unbuilt
 from layerzoo.residual.drop_path import DropPath
 
 

@@ -9,11 +9,11 @@ from keras import layers, ops
 from layerzoo import WindowAttention
 
 
-def reference(x, weights, num_heads, window_size, shift=0, qkv_bias=True, mask=None):
+def reference(x, weights, num_heads, window_size, shift=0, use_bias=True, mask=None):
     """The docstring's equation in float64, one pixel at a time: no padding, no roll."""
     batch, height, width, channels = x.shape
     h, w = channels // num_heads, window_size
-    bias = weights["query_key_value/bias"] if qkv_bias else 0
+    bias = weights["query_key_value/bias"] if use_bias else 0
     y = np.zeros(x.shape)
     for b in range(batch):
         pixels = [(i, j) for i, j in np.ndindex(height, width) if mask is None or mask[b, i, j]]
@@ -54,7 +54,7 @@ def padded(*shape):
     ("shape", "masked", "config"),
     [
         ((2, 6, 6, 6), False, dict()),
-        ((2, 6, 6, 6), False, dict(shift=1, num_heads=3, qkv_bias=False)),
+        ((2, 6, 6, 6), False, dict(shift=1, num_heads=3, use_bias=False)),
         ((2, 5, 7, 6), True, dict()),
         ((2, 5, 7, 6), False, dict(shift=2, num_heads=1)),
         ((2, 5, 7, 6), True, dict(shift=2, window_size=4)),

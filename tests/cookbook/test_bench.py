@@ -5,9 +5,9 @@ import types
 
 import keras
 import pytest
+from layerzoo.cookbook.peers.self_attention import operations
 
 from layerzoo.cookbook import bench, peers
-from layerzoo.cookbook.peers.self_attention import operations
 from layerzoo.cookbook.speed_page import speed_page
 
 WORK = [dict(b=2, t=3, d=4), dict(b=2, t=3, d=4, units=5, jit=True, alone=True)]

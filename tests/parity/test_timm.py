@@ -38,7 +38,7 @@ def test_window_attention(height, width, window_size, shift, qkv_bias):
     norm = layers.LayerNormalization(epsilon=1e-5)
     norm.build((None, None, None, 16))
     norm.set_weights([number(theirs.norm1.weight), number(theirs.norm1.bias)])
-    layer = WindowAttention(4, window_size, shift, qkv_bias=qkv_bias)
+    layer = WindowAttention(4, window_size, shift, use_bias=qkv_bias)
     layer.build((None, None, None, 16))
     copy(theirs.attn.qkv, layer.project_in)
     copy(theirs.attn.proj, layer.project_out)

@@ -1,0 +1,74 @@
+"""What `CrossAttention` claims, and what it is measured beside."""
+
+import keras
+
+from layerzoo.attention.cards._position import position
+from layerzoo.attention.cross_attention import CrossAttention
+from layerzoo.card import Card, Peer, Traits
+from layerzoo.claims import steps_reversed
+
+
+def with_context(config):
+    """A sequence and its context, whose width is another one where heads have a width of their own."""
+    return {"inputs": "b t d", "context": "b s c" if config["head_dim"] else "b s d"}
+
+
+@keras.saving.register_keras_serializable(package="layerzoo.peers")
+class KerasCrossAttention(keras.layers.Layer):
+    """`MultiHeadAttention` whose context is its input."""
+
+    def build(self, input_shape):
+        """Build the attention for one sequence in both places."""
+        self.attention = keras.layers.MultiHeadAttention(8, input_shape[-1] // 8)
+        self.attention.build(input_shape, input_shape)
+
+    def call(self, inputs):
+        """Read itself."""
+        return self.attention(inputs, inputs)
+
+
+PEER = Peer(
+    instead="keras.layers.MultiHeadAttention",
+    work=[dict(b=8, t=128, d=256), dict(b=4, t=512, d=256)],
+    layer=lambda sizes: CrossAttention(8),
+    peer=lambda sizes: KerasCrossAttention(),
+)
+
+CARD = Card(
+    layer=CrossAttention,
+    inputs=with_context,
+    configs=lambda pick: dict(
+        num_key_value_heads=(g := pick([None, 1, 2])),
+        num_heads=(g or 1) * pick([2, 1, 3]),
+        head_dim=pick([None, 4]),
+        position=position(pick),
+        qk_norm=pick([False, True]),
+        dropout=pick([0.0, 0.4]),
+        use_bias=pick([True, False]),
+        kernel_initializer=pick(["glorot_uniform", "he_normal"]),
+        seed=pick([None, 3]),
+    ),
+    dims=lambda pick, config: dict(d=pick([4, 2]) * config["num_heads"]),
+    traits=Traits(
+        masking={"inputs": "propagates", "context": "consumes"},
+        dynamic="b t s",
+        causal=True,
+        reach=(0, 0),
+        equivariant=lambda config: (
+            {} if config["position"] else {"steps reversed": (steps_reversed, steps_reversed)}
+        ),
+        stochastic=lambda config: config["dropout"] > 0,
+    ),
+    errors=[
+        dict(num_heads=0),
+        dict(num_heads=2.5),
+        dict(num_heads=4, num_key_value_heads=3),
+        dict(num_heads=2, head_dim=-1),
+        dict(num_heads=2, dropout=-0.1),
+        dict(num_heads=2, position="rotary"),
+    ],
+    paper="arXiv:1706.03762",
+    year=2017,
+    tags=["sequence"],
+    peer=PEER,
+)

@@ -1,0 +1,36 @@
+"""What `GatedAttentionPooling` claims, and what it is measured beside."""
+
+import keras
+
+from layerzoo.attention.gated_attention_pooling import GatedAttentionPooling
+from layerzoo.card import Card, Peer, Traits
+from layerzoo.claims import steps_reversed, unchanged
+
+PEER = Peer(
+    instead="keras.layers.GlobalAveragePooling1D",
+    work=[dict(b=8, t=128, d=256), dict(b=2, t=4096, d=256)],
+    layer=lambda sizes: GatedAttentionPooling(128),
+    peer=lambda sizes: keras.layers.GlobalAveragePooling1D(),
+)
+
+CARD = Card(
+    layer=GatedAttentionPooling,
+    inputs="b t d",
+    configs=lambda pick: dict(
+        units=pick([4, 3]),
+        gated=pick([True, False]),
+        use_bias=pick([True, False]),
+        kernel_initializer=pick(["glorot_uniform", "he_normal"]),
+    ),
+    traits=Traits(
+        masking="consumes",
+        dynamic="b t",
+        equivariant={"instances reversed": (steps_reversed, unchanged)},
+        twice_differentiable=True,
+    ),
+    errors=[dict(units=0), dict(units=2.5)],
+    paper="arXiv:1802.04712",
+    year=2018,
+    tags=["sequence", "pooling"],
+    peer=PEER,
+)

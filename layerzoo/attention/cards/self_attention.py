@@ -1,0 +1,122 @@
+"""What `SelfAttention` claims, and what it is measured beside."""
+
+import keras
+
+from layerzoo.attention.cards._position import position
+from layerzoo.attention.self_attention import SelfAttention
+from layerzoo.card import Card, Peer, Traits
+from layerzoo.claims import steps_reversed
+from layerzoo.positions.alibi_bias import AlibiBias
+
+
+def _reach(config):
+    if config["window"] is None:
+        return None
+    steps = config["window"] - 1
+    return (steps, 0 if config["causal"] else steps)
+
+
+HEADS = 8
+
+
+@keras.saving.register_keras_serializable(package="layerzoo.peers")
+class KerasSelfAttention(keras.layers.Layer):
+    """Keras's attention behind one input, as a Sequential model would need it."""
+
+    def __init__(self, window=None, **kwargs):
+        super().__init__(**kwargs)
+        self.window = window
+
+    def build(self, input_shape):
+        """Build the attention for one sequence in all three places."""
+        width = input_shape[-1] // HEADS
+        if self.window is None:
+            self.attention = keras.layers.MultiHeadAttention(HEADS, width)
+        else:
+            self.attention = keras.layers.GroupQueryAttention(
+                width, HEADS, HEADS, sliding_window=self.window
+            )
+        self.attention.build(input_shape, input_shape, input_shape)
+
+    def call(self, inputs):
+        """Attend to itself."""
+        return self.attention(inputs, inputs, inputs, use_causal_mask=True)
+
+
+def operations(b, t, d, window=None, num_key_value_heads=HEADS, **_):
+    """Multiplications and additions that a training step cannot do without.
+
+    Four products of widths with one another, three times each for the gradients; and of each query with
+    the keys that it may see, two products forwards and four backwards.
+    """
+    seen = t * (t + 1) // 2
+    if window is not None and window < t:
+        seen = window * (window + 1) // 2 + (t - window) * window
+    widths = 2 * d * d + 2 * d * d * num_key_value_heads // HEADS
+    return 3 * 2 * b * t * widths + 6 * 2 * b * seen * d
+
+
+PEER = Peer(
+    instead="keras.layers.MultiHeadAttention, or GroupQueryAttention for a window; causal",
+    work=[dict(b=8, t=128, d=256), dict(b=4, t=512, d=256)],
+    long=[
+        dict(b=8, t=512, d=512),
+        dict(b=8, t=512, d=512, jit=True),
+        dict(b=2, t=2048, d=512),
+        dict(b=2, t=2048, d=512, jit=True),
+        dict(b=1, t=8192, d=512),
+        dict(b=1, t=8192, d=512, window=256),
+        dict(b=1, t=4096, d=512, window=256, alone=True),
+        dict(b=1, t=16384, d=512, window=256, alone=True),
+        dict(b=2, t=2048, d=512, num_key_value_heads=1, alone=True),
+        dict(b=2, t=2048, d=512, alone=True),
+        dict(b=1, t=32768, d=512, alone=True),
+    ],
+    layer=lambda sizes, **settings: SelfAttention(HEADS, causal=True, **settings),
+    peer=lambda sizes, **settings: KerasSelfAttention(**settings),
+    operations=operations,
+)
+
+CARD = Card(
+    layer=SelfAttention,
+    inputs="b t d",
+    configs=lambda pick: dict(
+        num_key_value_heads=(g := pick([None, 1, 2])),
+        num_heads=(g or 1) * pick([2, 1, 3]),
+        head_dim=pick([None, 4]),
+        causal=pick([False, True]),
+        window=pick([None, 2]),
+        position=position(pick),
+        qk_norm=pick([False, True]),
+        dropout=pick([0.0, 0.4]),
+        use_bias=pick([True, False]),
+        kernel_initializer=pick(["glorot_uniform", "he_normal"]),
+        seed=pick([None, 3]),
+    ),
+    dims=lambda pick, config: dict(d=pick([4, 2]) * config["num_heads"]),
+    traits=Traits(
+        masking="propagates",
+        dynamic="b t",
+        causal=lambda config: config["causal"],
+        reach=_reach,
+        equivariant=lambda config: (
+            {"steps reversed": (steps_reversed, steps_reversed)}
+            if not config["causal"] and isinstance(config["position"], AlibiBias | None)
+            else {}
+        ),
+        stochastic=lambda config: config["dropout"] > 0,
+    ),
+    errors=[
+        dict(num_heads=0),
+        dict(num_heads=2.5),
+        dict(num_heads=4, num_key_value_heads=3),
+        dict(num_heads=2, head_dim=-1),
+        dict(num_heads=2, window=0),
+        dict(num_heads=2, dropout=-0.1),
+        dict(num_heads=2, position="rotary"),
+    ],
+    paper="arXiv:1706.03762",
+    year=2017,
+    tags=["sequence"],
+    peer=PEER,
+)

@@ -1,0 +1,1 @@
+"""Blocks: the units that people stack, in Transformers and in convolutional networks."""

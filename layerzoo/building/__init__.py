@@ -1,0 +1,1 @@
+"""What making a layer needs: its arguments, its heads, the layers inside it, its seeds."""

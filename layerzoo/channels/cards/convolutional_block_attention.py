@@ -1,0 +1,37 @@
+"""What `ConvolutionalBlockAttention` claims, and what it is measured beside."""
+
+from layerzoo.card import Card, Peer, Traits
+from layerzoo.channels.cards._by_hand import squeeze_and_excite
+from layerzoo.channels.convolutional_block_attention import ConvolutionalBlockAttention
+from layerzoo.claims import weighed
+
+PEER = Peer(
+    instead="GlobalAveragePooling2D, two Dense and Multiply: the channels alone, from the mean alone",
+    work=[dict(b=8, y=32, x=32, c=64), dict(b=8, y=14, x=14, c=256)],
+    layer=lambda sizes: ConvolutionalBlockAttention(16),
+    peer=squeeze_and_excite,
+)
+
+CARD = Card(
+    layer=ConvolutionalBlockAttention,
+    inputs=weighed,
+    configs=lambda pick: dict(
+        ratio=pick([2, 3]),
+        kernel_size=pick([3, 7]),
+        activation=pick(["relu", "silu"]),
+        use_bias=pick([True, False]),
+        kernel_initializer=pick(["glorot_uniform", "he_normal"]),
+        data_format=pick(["channels_last", "channels_first"]),
+    ),
+    dims=lambda pick, config: dict(c=pick([16, 24])),
+    traits=Traits(dynamic="b y x", differentiable="kinked"),
+    errors=[dict(ratio=0), dict(kernel_size=(3, 3)), dict(data_format="last")],
+    expected_failures={
+        "S6@tensorflow": "Keras's maximum refuses a tensor without entries there, whatever the axes",
+        "G1@torch": "PyTorch's convolution to one channel has no gradient in float64 on a CPU",
+    },
+    paper="arXiv:1807.06521",
+    year=2018,
+    tags=["image", "convolution"],
+    peer=PEER,
+)

@@ -1,0 +1,139 @@
+import keras
+from keras import activations, backend, initializers, layers, ops
+
+from layerzoo.building.arguments import InitializerLike, one_of, positive_int
+from layerzoo.building.sublayers import build_function, dense, unbuilt
+from layerzoo.ops.channels import channel_axis, known_channels, position_axes, scale_channels
+
+
+@keras.saving.register_keras_serializable(package="layerzoo")
+class ConvolutionalBlockAttention(layers.Layer):
+    r"""Weighs the channels of an image, and then its pixels.
+
+    $$
+    u_{pc} = \sigma\Big( f\big(\operatorname*{mean}_p x_{pc}\big) + f\big(\max_p x_{pc}\big)
+        \Big)_{\!c}\; x_{pc}, \qquad
+    y_{pc} = \sigma\Big( K * \big[\operatorname*{mean}_c u_{pc};\; \max_c u_{pc}\big] \Big)_{\!p}\;
+        u_{pc}
+    $$
+
+    $p$ is a pixel, $c$ a channel. $f(z) = W_2\, \delta(W_1 z)$ is one MLP for both, with a hidden layer
+    that is `ratio` times narrower; $\delta$ is `activation`. $K$ is a convolution from two channels to
+    one. Each map and the convolution have a bias.
+
+    Use when:
+        - a convolutional block should weigh what it sees and where.
+
+    Avoid when:
+        - the inputs are sequences, or the channels are enough: `SqueezeExcite` is cheaper.
+
+    Args:
+        ratio: Positive integer. The hidden layer has `channels // ratio` units, at least 1.
+        kernel_size: Positive integer. Height and width of the convolution. Default 7.
+        activation: Name, function or layer: what the hidden layer goes through. Default `"relu"`.
+        use_bias: Boolean. Whether the two maps and the convolution have a bias.
+        kernel_initializer: Initializer of the three kernels.
+        data_format: `"channels_last"` or `"channels_first"`, whatever Keras is set to.
+        **kwargs: Keras's own: `name`, `dtype`, `trainable`.
+
+    Call arguments:
+        inputs: The images.
+
+    Input shape:
+        `(batch, height, width, channels)` or `(batch, channels, height, width)`. Every axis but that of
+        the channels may be unknown.
+
+    Output shape:
+        The input's.
+
+    Masking:
+        None: images have no padding that a mask could name.
+
+    Raises:
+        ValueError: `ratio` or `kernel_size` is no positive integer, `data_format` is unknown, or the
+            number of channels.
+
+    Example:
+        ```python
+        import keras
+        from layerzoo import ConvolutionalBlockAttention
+
+        model = keras.Sequential([keras.Input((None, None, 64)), ConvolutionalBlockAttention(16)])
+        print(model.output_shape, model.count_params())
+        #> (None, None, None, 64) 679
+        ```
+
+    Reference:
+        [CBAM](https://arxiv.org/abs/1807.06521), as in its equations. The authors' code and timm
+        normalise the convolution's output by batch; at inference that folds into kernel and bias. timm's
+        MLP has no bias, and its hidden width is rounded to the nearest integer, here down.
+    """
+
+    def __init__(
+        self,
+        ratio: int = 16,
+        kernel_size: int = 7,
+        activation="relu",
+        use_bias: bool = True,
+        kernel_initializer: InitializerLike = "glorot_uniform",
+        data_format: str = "channels_last",
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        positive_int(ratio=ratio, kernel_size=kernel_size)
+        one_of(("channels_last", "channels_first"), data_format=data_format)
+        self.ratio = ratio
+        self.kernel_size = kernel_size
+        self.activation = activations.get(activation)
+        self.use_bias = use_bias
+        self.kernel_initializer = initializers.get(kernel_initializer)
+        self.data_format = data_format
+        self.input_spec = layers.InputSpec(ndim=4)
+
+    def build(self, input_shape):
+        channels = known_channels(input_shape, self.data_format)
+        hidden = max(1, channels // self.ratio)
+        self.reduce = dense(self, hidden, (None, 2, channels), "reduce")
+        self.expand = dense(self, channels, (None, 2, hidden), "expand")
+        build_function(self.activation, (None, 2, hidden))
+        self.convolution = layers.Conv2D(
+            1,
+            self.kernel_size,
+            padding="same",
+            data_format="channels_last",
+            use_bias=self.use_bias,
+            kernel_initializer=self.kernel_initializer.clone(),
+            dtype=self.dtype_policy,
+            name="convolution",
+        )
+        self.convolution.build((None, None, None, 2))
+        self.input_spec = layers.InputSpec(ndim=4, axes={channel_axis(self.data_format): channels})
+
+    def call(self, inputs):
+        pooled = self._mean_and_max(inputs, position_axes(inputs, self.data_format), 1)  # (b, 2, c)
+        gates = self.expand(self.activation(self.reduce(pooled)))
+        x = scale_channels(inputs, ops.sigmoid(ops.sum(gates, 1)), self.data_format)
+        channels = channel_axis(self.data_format)
+        pooled = self._mean_and_max(x, channels, -1)  # (b, y, x, 2)
+        gate = ops.sigmoid(self.convolution(pooled))  # (b, y, x, 1)
+        return x * ops.moveaxis(gate, -1, channels)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        config = super().get_config()
+        config.update(
+            ratio=self.ratio,
+            kernel_size=self.kernel_size,
+            activation=unbuilt(activations.serialize(self.activation)),
+            use_bias=self.use_bias,
+            kernel_initializer=initializers.serialize(self.kernel_initializer),
+            data_format=self.data_format,
+        )
+        return config
+
+    def _mean_and_max(self, x, axes, beside):
+        """The mean, which is taken in float32, and the maximum over some axes, side by side."""
+        mean = ops.mean(ops.cast(x, backend.result_type(x.dtype, "float32")), axes)
+        return ops.stack([ops.cast(mean, x.dtype), ops.amax(x, axes)], beside)

@@ -1,0 +1,127 @@
+import keras
+from keras import initializers, layers, ops
+
+from layerzoo.building.arguments import InitializerLike, one_of, positive_number
+from layerzoo.ops.channels import (
+    adaptive_kernel_size,
+    channel_axis,
+    known_channels,
+    mean_over_positions,
+    scale_channels,
+)
+
+
+@keras.saving.register_keras_serializable(package="layerzoo")
+class EfficientChannelAttention(layers.Layer):
+    r"""Weighs each channel by the means of a few channels beside it.
+
+    $$
+    y_{pc} = \sigma\Big( \sum_{i=-(k-1)/2}^{(k-1)/2} w_i\, z_{c+i} \Big)\, x_{pc}, \qquad
+    z_c = \frac{1}{|P|} \sum_{p \in P} x_{pc}, \qquad
+    k = \Big| \frac{\log_2 C + \beta}{\gamma} \Big|_{\mathrm{odd}}
+    $$
+
+    $p$ is a position, a pixel or a step, and $P$ those that are no padding; $c$ is one of the $C$
+    channels, and $z$ is zero outside of them. $|\cdot|_{\mathrm{odd}}$ is the nearest odd number, of
+    two the greater. The $k$ numbers $w$ are all the weights that there are.
+
+    Use when:
+        - `SqueezeExcite` has too many weights, or loses too much in its narrow hidden layer.
+
+    Avoid when:
+        - channels far from each other should decide together: `SqueezeExcite` joins them all.
+        - the model must be causal: the mean sees every step.
+
+    Args:
+        gamma: Positive float. The greater, the smaller the kernel. Default 2.
+        beta: Positive float. The greater, the greater the kernel. Default 1.
+        kernel_initializer: Initializer of the kernel.
+        data_format: `"channels_last"` or `"channels_first"`, whatever Keras is set to.
+        **kwargs: Keras's own: `name`, `dtype`, `trainable`.
+
+    Call arguments:
+        inputs: A sequence, an image, a volume.
+        mask: Boolean `(batch, time)`, false at padding. Taken from the inputs where they carry one.
+
+    Input shape:
+        `(batch, ..., channels)` or `(batch, channels, ...)`, of rank 3 or more. Every axis but that of
+        the channels may be unknown.
+
+    Output shape:
+        The input's.
+
+    Masking:
+        Passed on. Padding is left out of the mean, whatever it holds, NaN included, and is zero in the
+        outputs.
+
+    Raises:
+        ValueError: `gamma` or `beta` is not positive, `data_format` is unknown, or the number of
+            channels.
+
+    Example:
+        ```python
+        import keras
+        from layerzoo import EfficientChannelAttention
+
+        model = keras.Sequential([keras.Input((None, None, 64)), EfficientChannelAttention()])
+        print(model.output_shape, model.count_params())
+        #> (None, None, None, 64) 3
+        ```
+
+    Reference:
+        [ECA-Net](https://arxiv.org/abs/1910.03151). The kernel size is that of the paper and its code;
+        timm takes at least 3, which is another number below 8 channels only.
+    """
+
+    def __init__(
+        self,
+        gamma: float = 2.0,
+        beta: float = 1.0,
+        kernel_initializer: InitializerLike = "glorot_uniform",
+        data_format: str = "channels_last",
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        positive_number(gamma=gamma, beta=beta)
+        one_of(("channels_last", "channels_first"), data_format=data_format)
+        self.gamma = gamma
+        self.beta = beta
+        self.kernel_initializer = initializers.get(kernel_initializer)
+        self.data_format = data_format
+        self.supports_masking = True
+        self.input_spec = layers.InputSpec(min_ndim=3)
+
+    def build(self, input_shape):
+        channels = known_channels(input_shape, self.data_format)
+        self.convolution = layers.Conv1D(
+            1,
+            adaptive_kernel_size(channels, self.gamma, self.beta),
+            padding="same",
+            data_format="channels_last",
+            use_bias=False,
+            kernel_initializer=self.kernel_initializer.clone(),
+            dtype=self.dtype_policy,
+            name="convolution",
+        )
+        self.convolution.build((None, channels, 1))
+        self.input_spec = layers.InputSpec(
+            min_ndim=3, axes={channel_axis(self.data_format): channels}
+        )
+
+    def call(self, inputs, mask=None):
+        x, mean = mean_over_positions(inputs, mask, self.data_format)
+        gate = ops.sigmoid(self.convolution(ops.expand_dims(mean, -1)))  # (b, c, 1)
+        return scale_channels(x, ops.squeeze(gate, -1), self.data_format)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        config = super().get_config()
+        config.update(
+            gamma=self.gamma,
+            beta=self.beta,
+            kernel_initializer=initializers.serialize(self.kernel_initializer),
+            data_format=self.data_format,
+        )
+        return config

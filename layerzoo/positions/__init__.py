@@ -1,0 +1,12 @@
+"""Positions: what tells attention where each step stands."""
+
+# Written by `layerzoo docs` from the files beside it.
+from layerzoo.positions.alibi_bias import AlibiBias
+from layerzoo.positions.relative_position_bias import RelativePositionBias
+from layerzoo.positions.rotary_embedding import RotaryEmbedding
+
+__all__ = [
+    "AlibiBias",
+    "RelativePositionBias",
+    "RotaryEmbedding",
+]

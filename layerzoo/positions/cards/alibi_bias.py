@@ -1,0 +1,47 @@
+"""What `AlibiBias` claims, and what it is measured beside."""
+
+import keras
+
+from layerzoo.card import Card, Peer, Traits
+from layerzoo.claims import differs_along_diagonals, differs_by_sample, swapped
+from layerzoo.positions.alibi_bias import AlibiBias
+
+
+@keras.saving.register_keras_serializable(package="layerzoo.peers")
+class LearnedPairs(keras.layers.Layer):
+    """One learned number for each head, query and key."""
+
+    def build(self, input_shape):
+        """Make the table for these lengths."""
+        self.table = self.add_weight(shape=tuple(input_shape[1:]), name="table")
+
+    def call(self, inputs):
+        """Add it."""
+        return inputs + self.table
+
+
+PEER = Peer(
+    instead="a learned table of all pairs of steps, added",
+    work=[dict(b=8, n=8, t=128, s=128), dict(b=4, n=8, t=512, s=512)],
+    layer=lambda sizes: AlibiBias(),
+    peer=lambda sizes: LearnedPairs(),
+)
+
+CARD = Card(
+    layer=AlibiBias,
+    inputs={"scores": "b n t s"},
+    dims=lambda pick, config: dict(n=pick([4, 6])),
+    traits=Traits(
+        masking="propagates",
+        dynamic="b t s",
+        equivariant={"queries and keys swapped": (swapped, swapped)},
+        conserves={
+            "one bias for all samples": differs_by_sample,
+            "one bias for each distance": differs_along_diagonals,
+        },
+    ),
+    paper="arXiv:2108.12409",
+    year=2021,
+    tags=["sequence", "position"],
+    peer=PEER,
+)

@@ -1,0 +1,51 @@
+"""What `RotaryEmbedding` claims, and what it is measured beside."""
+
+import keras
+
+from layerzoo.card import Card, Peer, Traits
+from layerzoo.claims import longer
+from layerzoo.positions.rotary_embedding import RotaryEmbedding
+
+
+@keras.saving.register_keras_serializable(package="layerzoo.peers")
+class LearnedPosition(keras.layers.Layer):
+    """One learned vector a step."""
+
+    def build(self, input_shape):
+        """Make the table for this length."""
+        self.table = self.add_weight(shape=tuple(input_shape[1:]), name="table")
+
+    def call(self, inputs):
+        """Add it."""
+        return inputs + self.table
+
+
+PEER = Peer(
+    instead="a learned table of positions, added",
+    work=[dict(b=8, t=512, d=256)],
+    layer=lambda sizes: RotaryEmbedding(),
+    peer=lambda sizes: LearnedPosition(),
+)
+
+CARD = Card(
+    layer=RotaryEmbedding,
+    inputs="b t d",
+    configs=lambda pick: dict(
+        base=pick([10_000.0, 100.0]),
+        layout=pick(["half", "interleaved"]),
+        scaling=pick([1.0, 4.0]),
+    ),
+    dims=lambda pick, config: dict(d=pick([4, 6])),
+    traits=Traits(
+        masking="propagates",
+        dynamic="b t",
+        causal=True,
+        reach=(0, 0),
+        conserves={"the norm of each step": longer},
+    ),
+    errors=[dict(base=-1.0), dict(layout="quarter"), dict(scaling=0)],
+    paper="arXiv:2104.09864",
+    year=2021,
+    tags=["sequence", "position"],
+    peer=PEER,
+)

@@ -1,0 +1,1 @@
+"""Recurrence: layers that carry a state from step to step, trained in parallel."""

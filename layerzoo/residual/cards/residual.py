@@ -1,0 +1,60 @@
+"""What `Residual` claims, and what it is measured beside."""
+
+import keras
+from keras import layers
+
+from layerzoo.attention.self_attention import SelfAttention
+from layerzoo.card import Card, Peer, Traits
+from layerzoo.residual.residual import Residual
+
+
+def by_hand(sizes):
+    """By hand."""
+    inputs = keras.Input((sizes["t"], sizes["d"]))
+    x = keras.layers.LayerNormalization(epsilon=1e-5)(inputs)
+    x = keras.layers.Dense(sizes["d"], activation="relu")(x)
+    return keras.Model(inputs, keras.layers.Add()([inputs, x]))
+
+
+PEER = Peer(
+    instead="LayerNormalization, Dense and Add in a Functional model",
+    work=[dict(b=8, t=128, d=256)],
+    layer=lambda sizes: Residual(keras.layers.Dense(sizes["d"], activation="relu"), norm="pre"),
+    peer=by_hand,
+)
+
+CARD = Card(
+    layer=Residual,
+    inputs="b t d",
+    configs=lambda pick: dict(
+        layer=pick(
+            [
+                lambda: layers.Dense(6, activation="tanh"),
+                lambda: SelfAttention(2),
+                lambda: [layers.Dense(8, activation="tanh"), layers.Dense(3)],
+            ]
+        )(),
+        norm=pick([None, "pre", "post", "sandwich"]),
+        scale=pick([None, 0.5]),
+        drop_path=pick([0.0, 0.4]),
+        epsilon=pick([1e-5, 1e-2]),
+        seed=pick([None, 5]),
+    ),
+    dims=lambda pick, config: dict(d=pick([6, 4])),
+    traits=Traits(
+        masking="propagates",
+        dynamic="b t",
+        causal=lambda config: not isinstance(config["layer"], SelfAttention),
+        reach=lambda config: None if isinstance(config["layer"], SelfAttention) else (0, 0),
+        stochastic=lambda config: config["drop_path"] > 0,
+    ),
+    errors=[
+        dict(layer="dense"),
+        dict(layer=[]),
+        dict(layer=layers.Dense, norm="pre"),
+    ],
+    paper="arXiv:1512.03385",
+    year=2015,
+    tags=["wrapper"],
+    peer=PEER,
+)
