@@ -8,7 +8,9 @@ from rich import traceback
 from rich.console import Console
 from rich.table import Table
 
-from layerzoo.catalogue import Card, catalogue, find
+from layerzoo import measured
+from layerzoo.card import Card
+from layerzoo.catalogue import catalogue, find
 
 console = Console()
 
@@ -120,7 +122,7 @@ def docs(options) -> int:
 
     if not options.check:
         for path in pages.write(options.root, options.package):
-            console.print(f"wrote {options.root / path}", soft_wrap=True)
+            console.print(f"wrote {path}", soft_wrap=True)
         return 0
     stale = pages.stale(options.root, options.package)
     for path in stale:
@@ -133,10 +135,13 @@ def bench(options) -> int:
     from layerzoo.cookbook import bench
 
     names = [card_named(name).name for name in options.names] or list(catalogue())
-    measured = bench.measure(names, options.pairs, options.long)
-    console.print(bench.table(measured))
+    found = bench.measure(names, options.pairs, options.long)
+    console.print(bench.table(found))
     if options.report:
-        options.report.write_text(json.dumps(measured, indent=1) + "\n")
+        options.report.write_text(json.dumps(found, indent=1) + "\n")
+    if options.measured:
+        for name, each in found.items():
+            measured.write(options.measured, "cost_long" if options.long else "cost", name, each)
     return 0
 
 

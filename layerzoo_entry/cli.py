@@ -59,6 +59,12 @@ def parser() -> argparse.ArgumentParser:
         default=[],
     )
     each.add_argument(
+        "--measured",
+        type=Path,
+        metavar="FOLDER",
+        help="write one file for each layer below this folder, as the pages read them: measured",
+    )
+    each.add_argument(
         "--mutate",
         action="store_true",
         help="also put one defect after another into each layer, and demand that a property sees it",
@@ -95,8 +101,8 @@ def parser() -> argparse.ArgumentParser:
     each.add_argument(
         "--matrix",
         type=Path,
-        metavar="FILE",
-        help="run everything on everything, and write it as JSON",
+        metavar="FOLDER",
+        help="run everything on everything, and write it into this folder: measured",
     )
     each.add_argument(
         "--check",
@@ -169,6 +175,12 @@ def parser() -> argparse.ArgumentParser:
         "--long", action="store_true", help="large work, with the peak memory of each side"
     )
     each.add_argument("--report", type=Path, metavar="FILE", help="write the results as JSON")
+    each.add_argument(
+        "--measured",
+        type=Path,
+        metavar="FOLDER",
+        help="write one file for each layer below this folder, as the pages read them: measured",
+    )
     return top
 
 

@@ -175,7 +175,9 @@ class MultiHeadLatentAttention(layers.Layer):
         key = ops.concatenate([key, turned_key], axis=-1)
         dropout = drawn_dropout(self, training)
         sees = dict(causal=self.causal, dropout=dropout)
-        attended, scores = attention_with_scores(query, key, value, mask, return_attention_scores, **sees)
+        attended, scores = attention_with_scores(
+            query, key, value, mask, return_attention_scores, **sees
+        )
         outputs = self.project_out(ops.reshape(attended, (b, t, n * h)))
         outputs = zero_padding(outputs, mask)
         return (outputs, scores) if return_attention_scores else outputs

@@ -26,7 +26,7 @@ from layerzoo.testing.gradient import Slice
 
 
 def measure(names: list[str], pairs: int, long: bool = False) -> dict:
-    """Measure layers beside their peers.
+    """Measure layers beside their peers, and give what was found by the layer's name.
 
     Args:
         names: Layers of the catalogue whose cards have a peer.
@@ -39,15 +39,16 @@ def measure(names: list[str], pairs: int, long: bool = False) -> dict:
     """
     positive_int(pairs=pairs)
     works = {name: works_of(name, long) for name in names}
-    return {
+    about = {
         "date": datetime.date.today().isoformat(),
         "machine": f"{os.cpu_count()} cores, {platform.machine()}",
         "versions": {"keras": keras.__version__, "python": platform.python_version()},
         "backend": keras.backend.backend(),
-        "layers": {
-            name: [(_large if long else beside)(name, i, pairs) for i in range(len(of_name))]
-            for name, of_name in works.items()
-        },
+    }
+    row = _large if long else beside
+    return {
+        name: {**about, "rows": [row(name, i, pairs) for i in range(len(of_name))]}
+        for name, of_name in works.items()
     }
 
 
@@ -75,18 +76,18 @@ def peer_of(name: str) -> Peer:
     return peer
 
 
-def table(measured: dict) -> Table:
+def table(found: dict) -> Table:
     """The results as a table."""
     heads = ("layer", "work", "instead", "ms", "ms instead", "ratio", "peak MB", "instead", "share")
-    found = Table(*heads, box=None)
-    for name, rows in measured["layers"].items():
-        for row in rows:
+    rows = Table(*heads, box=None)
+    for name, measurement in found.items():
+        for row in measurement["rows"]:
             cells = (row["ms"], row["ms_instead"], row["ratio"])
             memory = (row.get("peak_mb"), row.get("peak_mb_instead"), row["share"])
             form = (".1f", ".1f", ".2f", ".0f", ".0f", ".2f")
             texts = [f"{x:{f}}" if x else "" for x, f in zip((*cells, *memory), form, strict=True)]
-            found.add_row(name, row["work"], row["instead"], *texts)
-    return found
+            rows.add_row(name, row["work"], row["instead"], *texts)
+    return rows
 
 
 def peak(name: str, index: int, long: bool, side: str) -> float:

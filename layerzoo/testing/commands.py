@@ -17,6 +17,7 @@ from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedC
 from rich.syntax import Syntax
 from rich.table import Table
 
+from layerzoo import measured
 from layerzoo.testing import compat, reports, run
 from layerzoo.testing.broken import BROKEN
 from layerzoo.testing.infer import draft
@@ -63,6 +64,9 @@ def check(options) -> int:
     data = reports.conclude(data)
     for path in options.report:
         reports.write(data, path)
+    if options.measured:
+        for label in data["layers"]:
+            measured.write(options.measured, "verified", label, reports.of_layer(data, label))
     if options.part:
         return 0
     return _verdict(data)
@@ -274,20 +278,19 @@ def selftest(options) -> int:
     return 1 if troubles else 0
 
 
-def _kill_matrix(path: Path, check: bool) -> int:
+def _kill_matrix(folder: Path, check: bool) -> int:
     """Measure which property sees which broken layer and write it, or look whether it is still so."""
-    written = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     with _progress() as progress:
         task = progress.add_task("", total=None)
         told = lambda name: progress.update(task, description=f"{name} on {compat.BACKEND}")  # noqa: E731
         if not check:
-            written[compat.BACKEND] = measure(told)
-            path.write_text(json.dumps(written, indent=1) + "\n", encoding="utf-8")
-        found = written.get(compat.BACKEND)
-        if found is None:
+            measured.write(folder, "kills", compat.BACKEND, measure(told))
+        found = measured.read(folder, "kills", compat.BACKEND)
+        if not found:
+            path = measured.path_of(folder, "kills", compat.BACKEND)
             raise ValueError(
-                f"`--check` needs a matrix of {compat.BACKEND}, which `layerzoo selftest --matrix {path}` "
-                f"writes. Received: {list(written)}"
+                f"`--check` needs a matrix of {compat.BACKEND}, which `layerzoo selftest --matrix {folder}` "
+                f"writes. Received: --matrix {folder}, without {path}"
             )
         troubles = faults(found) + (confirm(found, told) if check else [])
     for line in troubles:

@@ -98,6 +98,28 @@ def conclude(data: dict) -> dict:
     return {**data, "manifest": _manifest(data), "not_checked": list(_not_checked(data))}
 
 
+def of_layer(data: dict, label: str) -> dict:
+    """What is kept of one layer: each result without what its property says, and the seconds in all."""
+    results = data["layers"][label]
+    kept = ("status", "samples", "reason")
+    return {
+        **{key: data[key] for key in ("profile", "keras", "backends")},
+        "seconds": {
+            backend: round(
+                sum(by[backend]["seconds"] for by in results.values() if backend in by), 1
+            )
+            for backend in data["backends"]
+        },
+        "results": {
+            identity: {
+                backend: {key: entry[key] for key in kept if entry[key]}
+                for backend, entry in by_backend.items()
+            }
+            for identity, by_backend in results.items()
+        },
+    }
+
+
 def write(data: dict, path: Path) -> None:
     """Write concluded data as JSON, Markdown or HTML, by the file's suffix."""
     writers = {".json": _json, ".md": markdown, ".html": page}

@@ -1,16 +1,17 @@
 """The committed kill matrix proves what it is there to prove."""
 
-import json
 from pathlib import Path
 
 import pytest
 
+from layerzoo import measured
 from layerzoo.testing import PROPERTIES
 from layerzoo.testing.broken import BROKEN, SOUND
 from layerzoo.testing.matrix import faults, named
 
 ROOT = Path(__file__).parents[2]
-COMMITTED = json.loads((ROOT / "docs/assets/kills.json").read_text(encoding="utf-8"))
+FOLDER = ROOT / "measured"
+COMMITTED = {name: measured.read(FOLDER, "kills", name) for name in measured.names(FOLDER, "kills")}
 
 
 @pytest.mark.parametrize("backend", sorted(COMMITTED))

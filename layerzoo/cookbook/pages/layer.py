@@ -1,8 +1,4 @@
-"""The pages of the layers: text made from cards, docstrings and two files of measurements.
-
-Pages are committed and a test says when they are stale. What was measured (`docs/assets/verified.json`
-and `docs/assets/cost.json`) is read here and never computed.
-"""
+"""The page of a layer, from its card, its docstring and what was measured of it."""
 
 import ast
 import inspect
@@ -10,15 +6,17 @@ import json
 import re
 import sys
 import textwrap
+from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
 
 import keras
 
-from layerzoo.catalogue import Card, catalogue
+from layerzoo import measured
+from layerzoo.card import Card
+from layerzoo.catalogue import catalogue
 from layerzoo.cookbook.drawing import draw, snake_case
-from layerzoo.cookbook.kit_pages import properties_page
-from layerzoo.cookbook.speed_page import speed_page
+from layerzoo.cookbook.pages.kit import GROUPS, NAMES
+from layerzoo.testing import PROPERTIES
 
 SECTIONS = (
     "Use when",
@@ -32,11 +30,6 @@ SECTIONS = (
     "Example",
     "Reference",
 )
-FAMILIES = {
-    "attention": "Layers in which positions look at each other, and the parts they need.",
-    "residual": "Layers that add what they compute to what they were given, and the parts they need.",
-    "gated": "Layers in which one half of the computation decides how much of the other passes.",
-}
 GENERATED = "<!-- Written by `layerzoo docs` from the layer's card and docstring. Edit those. -->"
 SIZES = {"b": 13, "t": 17, "s": 19, "y": 23, "x": 29}
 """Sizes by which a drawing tells axes apart: primes that no layer has by chance."""
@@ -50,8 +43,8 @@ STATUSES = {
     "unexpected_pass": "**passed, though expected to fail**",
     "not_applicable": "does not apply",
     "inconclusive": "inconclusive",
+    "not_run": "not run",
 }
-BACKENDS = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
 
 
 @dataclass(frozen=True)
@@ -70,77 +63,8 @@ class Plain:
 
     def layer(self) -> keras.layers.Layer:
         """A new layer."""
-        scope = {"keras": keras, **vars(sys.modules[self.module])}
-        return eval(self.code, scope)
-
-
-def render(docs: Path = Path("docs"), package: str = "layerzoo") -> dict[str, str]:
-    """The pages of every card whose layer lives in a package, by their paths under `docs`.
-
-    Those of layerzoo make a site. A plug-in gets a page and a picture for each layer, in plain Markdown
-    that needs no theme and links to nothing of ours.
-
-    Args:
-        docs: The folder that holds what was measured: in `assets` for layerzoo, in itself for a plug-in.
-        package: `layerzoo`, or the package of a plug-in.
-
-    Raises:
-        ValueError: no card's layer lives in the package.
-    """
-    cards = [card for card in catalogue().values() if _root(card) == package]
-    if not cards:
-        raise ValueError(
-            "`package` must be a package whose layers have cards, as `layerzoo list` prints it. "
-            f"Received: package={package!r}"
-        )
-    folder = docs / "assets" if package == "layerzoo" else docs
-    measured = {name: _measured(folder / f"{name}.json") for name in ("verified", "cost")}
-    if package != "layerzoo":
-        pages = {_path(card): _layer_page(card, measured) for card in cards}
-        return pages | {_path(card, ".svg"): _picture_file(card) for card in cards}
-    order = [*FAMILIES, *(card.family for card in cards)]
-    families = {
-        family: of_family
-        for family in dict.fromkeys(order)
-        if (of_family := [card for card in cards if card.family == family])
-    }
-    pages = {_path(card): _layer_page(card, measured) for card in cards}
-    for family, of_family in families.items():
-        pages[f"layers/{family}/index.md"] = _family_page(family, of_family)
-    pages["catalogue.md"] = _catalogue_page(cards, families)
-    pages["tags.md"] = f"# Tags\n\n{GENERATED}\n\n<!-- material/tags -->\n"
-    pages["properties.md"] = properties_page(
-        "<!-- Written by `layerzoo docs` from the docstrings of the kit. Edit those. -->",
-        _measured(folder / "kills.json"),
-    )
-    if report := _measured(folder / "cost_long.json"):
-        source = "<!-- Written by `layerzoo docs` from docs/assets/cost_long.json. -->"
-        pages["guide/speed.md"] = speed_page(source, report)
-    pages["llms.txt"] = _llms(cards)
-    return pages
-
-
-def write(docs: Path, package: str = "layerzoo") -> list[str]:
-    """Write the pages that are missing or stale, and give their paths."""
-    pages = render(docs, package)
-    paths = _differing(docs, pages)
-    for path in paths:
-        (docs / path).parent.mkdir(parents=True, exist_ok=True)
-        (docs / path).write_text(pages[path], encoding="utf-8")
-    return paths
-
-
-def stale(docs: Path, package: str = "layerzoo") -> list[str]:
-    """The paths of pages that are missing, or differ from what their card says now."""
-    return _differing(docs, render(docs, package))
-
-
-def _differing(docs, pages):
-    return [
-        path
-        for path, text in pages.items()
-        if not (docs / path).is_file() or (docs / path).read_text(encoding="utf-8") != text
-    ]
+        listed = {card.name: card.layer for card in catalogue().values()}
+        return eval(self.code, {"keras": keras, **vars(sys.modules[self.module]), **listed})
 
 
 def sections(docstring: str) -> dict[str, str]:
@@ -176,8 +100,8 @@ def entries(text: str) -> dict[str, str]:
 
 def plain(card: Card) -> Plain:
     """The layer of a card as its docstring's example writes it, or else its plain config."""
-    module = _root(card)
-    if card.name not in vars(sys.modules[module]):
+    module = root_of(card)
+    if not ours(card) and card.name not in vars(sys.modules[module]):
         module = card.layer.__module__
     config = card.configs(lambda options: options[0])
     code = _example_call(card)
@@ -213,27 +137,28 @@ def _argument(name, value):
     return f"{name}={json.dumps(value) if isinstance(value, str) else repr(value)}"
 
 
-def _layer_page(card, measured):
+def layer_page(card, folder):
+    """The page of a layer; `folder` holds what was measured."""
     doc = sections(card.layer.__doc__ or "")
     shown = plain(card)
-    if _ours(card):
-        picture = f'<figure class="lz-picture">{_picture(shown)}</figure>'
+    if ours(card):
+        figure = included_picture(card, "lz-picture")
         generated = GENERATED
     else:
-        picture = f"![What {card.name} computes]({_path(card, '.svg').removeprefix('layers/')})"
-        generated = GENERATED.replace("docs`", f"docs --package {_root(card)}`")
+        figure = f"![What {card.name} computes]({page_path(card, '.svg').removeprefix('layers/')})"
+        generated = GENERATED.replace("docs`", f"docs --package {root_of(card)}`")
     parts = [
         _front_matter(card),
         f"# {card.name}\n\n{generated}\n\n{card.summary}",
-        picture,
+        figure,
         f"## Equation\n\n{doc['']}",
         _when(doc),
         _usage(card, shown),
         _recipe(card),
         _configuration(card, doc),
         _tensors(doc),
-        _verified(card, measured["verified"]),
-        _cost(card, measured["cost"]),
+        _verified(card, measured.read(folder, "verified", card.name)),
+        _cost(card, measured.read(folder, "cost", card.name)),
         f"## Paper\n\n{doc.get('Reference', '')}",
     ]
     return "\n\n".join(part.strip() for part in parts if part) + "\n"
@@ -245,7 +170,8 @@ def _front_matter(card):
     return f"---\ndescription: {description}\ntags:{tags}\n---" if tags else ""
 
 
-def _picture(shown):
+def picture(shown):
+    """The drawing of a layer."""
     inputs = {
         name: {letter: SIZES.get(letter, shown.sizes[letter]) for letter in letters}
         for name, letters in shown.axes.items()
@@ -253,10 +179,23 @@ def _picture(shown):
     return draw(shown.layer(), inputs)
 
 
-def _picture_file(card):
-    """The drawing for a page that shows it as an image, which takes no colour from the page's text."""
+def picture_file(card):
+    """The drawing of a layer, as a file of its own.
+
+    Pages of ours include it, so that it takes the colour of the text around it. A plug-in's page shows it
+    as an image, which needs a ground of its own.
+    """
+    drawing = picture(plain(card)) + "\n"
+    if ours(card):
+        return drawing
     paper = '<rect width="100%" height="100%" fill="white" stroke="none"/><title>'
-    return _picture(plain(card)).replace("<title>", paper, 1) + "\n"
+    return drawing.replace("<title>", paper, 1)
+
+
+def included_picture(card, style=""):
+    """The drawing of a layer of ours, where a page includes it."""
+    kind = f' class="{style}"' if style else ""
+    return f'<figure{kind}>\n--8<-- "docs/{page_path(card, ".svg")}"\n</figure>'
 
 
 def _when(doc):
@@ -277,7 +216,7 @@ def _usage(card, shown):
     text = "## Use it\n"
     for title, code in tabs.items():
         fence = f"```python\n{code.strip()}\n```"
-        if _ours(card):
+        if ours(card):
             text += f'\n=== "{title}"\n\n{textwrap.indent(fence, "    ")}\n'
         else:
             text += f"\n### {title}\n\n{fence}\n"
@@ -407,7 +346,7 @@ def _output_shape(shown, names, sizes):
 
 def _recipe(card):
     path = _source(card)
-    if _ours(card):
+    if ours(card):
         package = "my_layers"
         fence = textwrap.indent(f'````python linenums="1"\n--8<-- "{path}"\n````', "    ")
         file = f'???+ quote "`{path}`"\n\n{fence}'
@@ -431,11 +370,11 @@ def _configuration(card, doc):
     meanings = entries(doc.get("Args", ""))
     rows = ["| Argument | Type | Default | Meaning |", "| --- | --- | --- | --- |"]
     for name, kind, default in _parameters(card.layer):
-        meaning = _cell(meanings.get(name, ""))
-        kind, default = _code(kind, _ours(card)), _code(default, _ours(card))
+        meaning = cell(meanings.get(name, ""))
+        kind, default = _code(kind, ours(card)), _code(default, ours(card))
         rows.append(f"| `{name}` | {kind} | {default or 'required'} | {meaning} |")
     if "**kwargs" in meanings:
-        rows.append(f"| `**kwargs` | | | {_cell(meanings['**kwargs'])} |")
+        rows.append(f"| `**kwargs` | | | {cell(meanings['**kwargs'])} |")
     return (
         "## Configuration\n\n"
         + "\n".join(rows)
@@ -460,7 +399,7 @@ def _parameters(layer):
         )
 
 
-def _cell(text):
+def cell(text):
     """Text for a cell of a table, where a bar outside of code would end the cell."""
     return re.sub(r"(`[^`]*`)|\|", lambda found: found[1] or "\\|", text)
 
@@ -473,7 +412,7 @@ def _code(text, ours):
 
 def _tensors(doc):
     calls = entries(doc.get("Call arguments", ""))
-    rows = "\n".join(f"| `{name}` | {_cell(meaning)} |" for name, meaning in calls.items())
+    rows = "\n".join(f"| `{name}` | {cell(meaning)} |" for name, meaning in calls.items())
     return f"""\
 ## Shapes, masks, precision
 
@@ -492,160 +431,121 @@ def _line(text):
     return " ".join((text or "").split())
 
 
-def _verified(card, report):
+def _verified(card, found):
     head = "## Properties verified\n\n"
-    results = report.get("layers", {}).get(card.name)
-    if not results:
-        name, folder = ("", "docs/assets") if _ours(card) else (f"{card.name} ", "docs")
+    if not found:
         return head + (
-            f"Not measured yet: `layerzoo check {name}--profile ci --backend all "
-            f"--report {folder}/verified.json` measures it."
+            f"Not measured yet: `layerzoo check {card.name} --profile ci --backend all "
+            "--measured measured` measures it."
         )
-    backends = list(report["backends"])
-    versions = ", ".join(f"{BACKENDS[name]} {report['backends'][name]}" for name in backends)
-    checks = [result for ids in results.values() for result in ids.values()]
-    due = [each for each in checks if each["status"] != "not_applicable"]
+    results, backends = found["results"], list(found["backends"])
+    versions = ", ".join(f"{NAMES[name]} {found['backends'][name]}" for name in backends)
+    checks = [result for by_backend in results.values() for result in by_backend.values()]
+    due = [each for each in checks if each["status"] not in ("not_applicable", "not_run")]
     passed = sum(each["status"] == "passed" for each in due)
+    samples = sum(each.get("samples", 0) for each in due)
     text = (
-        f"{passed} of the {len(due)} checks that apply passed, on "
-        f"{sum(each['samples'] for each in due):,} samples in all: "
-        f"{len(results)} properties, Keras {report['keras']} with {versions}, profile "
-        f"`{report['profile']}`. The number is that of the samples.\n\n"
+        f"{passed} of {len(due)} checks passed, on {samples:,} samples in all: Keras {found['keras']} with "
+        f"{versions}, profile `{found['profile']}`.\n\n"
     )
-    rows = [
-        f"| Property | {' | '.join(BACKENDS[name] for name in backends)} |",
-        f"| --- |{' --- |' * len(backends)}",
-    ]
-    for identity, by_backend in sorted(results.items(), key=_reading_order):
-        law = report["properties"][identity]
-        cells = [_result(by_backend.get(name)) for name in backends]
-        name = f"**{identity}** {_cell(law['statement'])}"
-        rows.append(f"| {name} | {' | '.join(cells)} |")
-    return head + text + "\n".join(rows)
+    heads = [NAMES[name] for name in backends]
+    rule = f"| --- |{' --- |' * len(backends)}"
+    groups = [f"| Properties | {' | '.join(heads)} |", rule]
+    rows = [f"| Property | {' | '.join(heads)} |", rule]
+    for group, ids in _by_group(results).items():
+        cells = [_counts([results[id].get(name) for id in ids]) for name in backends]
+        groups.append(f"| {group} | {' | '.join(cells)} |")
+        for id in ids:
+            cells = [_result(results[id].get(name)) for name in backends]
+            rows.append(f"| **{id}** {cell(_statement(id))} | {' | '.join(cells)} |")
+    title = "Every property, and at how many samples it was checked"
+    return head + text + "\n".join(groups) + "\n\n" + folded(card, title, "\n".join(rows))
 
 
-def _reading_order(item):
-    """From what a layer looks like (shapes, building, config) to how it is used; a plug-in's come last."""
-    identity = item[0]
-    return "." in identity, "SBCGNMIRXL".find(identity[0]), identity
+def folded(card, title, text):
+    """Text that a reader opens if they want it."""
+    if ours(card):
+        return f'??? note "{title}"\n\n{textwrap.indent(text, "    ")}'
+    return f"<details>\n<summary>{title}</summary>\n\n{text}\n\n</details>"
+
+
+def _by_group(results):
+    """The ids of results by the name of their group, in the order of the page of properties."""
+    ids = sorted(results, key=lambda id: (list(GROUPS).index(_group(id)), id))
+    return {
+        GROUPS[group]: [id for id in ids if _group(id) == group]
+        for group in dict.fromkeys(map(_group, ids))
+    }
+
+
+def _group(id):
+    return PROPERTIES[id].group if id in PROPERTIES and "." not in id else "others"
+
+
+def _statement(id):
+    return PROPERTIES[id].statement if id in PROPERTIES else ""
+
+
+def _counts(results):
+    """How many results of a group came out in each way; what does not apply is left out."""
+    statuses = Counter(result["status"] if result else "not_run" for result in results)
+    statuses.pop("not_applicable", None)
+    return ", ".join(f"{n} {STATUSES[s]}" for s, n in statuses.items()) or "none applies"
 
 
 def _result(result):
     if result is None:
-        return "not run"
+        return STATUSES["not_run"]
     text = STATUSES[result["status"]]
-    if result["samples"]:
+    if result.get("samples"):
         text += f",&nbsp;{result['samples']}"
-    return text + (f": {_cell(_line(result['reason']))}" if result["reason"] else "")
+    return text + (f": {cell(_line(result['reason']))}" if result.get("reason") else "")
 
 
-def _cost(card, report):
+def _cost(card, found):
+    if card.peer is None:
+        return ""
     head = "## Measured cost\n\n"
-    rows = report.get("layers", {}).get(card.name)
-    if not rows and not _ours(card):
-        return ""  # a layer is measured beside a peer, which is a module of ours
-    if not rows:
-        return (
-            head + "Not measured yet: `layerzoo bench --report docs/assets/cost.json` measures it."
+    if not found:
+        return head + (
+            f"Not measured yet: `layerzoo bench {card.name} --measured measured` measures it."
         )
-    versions = ", ".join(f"{name} {version}" for name, version in report["versions"].items())
+    rows = found["rows"]
+    versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
     lines = [
-        "| Work | | Parameters | Time | Instead | Parameters | Time | Ratio of times |",
-        "| --- | --- | ---: | ---: | --- | ---: | ---: | ---: |",
+        f"A training step of `{card.name}`, beside {rows[0]['instead']}. A ratio below 1 means that "
+        f"`{card.name}` is faster.\n",
+        "| Work | Time | Instead | Ratio | Parameters | Instead |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
     ]
-    for row in rows:
-        lines.append(
-            f"| {row['work']} | `{row['layer']}` | {row['parameters']:,} | {row['ms']:.3g} ms "
-            f"| {row['instead']} | {row['parameters_instead']:,} | {row['ms_instead']:.3g} ms "
-            f"| {row['ratio']:.2f} |"
-        )
+    lines += [
+        f"| {row['work']} | {row['ms']:.3g} ms | {row['ms_instead']:.3g} ms | {row['ratio']:.2f} "
+        f"| {row['parameters']:,} | {row['parameters_instead']:,} |"
+        for row in rows
+    ]
     return (
         head
         + "\n".join(lines)
-        + f"\n\nMedians of {rows[0]['pairs']} pairs of runs, taken in turns, with {versions} on the "
-        f"backend {BACKENDS[report['backend']]}; {report['machine']}, {report['date']}."
+        + f"\n\nMedians of {rows[0]['pairs']} alternating pairs of runs, with {versions} on "
+        f"{NAMES[found['backend']]}; {found['machine']}, {found['date']}."
     )
 
 
-def _measured(path):
-    """What was measured, or nothing where it was not."""
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-
-
-def _family_page(family, cards):
-    text = FAMILIES.get(family, f"The layers of `{family}`.")
-    return f"# {family.capitalize()}\n\n{GENERATED}\n\n{text}\n\n{_grid(cards, '../../')}\n"
-
-
-def _catalogue_page(cards, families):
-    parts = [f"# Catalogue\n\n{GENERATED}\n\n{len(cards)} layers. [By tag](tags.md)."]
-    for family, of_family in families.items():
-        heading = f"## [{family.capitalize()}](layers/{family}/index.md)"
-        parts.append(f"{heading}\n\n{_grid(of_family)}")
-    rows = ["| Layer | Family | What it does | Paper | Year |", "| --- | --- | --- | --- | ---: |"]
-    for card in sorted(cards, key=lambda card: (-(card.year or 0), card.name)):
-        rows.append(
-            f"| [{card.name}]({_path(card)}) | {card.family} | {_cell(card.summary)} "
-            f"| {_paper(card)} | {card.year or ''} |"
-        )
-    parts.append("## All in one table\n\n" + "\n".join(rows))
-    return "\n\n".join(parts) + "\n"
-
-
-def _grid(cards, up=""):
-    """Cards with picture, name, line and tags; each is a section that other pages may include."""
-    return (
-        '<div class="lz-cards" markdown>\n\n'
-        + "\n\n".join(
-            f"<!-- --8<-- [start:{card.name}] -->\n"
-            f'<div class="lz-card" markdown>\n\n<figure>{_picture(plain(card))}</figure>\n\n'
-            f"**[{card.name}]({up}{_path(card)})**\n\n{card.summary}\n\n"
-            f"{' '.join(f'`{tag}`' for tag in card.tags)}\n\n</div>\n"
-            f"<!-- --8<-- [end:{card.name}] -->"
-            for card in cards
-        )
-        + "\n\n</div>"
-    )
-
-
-def _paper(card):
-    if card.paper.startswith("arXiv:"):
-        return f"[{card.paper}](https://arxiv.org/abs/{card.paper.removeprefix('arXiv:')})"
-    return f"[paper]({card.paper})" if card.paper else ""
-
-
-def _llms(cards):
-    lines = [
-        "# layerzoo",
-        "",
-        "> The layers that Keras does not ship, and a conformance kit for anybody's Keras 3 layer.",
-        "",
-        "Every layer takes one tensor, stands in `keras.Sequential`, and loads without `custom_objects`.",
-        "",
-        "## Layers",
-        "",
-        *(f"- [{card.name}]({_path(card)}): {card.summary}" for card in cards),
-        "",
-        "## Guides",
-        "",
-        "- [Guide](guide/index.md): saving and loading, the three ways to build a model, checking a layer",
-        "- [Reference](reference/index.md)",
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _root(card):
+def root_of(card):
+    """The top package that a layer lives in."""
     return card.layer.__module__.split(".")[0]
 
 
-def _ours(card):
-    return _root(card) == "layerzoo"
+def ours(card):
+    """Whether a layer is one of layerzoo's own."""
+    return root_of(card) == "layerzoo"
 
 
 def _source(card):
     return card.layer.__module__.replace(".", "/") + ".py"
 
 
-def _path(card, suffix=".md"):
-    family = f"{card.family}/" if _ours(card) else ""
+def page_path(card, suffix=".md"):
+    """Where a layer's page is, below the folder of the pages."""
+    family = f"{card.family}/" if ours(card) else ""
     return f"layers/{family}{snake_case(card.name)}{suffix}"

@@ -16,20 +16,21 @@ GROUPS = {
     "execution": "Execution",
     "dropin": "Use in models",
     "caller": "Towards the caller",
+    "others": "Properties of plug-ins",
 }
 TIERS = {
     "must": "every layer must keep it",
     "should": "a layer that breaks it is limited, not wrong",
     "trait": "looked at where the card claims it",
 }
-BACKENDS = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
+GENERATED = "<!-- Written by `layerzoo docs` from the docstrings of the kit. Edit those. -->"
+NAMES = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
 
 
-def properties_page(generated: str, kills: dict) -> str:
+def properties_page(kills: dict) -> str:
     """Every property: what it claims, how it is held, and which broken layers it sees.
 
     Args:
-        generated: The line that says by what the page is written.
         kills: The kill matrix of each backend, by the backend's name.
     """
     from layerzoo.testing import PROPERTIES
@@ -37,7 +38,7 @@ def properties_page(generated: str, kills: dict) -> str:
     ours = [each for each in PROPERTIES.values() if "." not in each.id]
     parts = [
         "---\ntitle: Properties\n---",
-        f"# The properties of the kit\n\n{generated}",
+        f"# The properties of the kit\n\n{GENERATED}",
         f"{len(ours)} properties, each a small function with an id that stays. `layerzoo explain G1` prints "
         "one with its source; `layerzoo check --only G1` looks at it alone. A property never accuses a "
         "sound layer, and each is the only one that sees some broken layer.",
@@ -60,7 +61,7 @@ def _proof(kills) -> str:
         seen = [each for each in matrix["broken"].values() if each["killed_by"]]
         accused = [ids for ids in matrix["sound"].values() if ids]
         rows.append(
-            f"| {BACKENDS[backend]} | {len(matrix['broken'])} | {len(seen)} | {len(matrix['sound'])} "
+            f"| {NAMES[backend]} | {len(matrix['broken'])} | {len(seen)} | {len(matrix['sound'])} "
             f"| {len(accused)} |"
         )
     versions = ", ".join(dict.fromkeys(matrix["keras"] for matrix in kills.values()))
@@ -98,7 +99,7 @@ def _seen(id, kills) -> list[str]:
         what = (entry.card.layer.__doc__ or "").strip().split("\n")[0]
         name = f"{entry.card.name} ({id})"
         alone = [
-            BACKENDS[backend]
+            NAMES[backend]
             for backend, matrix in kills.items()
             if matrix["broken"].get(name, {}).get("killed_by") == [id]
         ]

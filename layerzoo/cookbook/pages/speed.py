@@ -1,18 +1,19 @@
 """The page of what large work costs, from a report of `layerzoo bench --long`."""
 
-NAMES = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
+from layerzoo.cookbook.pages.kit import NAMES
+
+GENERATED = "<!-- Written by `layerzoo docs` from `measured/cost_long`. -->"
 
 
-def speed_page(generated: str, report: dict) -> str:
+def speed_page(long: dict) -> str:
     """Time and memory of whole training steps, beside what one would use instead.
 
     Args:
-        generated: A comment that says what wrote the page.
-        report: As `cookbook.bench.measure` gives it.
+        long: What `cookbook.bench.measure` gives for each layer, by the layer's name.
     """
     parts = [
         "# What attention costs",
-        generated,
+        GENERATED,
         "Attention compares each step with each other one, and most implementations write all these "
         "scores to memory, keep them for the gradient, and compute even those that causality forbids. "
         "`layerzoo.ops.attention` works in blocks of queries. A block reads only the keys that it may "
@@ -26,16 +27,18 @@ def speed_page(generated: str, report: dict) -> str:
         "which the machine multiplied two matrices of 2,048 rows in the same run, counting only "
         "the products that cannot be left out.",
     ]
-    for name, rows in report["layers"].items():
+    for name, found in long.items():
+        rows = found["rows"]
         beside = {row["instead"] for row in rows} - {""}
         parts.append(f"## `{name}`")
         parts += [f"Instead: {what}." for what in sorted(beside)]
         parts.append(_table(rows))
+    report = next(iter(long.values()))
     versions = ", ".join(f"{name} {version}" for name, version in report["versions"].items())
     parts.append(
         f"Measured on {report['date']} with {NAMES[report['backend']]} ({report['machine']}; {versions}). "
         "Do it again:\n\n```bash\nlayerzoo bench "
-        f"{' '.join(report['layers'])} --long --report docs/assets/cost_long.json\nlayerzoo docs\n```"
+        f"{' '.join(long)} --long --measured measured\nlayerzoo docs\n```"
     )
     return "\n\n".join(parts) + "\n"
 

@@ -1,0 +1,93 @@
+"""The pages of the documentation and other generated text, made from cards, docstrings and measurements.
+
+What is written is committed, and a test fails when it is stale. What was measured is read from
+`measured/` and never computed here.
+"""
+
+from pathlib import Path
+
+from layerzoo import measured
+from layerzoo.catalogue import catalogue
+from layerzoo.cookbook import exports
+from layerzoo.cookbook.pages import lists
+from layerzoo.cookbook.pages.kit import properties_page
+from layerzoo.cookbook.pages.layer import (
+    layer_page,
+    ours,
+    page_path,
+    picture_file,
+    root_of,
+)
+from layerzoo.cookbook.pages.speed import speed_page
+
+HOUSE = Path(exports.__file__).parents[1]
+
+
+def render(docs: Path = Path("docs"), package: str = "layerzoo") -> dict[Path, str]:
+    """Everything that is generated for the layers of a package, by the path of its file.
+
+    Those of layerzoo make a site, and the lists in other files of the checkout around it. A plug-in gets
+    a page and a picture for each layer, in plain Markdown that needs no theme.
+
+    Args:
+        docs: The folder of the pages. What was measured is in `measured` beside it.
+        package: `layerzoo`, or the package of a plug-in.
+
+    Raises:
+        ValueError: no card's layer lives in the package.
+    """
+    cards = [card for card in catalogue().values() if root_of(card) == package]
+    if not cards:
+        raise ValueError(
+            "`package` must be a package whose layers have cards, as `layerzoo list` prints it. "
+            f"Received: package={package!r}"
+        )
+    folder = docs.parent / "measured"
+    pages = {page_path(card): layer_page(card, folder) for card in cards}
+    pages |= {page_path(card, ".svg"): picture_file(card) for card in cards}
+    if package != "layerzoo":
+        return {docs / path: text for path, text in pages.items()}
+    pages |= lists.pages(cards)
+    kills = {name: measured.read(folder, "kills", name) for name in measured.names(folder, "kills")}
+    pages["properties.md"] = properties_page(kills)
+    long = {n: measured.read(folder, "cost_long", n) for n in measured.names(folder, "cost_long")}
+    if long:
+        pages["guide/speed.md"] = speed_page(long)
+    checkout = lists.blocks(docs.parent, [card for card in cards if ours(card)])
+    return {docs / path: text for path, text in pages.items()} | checkout
+
+
+def write(docs: Path, package: str = "layerzoo") -> list[Path]:
+    """Write what is missing or stale, and give its paths."""
+    written = []
+    if package == "layerzoo":  # first, since pages are made of what is exported
+        written = _write(_exports(docs))
+    return written + _write(render(docs, package))
+
+
+def stale(docs: Path, package: str = "layerzoo") -> list[Path]:
+    """The paths of files that are missing, or differ from what their cards say now."""
+    due = _exports(docs) if package == "layerzoo" else {}
+    return _differing(due | render(docs, package))
+
+
+def _exports(docs):
+    """The re-exports of the checkout that the pages belong to, if it is the one that runs."""
+    same = HOUSE.parent == docs.resolve().parent
+    return exports.exports(HOUSE) if same else {}
+
+
+def _write(texts):
+    paths = _differing(texts)
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(texts[path], encoding="utf-8")
+    return paths
+
+
+def _differing(texts):
+    return [
+        path
+        for path, text in texts.items()
+        if not path.is_file() or path.read_text(encoding="utf-8") != text
+    ]

@@ -1,0 +1,46 @@
+"""What commands measured and verified: one small JSON file for each layer and kind.
+
+A folder `measured/` holds `verified/SelfAttention.json`, `cost/SelfAttention.json` and so on, so that a
+change touches the files of the layers that it is about. Pages read these files and compute nothing.
+"""
+
+import json
+from pathlib import Path
+
+
+def path_of(folder: Path, kind: str, name: str) -> Path:
+    """Where a measurement is kept."""
+    return folder / kind / f"{name}.json"
+
+
+def read(folder: Path, kind: str, name: str) -> dict:
+    """A measurement, or an empty dict if nothing was measured."""
+    path = path_of(folder, kind, name)
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def write(folder: Path, kind: str, name: str, found: dict) -> Path:
+    """Write a measurement, each entry of its dicts and lists on a line of its own, and give its path."""
+    path = path_of(folder, kind, name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    entries = ",\n".join(f" {_line(key)}: {_block(value)}" for key, value in found.items())
+    path.write_text(f"{{\n{entries}\n}}\n", encoding="utf-8")
+    return path
+
+
+def names(folder: Path, kind: str) -> list[str]:
+    """The names of everything that was measured in one way."""
+    return sorted(path.stem for path in (folder / kind).glob("*.json"))
+
+
+def _block(value) -> str:
+    if isinstance(value, dict) and any(isinstance(each, dict) for each in value.values()):
+        lines = (f"  {_line(key)}: {_line(each)}" for key, each in value.items())
+        return "{\n" + ",\n".join(lines) + "\n }"
+    if isinstance(value, list) and any(isinstance(each, dict) for each in value):
+        return "[\n" + ",\n".join(f"  {_line(each)}" for each in value) + "\n ]"
+    return _line(value)
+
+
+def _line(value) -> str:
+    return json.dumps(value, ensure_ascii=False)
