@@ -1,5 +1,6 @@
 """What `import layerzoo` does and does not do, each import in a fresh interpreter where it must be."""
 
+import importlib
 import importlib.util
 import json
 import os
@@ -12,6 +13,8 @@ import pytest
 import layerzoo
 from layerzoo import _backend, catalogue
 from layerzoo._backend import BACKENDS, import_keras
+from layerzoo._moved import MOVED
+from layerzoo.catalogue import families
 
 INSTALLED = [name for name in BACKENDS if importlib.util.find_spec(name)]
 
@@ -38,9 +41,24 @@ def test_the_public_names_are_sorted_and_there():
     assert len(set(layerzoo.__all__)) == len(layerzoo.__all__)
     for name in layerzoo.__all__:
         assert getattr(layerzoo, name).__name__ == name
-    families = (layerzoo.attention, layerzoo.residual, layerzoo.gated)
-    in_families = {name for family in families for name in family.__all__}
+    packages = [importlib.import_module(f"layerzoo.{family}") for family in families()]
+    in_families = {name for package in packages for name in getattr(package, "__all__", ())}
+    assert len(in_families) >= 18
     assert in_families <= set(layerzoo.__all__)
+
+
+@pytest.mark.parametrize(("old", "new"), MOVED.items())
+def test_a_module_that_moved_is_imported_from_its_old_place_too(old, new):
+    assert importlib.import_module(old) is importlib.import_module(new)
+    package, name = old.rsplit(".", 1)
+    assert getattr(importlib.import_module(package), name) is importlib.import_module(new)
+
+
+def test_a_layer_that_moved_is_imported_from_its_old_family_too():
+    from layerzoo.attention import RotaryEmbedding, SqueezeExcite
+
+    assert RotaryEmbedding is layerzoo.RotaryEmbedding
+    assert SqueezeExcite is layerzoo.SqueezeExcite
 
 
 def test_importing_it_registers_the_layers_and_brings_no_tool_along():

@@ -15,9 +15,10 @@ import pytest
 
 import layerzoo
 from layerzoo import catalogue
+from layerzoo.catalogue import families
 
 HOUSE = Path(layerzoo.__file__).parent
-FAMILIES = ("attention", "residual", "gated")
+FAMILIES = tuple(families())
 LAYERS = {
     card.name: Path(inspect.getsourcefile(card.layer))
     for card in catalogue().values()
@@ -275,11 +276,13 @@ LAYER_RULES = [
 
 # The rules for the house.
 
+PARTS = ("ops", "building")
 MAY_IMPORT = {
     "ops": ("ops",),
-    "attention": ("ops", "attention"),
-    "gated": ("ops", "gated"),
-    "residual": ("ops", *FAMILIES),
+    "building": PARTS,
+    **{family: (*PARTS, family) for family in FAMILIES},
+    "residual": (*PARTS, *FAMILIES),
+    "blocks": (*PARTS, *FAMILIES),
 }
 
 
@@ -354,21 +357,30 @@ def test_snake_case(name, file):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_file_of_a_family_holds_a_layer_with_a_card(family):
-    files = set((HOUSE / family).rglob("*.py"))
-    files -= {HOUSE / family / "__init__.py", HOUSE / family / "cards.py"}
+    files = set((HOUSE / family).glob("*.py")) - {HOUSE / family / "__init__.py"}
     assert files == {path for path in LAYERS.values() if path.parent.name == family}
+    cards = {path.name for path in (HOUSE / family / "cards").glob("[!_]*.py")}
+    assert cards == {path.name for path in files}
 
 
 @pytest.mark.parametrize("folder", MAY_IMPORT)
 def test_arrows_point_one_way(folder):
-    for path in (HOUSE / folder).rglob("*.py"):
-        if path.name != "cards.py":  # a card is for the catalogue
-            assert arrows_point_one_way(*read(path), folder) == [], path.name
+    for path in (HOUSE / folder).glob("*.py"):
+        assert arrows_point_one_way(*read(path), folder) == [], path.name
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_cards_import_layers_and_what_a_card_is_made_of(family):
+    for path in (HOUSE / family / "cards").glob("*.py"):
+        allowed = tuple(f"layerzoo.{name}" for name in ("card", "claims", *FAMILIES))
+        modules = {module for module, _ in imports_of(read(path)[0])}
+        ours = {module for module in modules if module.startswith(("layerzoo", "."))}
+        assert {module for module in ours if not module.startswith(allowed)} == set(), path.name
 
 
 @pytest.mark.parametrize("folder", MAY_IMPORT)
 def test_layers_and_operations_import_nothing_private(folder):
-    for path in (HOUSE / folder).rglob("*.py"):
+    for path in (HOUSE / folder).glob("*.py"):
         assert nothing_private_imported(*read(path)) == [], path.name
 
 
@@ -384,7 +396,7 @@ def test_no_module_of_the_package_asserts():
 
 
 def test_errors_of_operations_say_what_was_received():
-    for path in (HOUSE / "ops").rglob("*.py"):
+    for path in [*(HOUSE / "ops").rglob("*.py"), *(HOUSE / "building").rglob("*.py")]:
         assert errors_say_what_was_received(*read(path)) == [], path.name
 
 
@@ -562,6 +574,7 @@ def test_the_budgets_are_exact():
         (arrows_point_one_way, "from layerzoo.attention import SelfAttention", ["gated"]),
         (arrows_point_one_way, "from layerzoo.catalogue import find", ["residual"]),
         (arrows_point_one_way, "import layerzoo.gated.gated_mlp", ["ops"]),
+        (arrows_point_one_way, "from layerzoo.building.heads import head_width", ["ops"]),
         (arrows_point_one_way, "from ..residual import DropPath", ["attention"]),
         (nothing_private_imported, "from layerzoo.ops.masks import _seen", []),
         (nothing_private_imported, "from layerzoo._backend import import_keras", []),

@@ -102,6 +102,12 @@ def test_every_layer_has_a_page_with_a_drawing(html):
     assert html["catalogue/index.html"].drawings == len(layerzoo.catalogue())
 
 
+def test_the_site_carries_no_raw_data(site):
+    published = {path.relative_to(site).as_posix() for path in site.rglob("*.json")}
+    assert published <= {"search/search_index.json", "tags.json"}
+    assert not list(site.glob("layers/**/*.svg")), "drawings stand in their pages"
+
+
 def test_pages_load_nothing_from_another_host(html):
     for path, page in html.items():
         assert page.loads, path
