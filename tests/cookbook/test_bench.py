@@ -1,11 +1,15 @@
 """A measurement is of the two layers that it names, in pairs, and says what the machine can do."""
 
+from dataclasses import replace
+
 import keras
 import pytest
-from layerzoo.cookbook.peers.self_attention import operations
-from layerzoo.cookbook.speed_page import speed_page
 
+from layerzoo.attention.cards.self_attention import operations
+from layerzoo.card import Peer
+from layerzoo.catalogue import catalogue
 from layerzoo.cookbook import bench
+from layerzoo.cookbook.pages.speed import speed_page
 
 WORK = [dict(b=2, t=3, d=4), dict(b=2, t=3, d=4, units=5, jit=True, alone=True)]
 
