@@ -11,7 +11,7 @@ import pytest
 
 import layerzoo
 from layerzoo import DropPath, GatedMLP, Residual, RotaryEmbedding, SelfAttention
-from layerzoo.cookbook import pages
+from layerzoo.cookbook.pages import layer
 from layerzoo.cookbook.drawing import HEADS, draw, snake_case
 
 SHAPE = {"inputs": {"b": 13, "t": 17, "d": 64}}
@@ -177,7 +177,7 @@ def test_several_inputs_and_outputs_are_drawn():
 
 @pytest.mark.parametrize("name", layerzoo.catalogue())
 def test_the_picture_stands_alone(name):
-    svg = pages._picture(pages.plain(layerzoo.catalogue()[name]))
+    svg = layer.picture(layer.plain(layerzoo.catalogue()[name]))
     check_it_can_be_read(svg)
     root, _, _ = read(svg)
     assert root.find("title").text == f"What {name} computes"

@@ -4,7 +4,6 @@ import contextlib
 import importlib
 import inspect
 import io
-import json
 import re
 import sys
 import xml.etree.ElementTree
@@ -14,8 +13,11 @@ import keras
 import pytest
 
 import layerzoo
+from layerzoo import measured
 from layerzoo.catalogue import Card, Traits
 from layerzoo.cookbook import pages
+from layerzoo.cookbook.pages import layer as layer_page
+from layerzoo.cookbook.pages import lists
 
 DOCS = Path(__file__).parents[2] / "docs"
 CARDS = layerzoo.catalogue()
@@ -35,7 +37,15 @@ HEADINGS = [
 @pytest.fixture(scope="module")
 def rendered(tmp_path_factory):
     """Every page where nothing was measured."""
-    return pages.render(tmp_path_factory.mktemp("docs"))
+    return render(tmp_path_factory.mktemp("checkout") / "docs")
+
+
+def render(docs, package="layerzoo"):
+    """The pages by their paths below the folder, as text."""
+    return {
+        path.relative_to(docs).as_posix(): text
+        for path, text in pages.render(docs, package).items()
+    }
 
 
 def page_of(rendered, name):
@@ -46,23 +56,40 @@ def test_the_committed_pages_are_what_the_code_says_now():
     assert pages.stale(DOCS) == [], "run `layerzoo docs`"
 
 
-def test_writing_writes_what_is_stale_and_nothing_else(tmp_path):
-    everything = pages.write(tmp_path)
-    assert pages.stale(tmp_path) == []
-    assert {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*")} == set(
-        everything
+def test_writing_writes_what_is_stale_and_nothing_else(tmp_path, monkeypatch, rendered):
+    docs = tmp_path / "docs"
+    few = {docs / name: rendered[name] for name in ("catalogue.md", "llms.txt", "tags.md")}
+    monkeypatch.setattr(pages, "render", lambda docs, package: few)
+    assert set(pages.write(docs)) == set(few)
+    assert pages.stale(docs) == []
+    (docs / "catalogue.md").write_text("old")
+    (docs / "llms.txt").unlink()
+    due = [docs / "catalogue.md", docs / "llms.txt"]
+    assert pages.stale(docs) == pages.write(docs) == due
+    assert pages.write(docs) == []
+
+
+def test_a_block_among_hand_written_lines_is_replaced_and_they_stay(tmp_path):
+    for name in ("README.md", "mkdocs.yml"):
+        (tmp_path / name).write_text(f"first\n# {lists.BEGIN}\nold\n# {lists.END}\nlast\n")
+    found = lists.blocks(tmp_path, [CARDS["GatedMLP"]])
+    readme, navigation = found[tmp_path / "README.md"], found[tmp_path / "mkdocs.yml"]
+    assert re.fullmatch(
+        r"first\n# layers: w[^\n]+\n.*`GatedMLP`.*\n# layers: end\nlast\n", readme, re.S
     )
-    (tmp_path / "catalogue.md").write_text("old")
-    (tmp_path / "llms.txt").unlink()
-    assert pages.stale(tmp_path) == pages.write(tmp_path) == ["catalogue.md", "llms.txt"]
-    assert pages.write(tmp_path) == []
+    assert "          - GatedMLP: layers/gated/gated_mlp.md\n" in navigation
+    assert "\nold\n" not in readme + navigation
 
 
 @pytest.mark.parametrize("name", CARDS)
 def test_a_page_has_its_parts_in_order(name, rendered):
     page = page_of(rendered, name)
     assert re.findall(r"^## (.*)$", page, re.MULTILINE) == HEADINGS
-    assert page.index(CARDS[name].summary) < page.index("<svg") < page.index("## Equation")
+    assert (
+        page.index(CARDS[name].summary)
+        < page.index('--8<-- "docs/layers/')
+        < page.index("## Equation")
+    )
     tabs = re.findall(r'^=== "(.*)"$', page, re.MULTILINE)
     assert tabs == ["Sequential", "Functional", "Subclassed", "Save and load"]
     assert f"layerzoo eject {name} " in page
@@ -71,8 +98,8 @@ def test_a_page_has_its_parts_in_order(name, rendered):
 @pytest.mark.parametrize("name", CARDS)
 def test_no_line_of_a_docstring_is_lost(name, rendered):
     page = " ".join(page_of(rendered, name).split())
-    doc = pages.sections(CARDS[name].layer.__doc__)
-    assert set(doc) == {"", *pages.SECTIONS}
+    doc = layer_page.sections(CARDS[name].layer.__doc__)
+    assert set(doc) == {"", *layer_page.SECTIONS}
     for section in (
         "",
         "Use when",
@@ -84,7 +111,7 @@ def test_no_line_of_a_docstring_is_lost(name, rendered):
     ):
         assert " ".join(doc[section].split()) in page
     for section in ("Args", "Call arguments"):
-        for argument, meaning in pages.entries(doc[section]).items():
+        for argument, meaning in layer_page.entries(doc[section]).items():
             assert f"`{argument}`" in page
             assert meaning in page
 
@@ -113,7 +140,9 @@ def test_every_layer_is_listed_and_every_link_has_a_page(rendered):
         for name in CARDS:
             assert f"[{name}]" in rendered[listing]
         for link in re.findall(r"\]\((?!https)([^)]*)\)", rendered[listing]):
-            assert link in rendered or (DOCS / link).is_file(), link
+            page = re.sub("/$", ".md", link)  # as the built site names it
+            index = link + "index.md"
+            assert page in rendered or (DOCS / page).is_file() or (DOCS / index).is_file(), link
 
 
 def test_what_was_not_measured_is_said_so(rendered):
@@ -127,53 +156,50 @@ def test_measurements_are_written_as_they_are(tmp_path):
         "failed": ("S2", 3, "shape (2, 3)"),
         "expected_failure": ("S3", 5, "a defect of the backend"),
         "not_applicable": ("S4", 0, "no dropout"),
-        "inconclusive": ("S5", 7, "kinked"),
-        "unexpected_pass": ("S6", 2, ""),
+        "inconclusive": ("C1", 7, "kinked"),
+        "unexpected_pass": ("C2", 2, ""),
     }
     verified = {
         "profile": "ci",
         "keras": "3.15.1",
         "backends": {"tensorflow": "2.21.0", "jax": "0.10.0"},
-        "properties": {
-            identity: {"name": "x", "tier": "M", "group": "shape", "statement": f"Law {identity}."}
-            for identity, _, _ in statuses.values()
-        },
-        "layers": {
-            "GatedMLP": {
-                identity: {"tensorflow": {"status": status, "samples": samples, "reason": reason}}
-                for status, (identity, samples, reason) in statuses.items()
-            }
+        "seconds": {"tensorflow": 1.0},
+        "results": {
+            identity: {"tensorflow": {"status": status, "samples": samples, "reason": reason}}
+            for status, (identity, samples, reason) in statuses.items()
         },
     }
-    row = dict(work="b 8, d 512", layer="GatedMLP(2048)", parameters=3151360, ms=12.345, pairs=11)
-    row |= dict(
-        instead="keras.layers.Dense", parameters_instead=2099712, ms_instead=10.0, ratio=1.2345
-    )
+    row = dict(work="b 8, d 512", layer="GatedMLP", parameters=3151360, ms=12.345, pairs=11)
+    row |= dict(instead="a Dense", parameters_instead=2099712, ms_instead=10.0, ratio=1.2345)
     cost = {
         "date": "2026-11-20",
         "machine": "2 cores",
         "versions": {"keras": "3.15.1"},
         "backend": "tensorflow",
-        "layers": {"GatedMLP": [row]},
+        "rows": [row],
     }
-    (tmp_path / "assets").mkdir()
-    (tmp_path / "assets" / "verified.json").write_text(json.dumps(verified))
-    (tmp_path / "assets" / "cost.json").write_text(json.dumps(cost))
-    rendered = pages.render(tmp_path)
+    measured.write(tmp_path / "measured", "verified", "GatedMLP", verified)
+    measured.write(tmp_path / "measured", "cost", "GatedMLP", cost)
+    rendered = render(tmp_path / "docs")
     page = page_of(rendered, "GatedMLP")
-    assert "1 of the 5 checks that apply passed, on 61 samples in all: 6 properties" in page
-    assert "TensorFlow 2.21.0, JAX 0.10.0" in page
-    assert "| **S1** Law S1. | passed,&nbsp;44 | not run |" in page
-    assert "| **S2** Law S2. | **failed**,&nbsp;3: shape (2, 3) | not run |" in page
     assert (
-        "| **S3** Law S3. | expected failure,&nbsp;5: a defect of the backend | not run |" in page
-    )
-    assert "| **S4** Law S4. | does not apply: no dropout | not run |" in page
-    assert "| **S5** Law S5. | inconclusive,&nbsp;7: kinked | not run |" in page
-    assert (
-        "| `GatedMLP(2048)` | 3,151,360 | 12.3 ms | keras.layers.Dense | 2,099,712 | 10 ms | 1.23 |"
+        "1 of 5 checks passed, on 61 samples in all: Keras 3.15.1 with TensorFlow 2.21.0, JAX"
         in page
     )
+    shapes = "| Shapes and dtypes | 1 passed, 1 **failed**, 1 expected failure | 4 not run |"
+    configs = "| Configs | 1 inconclusive, 1 **passed, though expected to fail** | 2 not run |"
+    assert page.index(shapes) < page.index(configs) < page.index("??? note")
+    folded = page.partition('??? note "Every property')[2].partition("## ")[0]
+    cells = re.findall(r"^    \| \*\*(\w+)\*\* .*? \| (.*) \| not run \|$", folded, re.MULTILINE)
+    assert dict(cells) == {
+        "S1": "passed,&nbsp;44",
+        "S2": "**failed**,&nbsp;3: shape (2, 3)",
+        "S3": "expected failure,&nbsp;5: a defect of the backend",
+        "S4": "does not apply: no dropout",
+        "C1": "inconclusive,&nbsp;7: kinked",
+        "C2": "**passed, though expected to fail**,&nbsp;2",
+    }
+    assert "| b 8, d 512 | 12.3 ms | 10 ms | 1.23 | 3,151,360 | 2,099,712 |" in page
     assert "2 cores, 2026-11-20" in page
     assert "Not measured yet" in page_of(rendered, "DropPath")
 
@@ -230,12 +256,13 @@ def plugin(tmp_path, monkeypatch):
         traits=Traits(dynamic="b t s"),
         tags=["stripes"],
     )
-    monkeypatch.setattr(pages, "catalogue", lambda: {**CARDS, "Cross": card})
+    for module in (pages, layer_page):
+        monkeypatch.setattr(module, "catalogue", lambda: {**CARDS, "Cross": card})
     return card
 
 
 def test_a_plugin_gets_a_page_in_plain_markdown_whose_code_runs(plugin, tmp_path, monkeypatch):
-    rendered = pages.render(tmp_path, "stripes")
+    rendered = render(tmp_path / "docs", "stripes")
     assert set(rendered) == {"layers/cross.md", "layers/cross.svg"}
     page = rendered["layers/cross.md"]
     assert "def compute_output_shape(self, inputs_shape" in page, "the source stands on the page"
@@ -257,7 +284,7 @@ def test_a_plugin_gets_a_page_in_plain_markdown_whose_code_runs(plugin, tmp_path
 
 def test_a_plugins_picture_is_a_file_that_stands_alone(plugin, tmp_path):
     picture = xml.etree.ElementTree.fromstring(
-        pages.render(tmp_path, "stripes")["layers/cross.svg"]
+        render(tmp_path / "docs", "stripes")["layers/cross.svg"]
     )
     assert picture.tag == "{http://www.w3.org/2000/svg}svg"
     assert picture[0].get("fill") == "white", "a dark page would hide black lines"
@@ -265,35 +292,34 @@ def test_a_plugins_picture_is_a_file_that_stands_alone(plugin, tmp_path):
 
 
 def test_a_plugins_page_reads_what_was_measured_beside_it(plugin, tmp_path):
-    page = pages.render(tmp_path, "stripes")["layers/cross.md"]
+    page = render(tmp_path / "docs", "stripes")["layers/cross.md"]
     assert (
-        page.count("Not measured yet: `layerzoo check Cross --profile ci --backend all --re") == 1
+        page.count("Not measured yet: `layerzoo check Cross --profile ci --backend all --me") == 1
     )
     assert "Measured cost" not in page
-    result = {"status": "passed", "samples": 3, "reason": ""}
-    law = {"statement": "It holds."}
+    result = {"jax": {"status": "passed", "samples": 3}}
     report = {
         "profile": "ci",
         "keras": "3",
         "backends": {"jax": "1"},
-        "properties": {"acme.first": law, "S1": law, "L1": law},
-        "layers": {"Cross": {id: {"jax": result} for id in ("acme.first", "L1", "S1")}},
+        "results": dict.fromkeys(("acme.first", "L1", "S1"), result),
     }
-    (tmp_path / "verified.json").write_text(json.dumps(report))
-    page = pages.render(tmp_path, "stripes")["layers/cross.md"]
+    measured.write(tmp_path / "measured", "verified", "Cross", report)
+    page = render(tmp_path / "docs", "stripes")["layers/cross.md"]
     assert re.findall(r"^\| \*\*([\w.]+)\*\*", page, re.MULTILINE) == ["S1", "L1", "acme.first"]
+    assert page.count("<details>") == 1
 
 
 def test_a_package_without_cards_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"whose layers have cards.*Received: package='keras'"):
-        pages.render(tmp_path, "keras")
+        render(tmp_path / "docs", "keras")
 
 
 def test_a_config_that_cannot_be_written_asks_for_an_example(plugin):
     layer = keras.layers.ReLU()
     card = Card(layer=plugin.layer, inputs="b d", configs=lambda pick: dict(scale=layer))
     with pytest.raises(ValueError, match=r"`Example` that calls it\. Received: scale="):
-        pages.plain(card)
+        layer_page.plain(card)
 
 
 def test_a_docstring_is_read_by_its_sections():
@@ -309,7 +335,10 @@ def test_a_docstring_is_read_by_its_sections():
     Masking:
         Passed on.
     """
-    found = pages.sections(doc)
+    found = layer_page.sections(doc)
     assert found[""] == "Text."
     assert found["Masking"] == "Passed on."
-    assert pages.entries(found["Args"]) == {"a": "First: with a colon and more.", "b": "Second."}
+    assert layer_page.entries(found["Args"]) == {
+        "a": "First: with a colon and more.",
+        "b": "Second.",
+    }
