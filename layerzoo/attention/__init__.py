@@ -1,4 +1,4 @@
-"""Attention: layers in which positions look at each other."""
+"""Attention: layers in which each step or pixel weights information from others."""
 
 # Written by `layerzoo docs` from the files beside it.
 from layerzoo.attention.attention_pooling import AttentionPooling

@@ -8,7 +8,7 @@ from layerzoo.building.heads import attention_spec, head_width, valid_heads
 
 @keras.saving.register_keras_serializable(package="layerzoo")
 class AttentionPooling(layers.Layer):
-    r"""A few learned queries read a sequence of any length, and what each reads becomes one vector.
+    r"""Attention pooling (PMA, MAP head): learned queries reduce a sequence to one vector each.
 
     $$
     y_i = W_O \Big[ \sum_{t \in S} p^{(n)}_{it}\, v^{(n)}_t \Big]_n, \qquad
@@ -16,45 +16,48 @@ class AttentionPooling(layers.Layer):
         \frac{\langle q^{(n)}_i,\; k^{(n)}_t \rangle}{\sqrt h}
     $$
 
-    $q_i = W_Q\, z_i$ comes from the learned vector $z_i$ of query $i$, and $k, v = W_{KV}\, x$ from the
-    sequence; all are split into heads of width $h$. $S$ holds the steps that are no padding, and
-    $[\cdot]_n$ puts the heads side by side.
+    $q_i = W_Q\, z_i$ comes from the learned vector $z_i$ of query $i$, and $k, v = W_{KV}\, x$ come from the
+    sequence. All are split into heads of width $h$. $S$ is the set of steps that are not padding.
+    $[\cdot]_n$ concatenates the heads.
 
     Use when:
-        - a sequence, or an image cut into patches, becomes one vector, and which steps count depends on
-          what they hold.
-        - several heads should look for several things, which one mean cannot.
+        - a sequence, or an image cut into patches, becomes one vector, and its content decides which steps
+          matter.
+        - different heads should look for different things. A plain mean cannot do that.
 
     Avoid when:
-        - one weight a step should say how much it counts: `GatedAttentionPooling` has one softmax.
-        - a few vectors should read the sequence again and again: `PerceiverResampler` does.
+        - you want a single importance weight per step: `GatedAttentionPooling` has one softmax.
+        - the learned vectors should read the sequence repeatedly: use `PerceiverResampler`.
 
     Args:
-        num_heads: Positive integer. Heads.
-        num_queries: Positive integer. Learned queries.
-        head_dim: Positive integer. Width of a head. Default: the input's width over `num_heads`.
-        use_bias: Boolean. Whether the three projections have a bias.
-        kernel_initializer: Initializer of the three projections' kernels.
-        **kwargs: Keras's own: `name`, `dtype`, `trainable`.
+        num_heads: Positive integer. Number of heads.
+        num_queries: Positive integer. Number of learned queries. Defaults to 1.
+        head_dim: Positive integer. Width of each head. Defaults to the input width divided by `num_heads`.
+        use_bias: Boolean. Whether the three projections have a bias. Defaults to True.
+        kernel_initializer: Initializer for the kernels of the three projections. Defaults to
+            `"glorot_uniform"`.
+        **kwargs: Standard Keras layer arguments: `name`, `dtype`, `trainable`.
 
     Call arguments:
         inputs: The sequence.
-        mask: Boolean `(batch, time)`, false at padding. Taken from the inputs where they carry one.
-        return_attention_scores: Whether to return `(outputs, scores)`.
+        mask: Boolean tensor of shape `(batch, time)`, false at padding. Defaults to the mask that the inputs
+            carry, if any.
+        return_attention_scores: Boolean. Whether to return `(outputs, scores)` instead of `outputs`.
 
     Input shape:
         `(batch, time, width)`. `batch` and `time` may be unknown.
 
     Output shape:
-        `(batch, width)` with one query, and `(batch, num_queries, width)` with more; the scores are
+        `(batch, width)` with one query, and `(batch, num_queries, width)` with more. The scores have shape
         `(batch, num_heads, num_queries, time)`.
 
     Masking:
-        Consumed. No query sees padding, whatever it holds, NaN included. Where a sample is all padding,
-        the output projection gets zeros, and gives its bias.
+        The mask is consumed. No query attends to padding, even if the padding holds NaN. If a sample is all
+        padding, its output is the bias of the output projection.
 
     Raises:
-        ValueError: a size is no positive integer, or `num_heads` does not divide the width.
+        ValueError: if a size is not a positive integer, the width is unknown, or `num_heads` does not divide
+            it and `head_dim` is not given.
 
     Example:
         ```python
@@ -71,11 +74,11 @@ class AttentionPooling(layers.Layer):
         ```
 
     Reference:
-        [Set Transformer](https://arxiv.org/abs/1810.00825), and
-        [Scaling Vision Transformers](https://arxiv.org/abs/2106.04560) for a single query. The first
-        adds the queries to what they read, and both go on with a feed-forward network, as timm's
-        `AttentionPoolLatent` does: here that is the next layer's work. The learned vectors begin with a
-        variance of one over the width.
+        [Set Transformer](https://arxiv.org/abs/1810.00825) (PMA) and, for a single query,
+        [Scaling Vision Transformers](https://arxiv.org/abs/2106.04560) (MAP head). Set Transformer also adds
+        the queries to the result. Both papers append a feed-forward network, as timm's `AttentionPoolLatent`
+        does. This layer does neither: add them after it. The learned queries start with a variance of
+        `1 / width`.
     """
 
     def __init__(

@@ -11,67 +11,72 @@ from layerzoo.ops.masks import zero_padding
 
 @keras.saving.register_keras_serializable(package="layerzoo")
 class CrossAttention(layers.Layer):
-    r"""Every step of a sequence takes a weighted mean of the steps of another, its context.
+    r"""Multi-head cross-attention (MHA, GQA, MQA): each step of a sequence attends to another sequence.
 
     $$
     y_t = W_O \Big[ \sum_{s \in S} p^{(n)}_{ts}\, v^{(g)}_s \Big]_n, \qquad
-    p^{(n)}_{ts} = \operatorname*{softmax}_{s \in S}
-        \frac{\langle R_t\, q^{(n)}_t,\; R_s\, k^{(g)}_s \rangle}{\sqrt h} + B^{(n)}_{ts}
+    p^{(n)}_{ts} = \operatorname*{softmax}_{s \in S} \Big(
+        \frac{\langle R_t\, q^{(n)}_t,\; R_s\, k^{(g)}_s \rangle}{\sqrt h} + B^{(n)}_{ts} \Big)
     $$
 
-    $q = W_Q\, x$ comes from the inputs, $k, v = W_{KV}\, c$ from the context; all are split into heads
-    of width $h$, and query head $n$ reads the key/value head $g$ of its group. $S$ holds the steps of
-    the context that are no padding; `position` gives the turns $R$ or the biases $B$. $[\cdot]_n$ puts
-    the heads side by side.
+    $q = W_Q\, x$ comes from the inputs and $k, v = W_{KV}\, c$ from the context. All are split into heads of
+    width $h$. Query head $n$ uses the key/value head $g$ of its group. $S$ is the set of context steps that
+    are not padding. `position` provides the rotations $R$ or the biases $B$. $[\cdot]_n$ concatenates the
+    heads.
 
     Use when:
-        - a sequence should read from another one: a decoder from an encoder, text from an image.
-        - the two differ in length or in width.
+        - one sequence reads from another: a decoder from an encoder, text from an image.
+        - the two sequences differ in length or in width.
 
     Avoid when:
-        - there is one sequence only: `SelfAttention` has one projection for it, and can be causal.
+        - there is only one sequence: `SelfAttention` needs a single input projection and can be causal.
 
     Args:
-        num_heads: Positive integer. Query heads.
-        num_key_value_heads: Divisor of `num_heads`. Heads of keys and values. Default: `num_heads`.
-        head_dim: Positive integer. Width of a head. Default: the inputs' width over `num_heads`.
-        position: Layer that turns queries and keys `(batch, time, heads, head_dim)`: `RotaryEmbedding`.
-            Or one with a method `bias`, which gives what is added to scores: `AlibiBias`,
-            `RelativePositionBias`. The steps of both sequences count from 0.
-        qk_norm: Boolean. Whether queries and keys are RMS-normalised, before `position`.
-        dropout: Float from 0 to 1. Share of attention scores dropped in training.
-        use_bias: Boolean. Whether the three projections have a bias.
-        kernel_initializer: Initializer of the three projections' kernels.
-        seed: Integer. Seed of the dropout.
-        **kwargs: Keras's own: `name`, `dtype`, `trainable`.
+        num_heads: Positive integer. Number of query heads.
+        num_key_value_heads: Positive integer that divides `num_heads`. Number of key/value heads. Defaults to
+            `num_heads`.
+        head_dim: Positive integer. Width of each head. Defaults to the input width divided by `num_heads`.
+        position: Layer that encodes positions. Either it rotates queries and keys of shape
+            `(batch, time, heads, head_dim)`, as `RotaryEmbedding` does, or it has a method `bias` that
+            returns what to add to the scores, as `AlibiBias` and `RelativePositionBias` have. Positions start
+            at 0 in both sequences. Defaults to None.
+        qk_norm: Boolean. Whether to RMS-normalise queries and keys, before `position`. Defaults to False.
+        dropout: Float between 0 and 1. Fraction of attention scores to drop during training. Defaults to 0.
+        use_bias: Boolean. Whether the three projections have a bias. Defaults to True.
+        kernel_initializer: Initializer for the kernels of the three projections. Defaults to
+            `"glorot_uniform"`.
+        seed: Integer. Random seed for the dropout. Defaults to None.
+        **kwargs: Standard Keras layer arguments: `name`, `dtype`, `trainable`.
 
     Call arguments:
-        inputs: The sequence that reads.
-        context: The sequence that is read. Without it the inputs read themselves.
-        context_mask: Boolean `(batch, context time)`, false at padding. Taken from the context where it
-            carries one.
-        mask: Boolean `(batch, time)`, false at padding. Taken from the inputs where they carry one.
-        inputs_mask: The name under which Keras hands over `mask` when there is a context.
-        return_attention_scores: Whether to return `(outputs, scores)`.
-        training: Whether to drop scores.
+        inputs: The sequence that provides the queries.
+        context: The sequence that provides the keys and values. Defaults to the inputs themselves.
+        context_mask: Boolean tensor of shape `(batch, context time)`, false at padding. Defaults to the mask
+            that the context carries, if any.
+        mask: Boolean tensor of shape `(batch, time)`, false at padding. Defaults to the mask that the inputs
+            carry, if any.
+        inputs_mask: The name by which Keras passes `mask` when there is a context.
+        return_attention_scores: Boolean. Whether to return `(outputs, scores)` instead of `outputs`.
+        training: Boolean. Whether to apply dropout to the scores.
 
     Input shape:
-        `(batch, time, width)`, and `(batch, context time, context width)`. `batch` and both times may be
-        unknown. The first call decides the widths.
+        `(batch, time, width)` for the inputs and `(batch, context time, context width)` for the context.
+        `batch` and both times may be unknown. The first call fixes the two widths.
 
     Output shape:
-        The inputs'; the scores are `(batch, num_heads, time, context time)`.
+        Same as the inputs. The scores have shape `(batch, num_heads, time, context time)`.
 
     Masking:
-        The inputs' is passed on, the context's is consumed. No step sees padding, whatever it holds, NaN
-        included. Outputs at padding are zero. Where the whole context is padding, the output projection
-        gets zeros, and gives its bias.
+        The mask of the inputs is passed on, and the mask of the context is consumed. No step attends to
+        padding, even if the padding holds NaN. Outputs at padded steps are zero. If the whole context is
+        padding, the output is the bias of the output projection.
 
     Raises:
-        ValueError: a size is no positive integer, `dropout` is not between 0 and 1,
-            `num_key_value_heads` does not divide `num_heads`, or `num_heads` not the width; the context
-            has not three axes, or a `context_mask` comes without one.
-        TypeError: `position` is no layer.
+        ValueError: if a size is not a positive integer, `dropout` is not between 0 and 1,
+            `num_key_value_heads` does not divide `num_heads`, a width is unknown, `num_heads` does not divide
+            the input width and `head_dim` is not given, the context does not have three axes, or a
+            `context_mask` is passed without a `context`.
+        TypeError: if `position` is not a Keras layer.
 
     Example:
         ```python
@@ -85,9 +90,9 @@ class CrossAttention(layers.Layer):
         ```
 
     Reference:
-        [Attention Is All You Need](https://arxiv.org/abs/1706.03762) and, for the groups,
-        [GQA](https://arxiv.org/abs/2305.13245). Keys and values come from one kernel, side by side in
-        this order. A query that may see nothing gets zeros, not the mean of the padding.
+        [Attention Is All You Need](https://arxiv.org/abs/1706.03762). Grouped heads follow
+        [GQA](https://arxiv.org/abs/2305.13245). A single kernel computes keys and values, in this order. A
+        query that may attend to nothing gets zeros, not the mean of the padding.
     """
 
     def __init__(

@@ -11,7 +11,7 @@ from layerzoo.ops.masks import zero_padding
 
 @keras.saving.register_keras_serializable(package="layerzoo")
 class DifferentialAttention(layers.Layer):
-    r"""Each head weighs the steps twice and subtracts, so that what both weighings share cancels.
+    r"""Differential attention (Diff Transformer): each head subtracts one softmax map from another.
 
     $$
     y_t = W_O \Big[ (1 - \lambda_0)\, \operatorname{RMSNorm}\Big( \sum_{s \in S(t)}
@@ -26,48 +26,54 @@ class DifferentialAttention(layers.Layer):
     \lambda_0 = 0.8 - 0.6\, e^{-0.3 (l - 1)}
     $$
 
-    $q, k, v = W_{QKV}\, x$; a head has two queries and two keys of width $h$, and one value of width
-    $2h$. $S(t)$ holds the steps that are no padding and, with `causal`, no later than $t$. The four
-    vectors in $\lambda$ are trained, and $l$ is `depth`. $[\cdot]_n$ puts the heads side by side.
+    $q, k, v = W_{QKV}\, x$. Each head has two queries and two keys of width $h$, and one value of width $2h$.
+    The subtraction cancels what the two softmax maps have in common. $S(t)$ is the set of steps that are not
+    padding and, with `causal`, not later than $t$. The four vectors in $\lambda$ are trained, and $l$ is
+    `depth`. $[\cdot]_n$ concatenates the heads.
 
     Use when:
-        - few of many steps matter: a single softmax leaves some weight on all the others.
+        - only a few of many steps matter: a single softmax leaves some weight on all the others.
 
     Avoid when:
-        - scores must be weights: here they may be negative, and they do not sum to one.
-        - time is short: for as many weights, weighing the values is twice the work of plain attention.
+        - you need the scores to be weights: these can be negative, and they do not sum to one.
+        - speed matters: for the same number of weights, applying the scores to the values costs twice as much
+          as in plain attention.
 
     Args:
-        num_heads: Positive integer. Heads; half as many as a plain attention of the same size has.
-        depth: Positive integer. The place of the layer in its model: the first block has 1. Default 1.
-        head_dim: Positive integer. Width of a query and a key; a value has twice as much. Default: the
-            input's width over twice `num_heads`.
-        causal: Boolean. Whether a step sees only itself and earlier ones.
-        dropout: Float from 0 to 1. Share of the weights of either softmax dropped in training.
-        use_bias: Boolean. Whether the two projections have a bias.
-        kernel_initializer: Initializer of the two projections' kernels.
-        seed: Integer. Seed of the dropout.
-        **kwargs: Keras's own: `name`, `dtype`, `trainable`.
+        num_heads: Positive integer. Number of heads. Plain attention of the same size has twice as many.
+        depth: Positive integer. Index of this layer's block in the model, counted from 1. Defaults to 1.
+        head_dim: Positive integer. Width of each query and key; each value is twice as wide. Defaults to the
+            input width divided by `2 * num_heads`.
+        causal: Boolean. Whether each step attends only to itself and to earlier steps. Defaults to False.
+        dropout: Float between 0 and 1. Fraction of the weights of each softmax to drop during training.
+            Defaults to 0.
+        use_bias: Boolean. Whether the two projections have a bias. Defaults to True.
+        kernel_initializer: Initializer for the kernels of the two projections. Defaults to
+            `"glorot_uniform"`.
+        seed: Integer. Random seed for the dropout. Defaults to None.
+        **kwargs: Standard Keras layer arguments: `name`, `dtype`, `trainable`.
 
     Call arguments:
         inputs: The sequence.
-        mask: Boolean `(batch, time)`, false at padding. Taken from the inputs where they carry one.
-        return_attention_scores: Whether to return `(outputs, scores)`, where the scores are the
-            differences that weigh the values.
-        training: Whether to drop scores.
+        mask: Boolean tensor of shape `(batch, time)`, false at padding. Defaults to the mask that the inputs
+            carry, if any.
+        return_attention_scores: Boolean. Whether to return `(outputs, scores)` instead of `outputs`. The
+            scores are the differences that weight the values.
+        training: Boolean. Whether to apply dropout to the scores.
 
     Input shape:
         `(batch, time, width)`. `batch` and `time` may be unknown.
 
     Output shape:
-        The input's; the scores are `(batch, num_heads, time, time)`.
+        Same as the input. The scores have shape `(batch, num_heads, time, time)`.
 
     Masking:
-        Passed on. No step sees padding, whatever it holds, NaN included. Outputs at padding are zero.
+        The mask is passed on. No step attends to padding, even if the padding holds NaN. Outputs at padded
+        steps are zero.
 
     Raises:
-        ValueError: a size is no positive integer, `dropout` is not between 0 and 1, or twice
-            `num_heads` does not divide the width.
+        ValueError: if a size is not a positive integer, `dropout` is not between 0 and 1, the width is
+            unknown, or `2 * num_heads` does not divide it and `head_dim` is not given.
 
     Example:
         ```python
@@ -84,11 +90,11 @@ class DifferentialAttention(layers.Layer):
         ```
 
     Reference:
-        [Differential Transformer](https://arxiv.org/abs/2410.05258). `depth` counts from 1, as in the
-        paper; timm's and the authors' code count from 0. The paper turns queries and keys by their
-        positions; here nothing does, as in timm. The norm's scale is shared by the heads and its
-        epsilon is 1e-5. Queries, keys and values come from one kernel, side by side in this order, the
-        two queries and keys of a head next to each other.
+        [Differential Transformer](https://arxiv.org/abs/2410.05258). `depth` counts from 1, as in the paper;
+        timm and the authors' code count from 0. The paper rotates queries and keys by their positions; this
+        layer does not, like timm. The heads share the scale of the norm, whose epsilon is 1e-5. A single
+        kernel computes queries, keys and values, in this order. The two queries of a head are adjacent, and
+        so are its two keys.
     """
 
     def __init__(
@@ -132,7 +138,7 @@ class DifferentialAttention(layers.Layer):
         self.lambdas = self.add_weight(
             shape=(4, h),
             initializer=initializers.RandomNormal(stddev=0.1),
-            autocast=False,  # it grows in an exponential
+            autocast=False,  # it goes through an exponential, so it stays in full precision
             name="lambdas",
         )
         if self.dropout:
@@ -185,13 +191,13 @@ class DifferentialAttention(layers.Layer):
         return config
 
     def _difference(self, first, second):
-        """`first - lambda second`, at least in float32."""
+        """`first - lambda * second`, in float32 or better."""
         kept = self._kept()
         q1, k1, q2, k2 = ops.unstack(ops.cast(self.lambdas, kept.dtype), 4)
         factor = ops.exp(ops.sum(q1 * k1)) - ops.exp(ops.sum(q2 * k2)) + 1.0 - kept
         return ops.cast(first, kept.dtype) - ops.cast(second, kept.dtype) * factor
 
     def _kept(self):
-        """`1 - lambda_0`, which each head is multiplied with, at least in float32."""
+        """`1 - lambda_0`, which scales each head, in float32 or better."""
         dtype = backend.result_type(self.compute_dtype, "float32")
         return 0.2 + 0.6 * ops.exp(ops.convert_to_tensor(-0.3 * (self.depth - 1), dtype=dtype))

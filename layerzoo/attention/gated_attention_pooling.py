@@ -9,7 +9,7 @@ from layerzoo.ops.masks import weigh, zero_padding
 
 @keras.saving.register_keras_serializable(package="layerzoo")
 class GatedAttentionPooling(layers.Layer):
-    r"""Pools a bag of instances into one vector, and says how much each instance counts.
+    r"""Gated attention pooling (ABMIL): a learned weighted mean over the instances of a bag.
 
     $$
     z = \sum_{t \in B} a_t\, x_t, \qquad
@@ -17,40 +17,43 @@ class GatedAttentionPooling(layers.Layer):
         \tanh(V x_t) \odot \sigma(U x_t) \big\rangle
     $$
 
-    $B$ holds the instances that are no padding, $V$ and $U$ lead to `units` hidden features, each with
-    a bias, and $w$ scores them. Without `gated` the factor $\sigma(U x_t)$ is left out.
+    $B$ is the set of instances that are not padding. $V$ and $U$ map each instance to `units` hidden
+    features, each with a bias. $w$ turns the hidden features into one score. With `gated=False`, the factor
+    $\sigma(U x_t)$ is left out.
 
     Use when:
-        - only the bag has a label, and the instances that decide should be found (multiple instances).
-        - a sequence becomes one vector, and its steps are not equally important.
+        - only whole bags have labels, and you want to find the instances that decide (multiple-instance
+          learning).
+        - a sequence becomes one vector, and some steps matter more than others.
 
     Avoid when:
-        - instances must be compared with each other: put `SelfAttention` before this.
+        - instances must be compared with each other: put `SelfAttention` before this layer.
 
     Args:
-        units: Positive integer. Hidden features by which an instance is scored.
-        gated: Boolean. Whether the hidden features are gated.
-        use_bias: Boolean. Whether the maps to the hidden features have a bias.
-        kernel_initializer: Initializer of the kernels.
-        **kwargs: Keras's own: `name`, `dtype`, `trainable`.
+        units: Positive integer. Number of hidden features used to score an instance.
+        gated: Boolean. Whether to gate the hidden features. Defaults to True.
+        use_bias: Boolean. Whether $V$ and $U$ have a bias. Defaults to True.
+        kernel_initializer: Initializer for the kernels. Defaults to `"glorot_uniform"`.
+        **kwargs: Standard Keras layer arguments: `name`, `dtype`, `trainable`.
 
     Call arguments:
         inputs: The bags.
-        mask: Boolean `(batch, instances)`, false at padding. Taken from the inputs where they carry one.
-        return_attention_scores: Whether to return `(outputs, scores)`.
+        mask: Boolean tensor of shape `(batch, instances)`, false at padding. Defaults to the mask that the
+            inputs carry, if any.
+        return_attention_scores: Boolean. Whether to return `(outputs, scores)` instead of `outputs`.
 
     Input shape:
         `(batch, instances, width)`. `batch` and `instances` may be unknown.
 
     Output shape:
-        `(batch, width)`; the scores are `(batch, instances)` and their sum is one.
+        `(batch, width)`. The scores have shape `(batch, instances)` and sum to one.
 
     Masking:
-        Consumed. Padding has the score zero, whatever it holds, NaN included. A bag that is all padding
+        The mask is consumed. Padding has a score of zero, even if it holds NaN. A bag that is all padding
         gives zeros.
 
     Raises:
-        ValueError: `units` is no positive integer, or the width is unknown.
+        ValueError: if `units` is not a positive integer, or the width is unknown.
 
     Example:
         ```python
@@ -67,8 +70,8 @@ class GatedAttentionPooling(layers.Layer):
         ```
 
     Reference:
-        [Attention-based Deep Multiple Instance Learning](https://arxiv.org/abs/1802.04712). The paper
-        has no biases; its authors' code has them. $w$ has none here: the softmax takes it out again.
+        [Attention-based Deep Multiple Instance Learning](https://arxiv.org/abs/1802.04712). The paper has no
+        biases, but the authors' code has them. Here $w$ has none, because the softmax would cancel it.
     """
 
     def __init__(
@@ -104,7 +107,7 @@ class GatedAttentionPooling(layers.Layer):
         allowed = None if mask is None else ops.cast(mask, "bool")
         scores = weigh(ops.squeeze(self.score(hidden), -1), allowed=allowed)
         if allowed is not None:
-            scores = ops.where(allowed, scores, 0.0)  # an empty bag has no scores at all
+            scores = ops.where(allowed, scores, 0.0)  # a bag of padding gets all zeros
         outputs = ops.einsum("bt,btd->bd", scores, ops.cast(x, scores.dtype))
         outputs = ops.cast(outputs, x.dtype)
         return (outputs, ops.cast(scores, x.dtype)) if return_attention_scores else outputs

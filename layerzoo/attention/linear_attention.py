@@ -10,51 +10,55 @@ from layerzoo.ops.masks import zero_padding
 
 @keras.saving.register_keras_serializable(package="layerzoo")
 class LinearAttention(layers.Layer):
-    r"""Attention without a softmax, whose time and memory grow with the length and not its square.
+    r"""Linear attention: no softmax, so time and memory grow linearly with the sequence length.
 
     $$
     y_t = W_O \left[ \frac{\phi(q^{(n)}_t)^\top \sum_{s \in S(t)} \phi(k^{(n)}_s)\, v^{(n)\top}_s}
         {\phi(q^{(n)}_t)^\top \sum_{s \in S(t)} \phi(k^{(n)}_s) + \epsilon} \right]_n
     $$
 
-    $q, k, v = W_{QKV}\, x$ are split into heads of width $h$; $\phi$ is `feature_map`. $S(t)$ holds the
-    steps that are no padding and, with `causal`, no later than $t$. $[\cdot]_n$ puts the heads side by
-    side. The sums over $s$ are shared by the queries: no step is compared with every other.
+    $q, k, v = W_{QKV}\, x$ are split into heads of width $h$, and $\phi$ is `feature_map`. $S(t)$ is the set
+    of steps that are not padding and, with `causal`, not later than $t$. $[\cdot]_n$ concatenates the heads.
+    The sums over $s$ contain no query. Queries share them, so no step is compared with every other step.
 
     Use when:
-        - sequences have thousands of steps, and softmax attention takes too long or too much memory.
+        - sequences have thousands of steps, and softmax attention takes too much time or memory.
 
     Avoid when:
-        - one step must be picked out among many: a mean with such weights is softer than a softmax's.
-        - you want to see the scores: there are none, so that none can be returned.
+        - attention must pick one step out of many: a softmax gives sharper weights.
+        - you want to see the scores: this layer never computes the full score matrix, so it cannot return it.
 
     Args:
-        num_heads: Positive integer. Heads.
-        head_dim: Positive integer. Width of a head. Default: the input's width over `num_heads`.
-        causal: Boolean. Whether a step sees only itself and earlier ones.
-        feature_map: Name, function or layer: gives the features of queries and keys, none of which may
-            be negative. Default `"elu"`, which here stands for `elu(x) + 1`.
-        use_bias: Boolean. Whether the two projections have a bias.
-        kernel_initializer: Initializer of the two projections' kernels.
-        epsilon: Positive float. Is added to the sum of the weights. Default 1e-6.
-        **kwargs: Keras's own: `name`, `dtype`, `trainable`.
+        num_heads: Positive integer. Number of heads.
+        head_dim: Positive integer. Width of each head. Defaults to the input width divided by `num_heads`.
+        causal: Boolean. Whether each step attends only to itself and to earlier steps. Defaults to False.
+        feature_map: Name, function or layer. Computes the features of queries and keys, which must not be
+            negative. Defaults to `"elu"`, which here means `elu(x) + 1`.
+        use_bias: Boolean. Whether the two projections have a bias. Defaults to True.
+        kernel_initializer: Initializer for the kernels of the two projections. Defaults to
+            `"glorot_uniform"`.
+        epsilon: Positive float. Added to the denominator. Defaults to 1e-6.
+        **kwargs: Standard Keras layer arguments: `name`, `dtype`, `trainable`.
 
     Call arguments:
         inputs: The sequence.
-        mask: Boolean `(batch, time)`, false at padding. Taken from the inputs where they carry one.
+        mask: Boolean tensor of shape `(batch, time)`, false at padding. Defaults to the mask that the inputs
+            carry, if any.
 
     Input shape:
         `(batch, time, width)`. `batch` and `time` may be unknown.
 
     Output shape:
-        The input's.
+        Same as the input.
 
     Masking:
-        Passed on. No step sees padding, whatever it holds, NaN included. Outputs at padding are zero.
+        The mask is passed on. No step attends to padding, even if the padding holds NaN. Outputs at padded
+        steps are zero.
 
     Raises:
-        ValueError: a size is no positive integer, `epsilon` is not positive, `feature_map` is no
-            activation, or `num_heads` does not divide the width.
+        ValueError: if a size is not a positive integer, `epsilon` is not positive, `feature_map` is not a
+            known activation, the width is unknown, or `num_heads` does not divide it and `head_dim` is not
+            given.
 
     Example:
         ```python
@@ -67,10 +71,9 @@ class LinearAttention(layers.Layer):
         ```
 
     Reference:
-        [Transformers are RNNs](https://arxiv.org/abs/2006.16236). The causal form goes by chunks of
-        steps, not step by step as the paper's does. Features and sums are at least float32. Queries, keys
-        and values come from one kernel, side by side in this order. A query that may see nothing gets
-        zeros.
+        [Transformers are RNNs](https://arxiv.org/abs/2006.16236). The causal form works on chunks of steps;
+        the paper's goes step by step. Features and sums are computed in float32 or better. A single kernel
+        computes queries, keys and values, in this order. A query that may attend to nothing gets zeros.
     """
 
     def __init__(

@@ -18,7 +18,7 @@ from layerzoo.ops.positions import rotate
 
 @keras.saving.register_keras_serializable(package="layerzoo")
 class MultiHeadLatentAttention(layers.Layer):
-    r"""Attention whose keys and values, of all heads, are read from one short vector a step.
+    r"""Multi-head latent attention (MLA, DeepSeek): one short latent per step yields all keys and values.
 
     $$
     y_t = W_O \Big[ \sum_{s \in S(t)} p^{(n)}_{ts}\, v^{(n)}_s \Big]_n, \qquad
@@ -33,52 +33,56 @@ class MultiHeadLatentAttention(layers.Layer):
     \big[ q^{(n)}_t, \hat q^{(n)}_t \big]_n = W_Q\, x_t
     $$
 
-    $c_s$ is the latent, of width `latent_dim`. $k, v, q$ have the width $h$ and know of no position;
-    $\hat k$, one for all heads, and $\hat q$ have the width $r$, `rope_dim`, and $R$ turns them by
-    their position. With `query_latent_dim`, $W_Q$ reads a latent of its own,
-    $\operatorname{RMSNorm}(W_{CQ}\, x_t)$. $S(t)$ holds the steps that are no padding and, with
-    `causal`, no later than $t$. $[\cdot]_n$ puts the heads side by side.
+    $c_s$ is the latent of step $s$, of width `latent_dim`. $k$, $v$ and $q$ have width $h$ and carry no
+    position. $\hat k$, which all heads share, and $\hat q$ have width $r$, which is `rope_dim`. $R$ rotates
+    them by their position (RoPE). With `query_latent_dim`, $W_Q$ is applied to a separate latent,
+    $\operatorname{RMSNorm}(W_{CQ}\, x_t)$, instead of $x_t$. $S(t)$ is the set of steps that are not padding
+    and, with `causal`, not later than $t$. $[\cdot]_n$ concatenates the heads.
 
     Use when:
-        - a model is to generate step by step with a small cache: all that later steps need of step $s$
-          is $c_s$ and $R_s \hat k_s$, `latent_dim + rope_dim` numbers for however many heads.
+        - a model generates step by step and needs a small cache. Later steps need only $c_s$ and
+          $R_s \hat k_s$ of step $s$: `latent_dim + rope_dim` numbers, however many heads there are.
 
     Avoid when:
-        - no such cache will be kept: `SelfAttention` does less.
+        - you do not plan to keep such a cache: `SelfAttention` does less work.
 
     Args:
-        num_heads: Positive integer. Heads.
-        latent_dim: Positive integer. Width of the latent that keys and values are read from.
-        query_latent_dim: Positive integer. Width of the queries' own latent. Default: none, queries
-            are read from the inputs.
-        head_dim: Positive integer. Width of a value, and of a query or key without its part that
-            turns. Default: the input's width over `num_heads`.
-        rope_dim: Positive even integer. Width of that part. Default: half of the width of a head.
-        causal: Boolean. Whether a step sees only itself and earlier ones.
-        dropout: Float from 0 to 1. Share of attention scores dropped in training.
-        use_bias: Boolean. Whether the projections have a bias.
-        kernel_initializer: Initializer of the projections' kernels.
-        seed: Integer. Seed of the dropout.
-        **kwargs: Keras's own: `name`, `dtype`, `trainable`.
+        num_heads: Positive integer. Number of heads.
+        latent_dim: Positive integer. Width of the latent that yields keys and values.
+        query_latent_dim: Positive integer. Width of a separate latent for the queries. Defaults to None:
+            queries are computed from the inputs.
+        head_dim: Positive integer. Width of each value, and of the non-rotary part of each query and key.
+            Defaults to the input width divided by `num_heads`.
+        rope_dim: Positive even integer. Width of the rotary part of each query and key. Defaults to half the
+            width of a head.
+        causal: Boolean. Whether each step attends only to itself and to earlier steps. Defaults to False.
+        dropout: Float between 0 and 1. Fraction of attention scores to drop during training. Defaults to 0.
+        use_bias: Boolean. Whether the projections have a bias. Defaults to True.
+        kernel_initializer: Initializer for the kernels of the projections. Defaults to `"glorot_uniform"`.
+        seed: Integer. Random seed for the dropout. Defaults to None.
+        **kwargs: Standard Keras layer arguments: `name`, `dtype`, `trainable`.
 
     Call arguments:
         inputs: The sequence.
-        mask: Boolean `(batch, time)`, false at padding. Taken from the inputs where they carry one.
-        return_attention_scores: Whether to return `(outputs, scores)`.
-        training: Whether to drop scores.
+        mask: Boolean tensor of shape `(batch, time)`, false at padding. Defaults to the mask that the inputs
+            carry, if any.
+        return_attention_scores: Boolean. Whether to return `(outputs, scores)` instead of `outputs`.
+        training: Boolean. Whether to apply dropout to the scores.
 
     Input shape:
         `(batch, time, width)`. `batch` and `time` may be unknown.
 
     Output shape:
-        The input's; the scores are `(batch, num_heads, time, time)`.
+        Same as the input. The scores have shape `(batch, num_heads, time, time)`.
 
     Masking:
-        Passed on. No step sees padding, whatever it holds, NaN included. Outputs at padding are zero.
+        The mask is passed on. No step attends to padding, even if the padding holds NaN. Outputs at padded
+        steps are zero.
 
     Raises:
-        ValueError: a size is no positive integer, `rope_dim` is odd, `dropout` is not between 0 and 1,
-            `num_heads` does not divide the width, or 4 the width of a head where it sets `rope_dim`.
+        ValueError: if a size is not a positive integer, `rope_dim` is odd, `dropout` is not between 0 and 1,
+            the width is unknown, `num_heads` does not divide it and `head_dim` is not given, or the width of
+            a head is not a multiple of 4 and `rope_dim` is not given.
 
     Example:
         ```python
@@ -94,10 +98,10 @@ class MultiHeadLatentAttention(layers.Layer):
         ```
 
     Reference:
-        [DeepSeek-V2](https://arxiv.org/abs/2405.04434). The latents are normalised, with an epsilon of
-        1e-6, as in its code and fla's. The layer keeps nothing: keys and values are computed for all
-        steps. Feature `i` turns with `i + rope_dim / 2`, as in fla; DeepSeek's checkpoints pair `2 i`
-        with `2 i + 1`. Their projections have no bias.
+        [DeepSeek-V2](https://arxiv.org/abs/2405.04434). The latents are normalised with an epsilon of 1e-6,
+        as in DeepSeek's code and in fla. This layer itself keeps no cache: each call computes the keys and
+        values of all steps. Rotary feature `i` is paired with `i + rope_dim / 2`, as in fla. DeepSeek's
+        checkpoints pair `2 i` with `2 i + 1`, and their projections have no bias.
     """
 
     def __init__(
@@ -140,7 +144,7 @@ class MultiHeadLatentAttention(layers.Layer):
         r = self.rope_dim or h // 2
         if r % 2 or r == 0:
             raise ValueError(
-                "The width of a head must be a multiple of 4 where `rope_dim` is not given. "
+                "The width of a head must be a multiple of 4 unless `rope_dim` is given. "
                 f"Received: head_dim={self.head_dim}, num_heads={n}, input_shape={tuple(input_shape)}"
             )
         time = input_shape[:-1]

@@ -16,7 +16,7 @@ from layerzoo.ops.masks import zero_padding
 
 @keras.saving.register_keras_serializable(package="layerzoo")
 class PerceiverResampler(layers.Layer):
-    r"""A fixed number of latent vectors reads a sequence of any length, several times over.
+    r"""Perceiver resampler (Flamingo): a fixed number of latents reads a sequence of any length.
 
     $$
     \begin{aligned}
@@ -25,33 +25,35 @@ class PerceiverResampler(layers.Layer):
     \end{aligned}
     $$
 
-    The two lines are repeated `depth` times, each time with weights of their own, from $z$ learned; the
-    last $z''$ goes through one more norm. $A(q, c)$ is `CrossAttention` of $q$ to the context $c$: here
-    the sequence $x$ and the latents side by side. Each $N$ is a layer normalisation.
+    These two lines are repeated `depth` times, each time with new weights. $z$ starts as learned latents, and
+    the last $z''$ goes through one more norm. $A(q, c)$ is `CrossAttention` from $q$ to the context $c$,
+    which here is the sequence $x$ followed by the latents. Each $N$ is a layer normalisation.
 
     Use when:
-        - inputs of any length should become a short sequence of one length: the frames of a film, the
-          patches of an image, for a model that reads text.
+        - inputs of varying length must become a short sequence of fixed length: video frames or image patches
+          for a language model.
 
     Avoid when:
-        - one look is enough: `AttentionPooling` with `num_queries` is a fraction of this.
-        - the order of the steps matters: this is blind to it. Add positions to the inputs first.
+        - a single pass of attention is enough: `AttentionPooling` with `num_queries` costs a fraction of
+          this.
+        - the order of the steps matters: this layer ignores it. Add positions to the inputs first.
 
     Args:
-        num_latents: Positive integer. Latent vectors.
-        num_heads: Positive integer. Heads.
-        depth: Positive integer. How often the latents read. Default 6.
-        head_dim: Positive integer. Width of a head. Default: the input's width over `num_heads`.
-        hidden_dim: Positive integer. Width of the hidden layer after each reading. Default: four times
-            the input's width.
-        use_bias: Boolean. Whether the projections have a bias.
-        kernel_initializer: Initializer of the projections' kernels.
-        epsilon: Positive float. Added to the variance in the norms. Default 1e-5.
-        **kwargs: Keras's own: `name`, `dtype`, `trainable`.
+        num_latents: Positive integer. Number of latent vectors.
+        num_heads: Positive integer. Number of heads.
+        depth: Positive integer. How many times the latents read the sequence. Defaults to 6.
+        head_dim: Positive integer. Width of each head. Defaults to the input width divided by `num_heads`.
+        hidden_dim: Positive integer. Width of the hidden layer of each feed-forward network. Defaults to four
+            times the input width.
+        use_bias: Boolean. Whether the projections have a bias. Defaults to True.
+        kernel_initializer: Initializer for the kernels of the projections. Defaults to `"glorot_uniform"`.
+        epsilon: Positive float. Added to the variance in the norms. Defaults to 1e-5.
+        **kwargs: Standard Keras layer arguments: `name`, `dtype`, `trainable`.
 
     Call arguments:
         inputs: The sequence.
-        mask: Boolean `(batch, time)`, false at padding. Taken from the inputs where they carry one.
+        mask: Boolean tensor of shape `(batch, time)`, false at padding. Defaults to the mask that the inputs
+            carry, if any.
 
     Input shape:
         `(batch, time, width)`. `batch` and `time` may be unknown.
@@ -60,12 +62,12 @@ class PerceiverResampler(layers.Layer):
         `(batch, num_latents, width)`.
 
     Masking:
-        Consumed. No latent sees padding, whatever it holds, NaN included. Where a sample is all padding,
-        the latents read themselves alone.
+        The mask is consumed. No latent attends to padding, even if the padding holds NaN. If a sample is all
+        padding, the latents attend only to themselves.
 
     Raises:
-        ValueError: a size is no positive integer, `epsilon` is not positive, or `num_heads` does not
-            divide the width.
+        ValueError: if a size is not a positive integer, `epsilon` is not positive, the width is unknown, or
+            `num_heads` does not divide it and `head_dim` is not given.
 
     Example:
         ```python
@@ -81,10 +83,10 @@ class PerceiverResampler(layers.Layer):
         ```
 
     Reference:
-        [Flamingo](https://arxiv.org/abs/2204.14198), after
-        [Perceiver](https://arxiv.org/abs/2103.03206). OpenFlamingo has no biases, and adds embeddings of
-        frames and media first: here that is the work of a layer before. Its GELU is exact, as this one,
-        and its latents begin with a variance of one, as these.
+        [Flamingo](https://arxiv.org/abs/2204.14198), based on [Perceiver](https://arxiv.org/abs/2103.03206).
+        Like OpenFlamingo, this layer uses the exact GELU and unit-variance latents. OpenFlamingo has no
+        biases, and it adds embeddings of frames and media first. If you need those embeddings, add them in a
+        layer before this one.
     """
 
     def __init__(
@@ -148,7 +150,7 @@ class PerceiverResampler(layers.Layer):
         x = zero_padding(inputs, mask)
         z = ops.broadcast_to(self.latents, (ops.shape(inputs)[0], *self.latents.shape))
         seen = None
-        if mask is not None:  # the latents are no padding
+        if mask is not None:  # latents are never padding
             seen = ops.pad(
                 ops.cast(mask, "int32"), ((0, 0), (0, self.num_latents)), constant_values=1
             )

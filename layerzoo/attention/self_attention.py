@@ -17,60 +17,68 @@ from layerzoo.ops.masks import zero_padding
 
 @keras.saving.register_keras_serializable(package="layerzoo")
 class SelfAttention(layers.Layer):
-    r"""Every step of a sequence takes a weighted mean of the steps that it may see.
+    r"""Multi-head self-attention (MHA), with grouped-query (GQA) and multi-query (MQA) variants.
 
     $$
     y_t = W_O \Big[ \sum_{s \in S(t)} p^{(n)}_{ts}\, v^{(g)}_s \Big]_n, \qquad
-    p^{(n)}_{ts} = \operatorname*{softmax}_{s \in S(t)}
-        \frac{\langle R_t\, q^{(n)}_t,\; R_s\, k^{(g)}_s \rangle}{\sqrt h} + B^{(n)}_{ts}
+    p^{(n)}_{ts} = \operatorname*{softmax}_{s \in S(t)} \Big(
+        \frac{\langle R_t\, q^{(n)}_t,\; R_s\, k^{(g)}_s \rangle}{\sqrt h} + B^{(n)}_{ts} \Big)
     $$
 
-    $q, k, v = W_{QKV}\, x$ are split into heads of width $h$; query head $n$ reads the key/value head
-    $g$ of its group. $S(t)$ holds the steps that are no padding and lie within `causal` and `window`;
-    `position` gives the turns $R$ or the biases $B$. $[\cdot]_n$ puts the heads side by side.
+    $q, k, v = W_{QKV}\, x$ are split into heads of width $h$. Query head $n$ uses the key/value head $g$ of
+    its group. $S(t)$ is the set of steps that step $t$ may attend to: those that are not padding and that
+    `causal` and `window` allow. `position` provides the rotations $R$ or the biases $B$. $[\cdot]_n$
+    concatenates the heads.
 
     Use when:
-        - a sequence goes in and one of the same length comes out, in a Sequential model too.
-        - the key/value heads should be fewer than the query heads (grouped- or multi-query attention).
+        - you map a sequence to a sequence of the same length, also in a Sequential model.
+        - you want fewer key/value heads than query heads (GQA, or MQA with `num_key_value_heads=1`).
 
     Avoid when:
-        - queries and keys come from two sequences: `CrossAttention` takes both.
+        - queries and keys come from two different sequences: use `CrossAttention`.
 
     Args:
-        num_heads: Positive integer. Query heads.
-        num_key_value_heads: Divisor of `num_heads`. Heads of keys and values. Default: `num_heads`.
-        head_dim: Positive integer. Width of a head. Default: the input's width over `num_heads`.
-        causal: Boolean. Whether a step sees only itself and earlier ones.
-        window: Positive integer. A step sees only steps nearer than this, itself counted.
-        position: Layer that turns queries and keys `(batch, time, heads, head_dim)`: `RotaryEmbedding`.
-            Or one with a method `bias`, which gives what is added to scores: `AlibiBias`,
-            `RelativePositionBias`.
-        qk_norm: Boolean. Whether queries and keys are RMS-normalised, before `position`.
-        dropout: Float from 0 to 1. Share of attention scores dropped in training.
-        use_bias: Boolean. Whether the two projections have a bias.
-        kernel_initializer: Initializer of the two projections' kernels.
-        seed: Integer. Seed of the dropout.
-        **kwargs: Keras's own: `name`, `dtype`, `trainable`.
+        num_heads: Positive integer. Number of query heads.
+        num_key_value_heads: Positive integer that divides `num_heads`. Number of key/value heads. Defaults to
+            `num_heads`.
+        head_dim: Positive integer. Width of each head. Defaults to the input width divided by `num_heads`.
+        causal: Boolean. Whether each step attends only to itself and to earlier steps. Defaults to False.
+        window: Positive integer. Each step attends only to steps less than `window` away, so `window=1`
+            leaves only the step itself. Defaults to None: no limit.
+        position: Layer that encodes positions. Either it rotates queries and keys of shape
+            `(batch, time, heads, head_dim)`, as `RotaryEmbedding` does, or it has a method `bias` that
+            returns what to add to the scores, as `AlibiBias` and `RelativePositionBias` have. Defaults to
+            None.
+        qk_norm: Boolean. Whether to RMS-normalise queries and keys, before `position`. Defaults to False.
+        dropout: Float between 0 and 1. Fraction of attention scores to drop during training. Defaults to 0.
+        use_bias: Boolean. Whether the two projections have a bias. Defaults to True.
+        kernel_initializer: Initializer for the kernels of the two projections. Defaults to
+            `"glorot_uniform"`.
+        seed: Integer. Random seed for the dropout. Defaults to None.
+        **kwargs: Standard Keras layer arguments: `name`, `dtype`, `trainable`.
 
     Call arguments:
         inputs: The sequence.
-        mask: Boolean `(batch, time)`, false at padding. Taken from the inputs where they carry one.
-        return_attention_scores: Whether to return `(outputs, scores)`.
-        training: Whether to drop scores.
+        mask: Boolean tensor of shape `(batch, time)`, false at padding. Defaults to the mask that the inputs
+            carry, if any.
+        return_attention_scores: Boolean. Whether to return `(outputs, scores)` instead of `outputs`.
+        training: Boolean. Whether to apply dropout to the scores.
 
     Input shape:
         `(batch, time, width)`. `batch` and `time` may be unknown.
 
     Output shape:
-        The input's; the scores are `(batch, num_heads, time, time)`.
+        Same as the input. The scores have shape `(batch, num_heads, time, time)`.
 
     Masking:
-        Passed on. No step sees padding, whatever it holds, NaN included. Outputs at padding are zero.
+        The mask is passed on. No step attends to padding, even if the padding holds NaN. Outputs at padded
+        steps are zero.
 
     Raises:
-        ValueError: a size is no positive integer, `dropout` is not between 0 and 1,
-            `num_key_value_heads` does not divide `num_heads`, or `num_heads` not the width.
-        TypeError: `position` is no layer.
+        ValueError: if a size is not a positive integer, `dropout` is not between 0 and 1,
+            `num_key_value_heads` does not divide `num_heads`, the width is unknown, or `num_heads` does not
+            divide it and `head_dim` is not given.
+        TypeError: if `position` is not a Keras layer.
 
     Example:
         ```python
@@ -86,9 +94,9 @@ class SelfAttention(layers.Layer):
         ```
 
     Reference:
-        [Attention Is All You Need](https://arxiv.org/abs/1706.03762) and, for the groups,
-        [GQA](https://arxiv.org/abs/2305.13245). Queries, keys and values come from one kernel, side by
-        side in this order. A query that may see nothing gets zeros, not the mean of the padding.
+        [Attention Is All You Need](https://arxiv.org/abs/1706.03762). Grouped heads follow
+        [GQA](https://arxiv.org/abs/2305.13245). A single kernel computes queries, keys and values, in this
+        order. A query that may attend to nothing gets zeros, not the mean of the padding.
     """
 
     def __init__(

@@ -18,7 +18,7 @@ from layerzoo.ops.windows import (
 
 @keras.saving.register_keras_serializable(package="layerzoo")
 class WindowAttention(layers.Layer):
-    r"""Each pixel of an image takes a weighted mean of the pixels of its window.
+    r"""Window attention (Swin): each pixel of an image attends to the pixels of its window.
 
     $$
     y_p = W_O \Big[ \sum_{r \in S(p)} a^{(n)}_{pr}\, v^{(n)}_r \Big]_n, \qquad
@@ -26,51 +26,57 @@ class WindowAttention(layers.Layer):
         \frac{\langle q^{(n)}_p,\; k^{(n)}_r \rangle}{\sqrt h} + B_{p - r,\, n} \Big)
     $$
 
-    $p$ and $r$ are pixels; $q, k, v = W_{QKV}\, x$ are split into heads of width $h$. The image is cut into
-    windows of `window_size` rows and columns, the first cuts `shift` pixels below its upper edge and to the
-    right of its left one; $S(p)$ holds the pixels in the window of $p$ that are no padding. $B$ is a learned
-    number for each head and each offset, down and to the right, between two pixels of a window.
-    $[\cdot]_n$ puts the heads side by side.
+    $p$ and $r$ are pixels. $q, k, v = W_{QKV}\, x$ are split into heads of width $h$. The image is cut into
+    windows of `window_size` by `window_size` pixels. The first cuts lie `shift` pixels from the top edge and
+    from the left edge. $S(p)$ is the set of pixels in the window of $p$ that are not padding. $B$ holds one
+    learned bias per head and per offset (rows, columns) between two pixels of a window. $[\cdot]_n$
+    concatenates the heads.
 
     Use when:
-        - an image has too many pixels for each to see all others: the cost grows with their number.
-        - in turns with `shift=0` and `shift=window_size // 2`, so that windows exchange what they know.
+        - the image has too many pixels for each to attend to all others: here the cost is linear in their
+          number.
+        - you stack several: alternate `shift=0` and `shift=window_size // 2`, so that information crosses the
+          window borders.
 
     Avoid when:
-        - the image has few pixels: as a sequence, `SelfAttention` lets each see all.
+        - the image has few pixels: flatten it into a sequence, and `SelfAttention` lets each pixel attend to
+          all others.
 
     Args:
-        num_heads: Divisor of the channels. Heads.
-        window_size: Positive integer. Height and width of a window.
-        shift: Integer from 0 to `window_size - 1`. Where the first cuts are. Default 0.
-        use_bias: Boolean. Whether queries, keys and values have a bias; the output has one in any case, as in
-            Swin. Default True.
-        dropout: Float from 0 to 1. Share of attention scores dropped in training.
-        kernel_initializer: Initializer of the two projections' kernels.
-        seed: Integer. Seed of the dropout.
-        **kwargs: Keras's own: `name`, `dtype`, `trainable`.
+        num_heads: Positive integer that divides the channels. Number of heads.
+        window_size: Positive integer. Height and width of each window.
+        shift: Integer from 0 to `window_size - 1`. Distance in pixels from the top and left edges to the
+            first cuts. Defaults to 0.
+        use_bias: Boolean. Whether queries, keys and values have a bias. The output projection always has one,
+            as in Swin. Defaults to True.
+        dropout: Float between 0 and 1. Fraction of attention scores to drop during training. Defaults to 0.
+        kernel_initializer: Initializer for the kernels of the two projections. Defaults to
+            `"glorot_uniform"`.
+        seed: Integer. Random seed for the dropout. Defaults to None.
+        **kwargs: Standard Keras layer arguments: `name`, `dtype`, `trainable`.
 
     Call arguments:
         inputs: The images.
-        mask: Boolean `(batch, height, width)` or `(batch, height)`, false at padding.
-        return_attention_scores: Whether to return `(outputs, scores)`.
-        training: Whether to drop scores.
+        mask: Boolean tensor of shape `(batch, height, width)` or `(batch, height)`, false at padding.
+        return_attention_scores: Boolean. Whether to return `(outputs, scores)` instead of `outputs`.
+        training: Boolean. Whether to apply dropout to the scores.
 
     Input shape:
-        `(batch, height, width, channels)`. All but `channels` may be unknown, and need be no multiple of
-        `window_size`.
+        `(batch, height, width, channels)`. All sizes except `channels` may be unknown. Height and width need
+        not be multiples of `window_size`.
 
     Output shape:
-        The input's; the scores are `(batch, rows, columns, num_heads, pixels, pixels)`, with the windows'
-        rows and columns, and their `window_size ** 2` pixels, row by row. With `shift`, the windows in the
-        last row and column hold what the shift moved round.
+        Same as the input. The scores have shape `(batch, rows, columns, num_heads, pixels, pixels)`: one
+        entry per row and column of windows, with the `window_size ** 2` pixels of each window in row-major
+        order. With `shift`, the windows in the last row and column hold the pixels that wrapped around.
 
     Masking:
-        Passed on. No pixel sees padding, whatever it holds, NaN included. Outputs at padding are zero.
+        The mask is passed on. No pixel attends to padding, even if the padding holds NaN. Outputs at padded
+        pixels are zero.
 
     Raises:
-        ValueError: a size is no positive integer, `shift` is not below `window_size`, `dropout` is not
-            between 0 and 1, or `num_heads` does not divide the channels.
+        ValueError: if a size is not a positive integer, `shift` is not below `window_size`, `dropout` is not
+            between 0 and 1, the number of channels is unknown, or `num_heads` does not divide it.
 
     Example:
         ```python
@@ -87,11 +93,12 @@ class WindowAttention(layers.Layer):
         ```
 
     Reference:
-        [Swin Transformer](https://arxiv.org/abs/2103.14030), the attention alone, without norm and MLP. As
-        there, a shift moves the image round, so that windows hold parts of opposite edges, and masks these
-        parts from each other. Where the windows do not fit, timm lets pixels see the zeros that fill them,
-        and moves the image before it fills them; here it is filled first, and zeros are masked. In an image
-        of one window, timm takes `shift` for 0: do so too, or the shift cuts the window in four.
+        [Swin Transformer](https://arxiv.org/abs/2103.14030): the attention alone, without norm and MLP. As
+        in Swin, a shift rolls the image, so that some windows hold parts of opposite edges. These parts are
+        masked from each other. If the windows do not fit the image, timm rolls it before padding it, and
+        pixels attend to the zero padding. Here the image is padded first, and the padding is masked. If the
+        image is a single window, timm replaces `shift` by 0. This layer does not, so pass 0 yourself, or the
+        shift cuts the window into four.
     """
 
     def __init__(
@@ -188,7 +195,7 @@ class WindowAttention(layers.Layer):
 
     @classmethod
     def from_config(cls, config):
-        if "qkv_bias" in config:  # the argument's first name, in files saved before 0.1.0
+        if "qkv_bias" in config:  # the argument's former name, in files saved before 0.1.0
             config = dict(config)
             config["use_bias"] = config.pop("qkv_bias")
         return super().from_config(config)
