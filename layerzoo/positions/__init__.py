@@ -1,4 +1,4 @@
-"""Positions: what tells attention where each step stands."""
+"""Positions: layers that give attention the position of each step."""
 
 # Written by `layerzoo docs` from the files beside it.
 from layerzoo.positions.alibi_bias import AlibiBias

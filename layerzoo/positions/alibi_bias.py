@@ -7,42 +7,42 @@ from layerzoo.ops.positions import alibi_slopes
 
 @keras.saving.register_keras_serializable(package="layerzoo")
 class AlibiBias(layers.Layer):
-    r"""Lowers each attention score by its distance, more steeply in some heads than in others.
+    r"""ALiBi: lowers each attention score in proportion to distance, with one slope per head.
 
     $$
     y^{(n)}_{ts} = x^{(n)}_{ts} - m_n\, |t - s|, \qquad m_n = 2^{-8n/N}
     $$
 
-    $x$ are the scores before the softmax, $t$ is the position of a query and $s$ of a key, $n = 1, \dots,
-    N$ a head. Where $N$ is no power of two, the slopes are those of the next lower power $P$, and after
-    them $2^{-8(i - 1/2)/P}$ for $i = 1, 2, \dots$
+    $x$ are the scores before the softmax. $t$ is the position of a query, $s$ the position of a key, and
+    $n = 1, \dots, N$ the head. If $N$ is not a power of two, the slopes are those of the next lower power
+    $P$, followed by $2^{-8(i - 1/2)/P}$ for $i = 1, 2, \dots$
 
     Use when:
-        - sequences get longer than in training: `SelfAttention(position=AlibiBias())`.
-        - nothing about positions should be learned.
+        - sequences become longer than in training: `SelfAttention(position=AlibiBias())`.
+        - you want positions without any learned weights.
 
     Avoid when:
-        - what is far away matters as much as what is near: `RotaryEmbedding` lowers no score by itself.
+        - distant steps matter as much as near ones: `RotaryEmbedding` does not itself lower any score.
 
     Args:
-        **kwargs: Keras's own: `name`, `dtype`, `trainable`.
+        **kwargs: Standard Keras layer arguments: `name`, `dtype`, `trainable`.
 
     Call arguments:
         scores: Attention scores before the softmax.
-        offset: Integer: the position of the first query, where that of the first key is 0. A query that
-            is decoded with a cache of `s` keys, its own the last of them, has `s - 1`. Default 0.
+        offset: Integer. Position of the first query, where the first key has position 0. To decode one step
+            with a cache of `s` keys, the current one included, pass `s - 1`. Defaults to 0.
 
     Input shape:
-        `(batch, heads, queries, keys)`. All sizes but that of the heads may be unknown.
+        `(batch, heads, queries, keys)`. All sizes except the number of heads may be unknown.
 
     Output shape:
-        The input's.
+        Same as the input.
 
     Masking:
-        Passed on. Padding counts as steps.
+        The mask is passed on. Padded steps count as positions.
 
     Raises:
-        ValueError: the number of heads is unknown.
+        ValueError: if the number of heads is unknown.
 
     Example:
         ```python
@@ -57,10 +57,10 @@ class AlibiBias(layers.Layer):
         ```
 
     Reference:
-        [Train Short, Test Long](https://arxiv.org/abs/2108.12409); its code has the slopes for every
-        number of heads. The paper's attention is causal, and $t - s$ is never negative there;
-        x-transformers takes $|t - s|$ too, and puts the last query beside the last key. KerasHub adds
-        $-m_n (S - 1 - s)$ for $S$ keys, which after a causal softmax is the same.
+        [Train Short, Test Long](https://arxiv.org/abs/2108.12409). The slopes for any number of heads follow
+        the authors' code. Attention in the paper is causal, so $t - s$ is never negative there. Like
+        x-transformers, this layer uses $|t - s|$; x-transformers also aligns the last query with the last
+        key. KerasHub adds $-m_n (S - 1 - s)$ for $S$ keys, which is the same after a causal softmax.
     """
 
     def __init__(self, **kwargs):
@@ -80,11 +80,11 @@ class AlibiBias(layers.Layer):
         return ops.cast(ops.cast(scores, bias.dtype) + bias, scores.dtype)
 
     def bias(self, query_steps, key_steps):
-        """What is added to the scores of some queries and keys: `(heads, queries, keys)`.
+        """Return what to add to the scores of some queries and keys: `(heads, queries, keys)`.
 
         Args:
-            query_steps: Integers `(queries,)`: where the queries stand.
-            key_steps: Integers `(keys,)`: where the keys stand.
+            query_steps: Integers of shape `(queries,)`. Positions of the queries.
+            key_steps: Integers of shape `(keys,)`. Positions of the keys.
         """
         precise = backend.result_type(self.compute_dtype, "float32")
         distance = ops.cast(ops.abs(query_steps[:, None] - key_steps[None, :]), precise)

@@ -7,7 +7,7 @@ from layerzoo.ops.positions import distance_buckets, per_head
 
 @keras.saving.register_keras_serializable(package="layerzoo")
 class RelativePositionBias(layers.Layer):
-    r"""Adds to each attention score a learned number, which depends on how far apart its steps are.
+    r"""T5 relative position bias: adds a learned bias to each attention score, depending on distance.
 
     $$
     y^{(n)}_{ts} = x^{(n)}_{ts} + B_{\beta(s - t),\, n}, \qquad
@@ -18,44 +18,48 @@ class RelativePositionBias(layers.Layer):
     \end{cases}
     $$
 
-    $x$ are the scores before the softmax, $t$ is the position of a query and $s$ of a key, $n$ a head,
-    $B$ the table of `num_buckets` rows, $D$ is `max_distance`. Later keys ($d > 0$) have one half of the
-    rows, earlier ones the other, with $\beta(|d|)$; without `bidirectional` earlier ones have all rows,
-    and later ones the bucket of distance 0. Of the $e + l$ rows of a side, $e$ is half, rounded down.
+    $x$ are the scores before the softmax. $t$ is the position of a query, $s$ the position of a key, and $n$
+    the head. $B$ is the learned table with `num_buckets` rows, and $D$ is `max_distance`. With
+    `bidirectional`, later keys ($d > 0$) use one half of the rows. All other keys use the other half, with
+    $\beta(|d|)$. Without `bidirectional`, all rows serve the earlier keys, and later keys share the bucket of
+    distance 0. Each side has $e + l$ rows, where $e$ is half of them, rounded down.
 
     Use when:
-        - attention should learn what each distance is worth: `SelfAttention(position=
-          RelativePositionBias())`.
-        - the sequences are longer than `max_distance`: what is farther away shares one bucket.
+        - attention should learn how much each distance matters:
+          `SelfAttention(position=RelativePositionBias())`.
+        - sequences are longer than `max_distance`: all distances beyond it share one bucket.
 
     Avoid when:
-        - sequences get much longer than in training, and what is far should matter less: `AlibiBias`.
+        - sequences become much longer than in training, and distant steps should matter less: use
+          `AlibiBias`.
 
     Args:
-        num_buckets: Integer of at least 2, with `bidirectional` even and at least 4. Rows of the table.
-        max_distance: Integer above the distances that have a bucket each. All distances from here on
-            share the last bucket.
-        bidirectional: Boolean. Whether later keys have buckets of their own.
-        embeddings_initializer: Initializer of the table.
-        **kwargs: Keras's own: `name`, `dtype`, `trainable`.
+        num_buckets: Integer. Number of rows of the table. Must be even and at least 4 if `bidirectional`,
+            otherwise at least 2. Defaults to 32.
+        max_distance: Integer. This distance and all larger ones share the last bucket. Must exceed
+            `num_buckets // 4` if `bidirectional`, otherwise `num_buckets // 2`: smaller distances have a
+            bucket each. Defaults to 128.
+        bidirectional: Boolean. Whether later keys have buckets of their own. Defaults to True.
+        embeddings_initializer: Initializer for the table. Defaults to `"uniform"`.
+        **kwargs: Standard Keras layer arguments: `name`, `dtype`, `trainable`.
 
     Call arguments:
         scores: Attention scores before the softmax.
-        offset: Integer: the position of the first query, where that of the first key is 0. A query that
-            is decoded with a cache of `s` keys, its own the last of them, has `s - 1`. Default 0.
+        offset: Integer. Position of the first query, where the first key has position 0. To decode one step
+            with a cache of `s` keys, the current one included, pass `s - 1`. Defaults to 0.
 
     Input shape:
-        `(batch, heads, queries, keys)`. All sizes but that of the heads may be unknown.
+        `(batch, heads, queries, keys)`. All sizes except the number of heads may be unknown.
 
     Output shape:
-        The input's.
+        Same as the input.
 
     Masking:
-        Passed on. Padding counts as steps.
+        The mask is passed on. Padded steps count as positions.
 
     Raises:
-        ValueError: `num_buckets` or `max_distance` is too small, `num_buckets` is odd with
-            `bidirectional`, or the number of heads is unknown.
+        ValueError: if `num_buckets` or `max_distance` is too small, `num_buckets` is odd and `bidirectional`
+            is set, or the number of heads is unknown.
 
     Example:
         ```python
@@ -71,10 +75,10 @@ class RelativePositionBias(layers.Layer):
         ```
 
     Reference:
-        [T5](https://arxiv.org/abs/1910.10683). The buckets are those of its code and of Hugging Face's,
-        found in integers, so that no edge hangs on how a logarithm is rounded. T5 shares one table
-        among its layers: give them one `RelativePositionBias`. It also leaves the scores as they are
-        where `SelfAttention` divides them by $\sqrt h$.
+        [T5](https://arxiv.org/abs/1910.10683). The buckets are those of T5's code and of Hugging Face's. They
+        are computed in integers, so no bucket edge depends on how a logarithm is rounded. T5 shares one table
+        among its layers. To do the same, pass one `RelativePositionBias` to all of them. T5 does not scale
+        the scores, whereas `SelfAttention` divides them by $\sqrt h$.
     """
 
     def __init__(
@@ -89,13 +93,13 @@ class RelativePositionBias(layers.Layer):
         positive_int(num_buckets=num_buckets, max_distance=max_distance)
         if num_buckets < (4 if bidirectional else 2) or (bidirectional and num_buckets % 2):
             raise ValueError(
-                "`num_buckets` must be at least 2, and with `bidirectional` even and at least 4. "
+                "`num_buckets` must be even and at least 4 if `bidirectional`, otherwise at least 2. "
                 f"Received: num_buckets={num_buckets}, bidirectional={bidirectional}"
             )
         if max_distance <= num_buckets // (4 if bidirectional else 2):
             raise ValueError(
-                "`max_distance` must be more than a fourth of `num_buckets` with `bidirectional`, and "
-                f"else than half of it. Received: max_distance={max_distance}, "
+                "`max_distance` must exceed `num_buckets // 4` if `bidirectional`, otherwise "
+                f"`num_buckets // 2`. Received: max_distance={max_distance}, "
                 f"num_buckets={num_buckets}, bidirectional={bidirectional}"
             )
         self.num_buckets = num_buckets
@@ -127,12 +131,12 @@ class RelativePositionBias(layers.Layer):
         return ops.cast(ops.cast(scores, precise) + ops.cast(bias, precise), scores.dtype)
 
     def bias(self, query_steps, key_steps, embeddings):
-        """What is added to the scores of some queries and keys: `(heads, queries, keys)`.
+        """Return what to add to the scores of some queries and keys: `(heads, queries, keys)`.
 
         Args:
-            query_steps: Integers `(queries,)`: where the queries stand.
-            key_steps: Integers `(keys,)`: where the keys stand.
-            embeddings: The table `(num_buckets, heads)`.
+            query_steps: Integers of shape `(queries,)`. Positions of the queries.
+            key_steps: Integers of shape `(keys,)`. Positions of the keys.
+            embeddings: The table, of shape `(num_buckets, heads)`.
         """
         distance = key_steps[None, :] - query_steps[:, None]
         distance = ops.clip(distance, -self.max_distance, self.max_distance)

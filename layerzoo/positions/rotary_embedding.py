@@ -7,7 +7,7 @@ from layerzoo.ops.positions import rotate
 
 @keras.saving.register_keras_serializable(package="layerzoo")
 class RotaryEmbedding(keras.layers.Layer):
-    r"""Turns pairs of features by an angle that grows with the position.
+    r"""Rotary position embedding (RoPE): rotates feature pairs by angles proportional to the position.
 
     $$
     \begin{pmatrix} y_{i} \\ y_{i + h/2} \end{pmatrix} =
@@ -16,38 +16,41 @@ class RotaryEmbedding(keras.layers.Layer):
     \qquad \theta_i = \mathrm{base}^{-2i/h}
     $$
 
-    $t$ is the step's position, $h$ the width of the last axis, $i < h/2$ the pair. The inner product
-    of two turned vectors depends on their positions only through the distance between them.
+    $t$ is the position of the step, $h$ is the width of the last axis, and $i < h/2$ is the pair. The inner
+    product of two rotated vectors depends on their positions only through the distance between them.
 
     Use when:
         - attention needs to know how far apart two steps are: `SelfAttention(position=RotaryEmbedding())`.
-        - sequences get longer than in training: raise `base`, or set `scaling`.
+        - sequences become longer than in training: raise `base`, or set `scaling`.
 
     Avoid when:
-        - positions are absolute facts (the third field of a record): add a learned embedding.
+        - absolute positions carry meaning (the third field of a record): add a learned embedding.
 
     Args:
-        base: Positive float. The wavelengths run from `2 pi` to nearly `2 pi base` steps. Default 10,000.
-        layout: `"half"` pairs feature `i` with `i + h/2`, as Llama does. `"interleaved"` pairs `2 i`
-            with `2 i + 1`, as the paper does. Weights trained with one do not fit the other.
-        scaling: Positive float. Positions are divided by it (position interpolation). Default 1.
-        **kwargs: Keras's own: `name`, `dtype`, `trainable`.
+        base: Positive float. The wavelengths range from `2 pi` to nearly `2 pi base` steps. Defaults to
+            10,000.
+        layout: `"half"` or `"interleaved"`. `"half"` pairs feature `i` with `i + h/2`, as Llama does.
+            `"interleaved"` pairs `2 i` with `2 i + 1`, as the paper does. Weights trained with one layout do
+            not work with the other. Defaults to `"half"`.
+        scaling: Positive float. Positions are divided by it (position interpolation). Defaults to 1.
+        **kwargs: Standard Keras layer arguments: `name`, `dtype`, `trainable`.
 
     Call arguments:
         inputs: Features, or queries or keys split into heads.
-        offset: Integer, or integers of shape `(batch,)`: the position of the first step. Default 0.
+        offset: Integer, or integers of shape `(batch,)`. Position of the first step. Defaults to 0.
 
     Input shape:
-        `(batch, time, ..., width)`, `width` even. `time` may be unknown.
+        `(batch, time, ..., width)` with an even `width`. `time` may be unknown.
 
     Output shape:
-        The input's.
+        Same as the input.
 
     Masking:
-        Passed on. Padding counts as steps: `offset` takes it out again.
+        The mask is passed on. Padded steps count as positions; `offset` can correct for them.
 
     Raises:
-        ValueError: `base` or `scaling` is not positive, `layout` is unknown, `width` is odd or unknown.
+        ValueError: if `base` or `scaling` is not positive, `layout` is not recognised, or `width` is odd or
+            unknown.
 
     Example:
         ```python
@@ -62,8 +65,8 @@ class RotaryEmbedding(keras.layers.Layer):
 
     Reference:
         [RoFormer: Enhanced Transformer with Rotary Position Embedding](https://arxiv.org/abs/2104.09864).
-        The paper's layout is `"interleaved"`; the default is the one of today's checkpoints. `scaling`
-        is from [Position Interpolation](https://arxiv.org/abs/2306.15595).
+        The paper uses the `"interleaved"` layout; the default is the layout of today's checkpoints. `scaling`
+        comes from [Position Interpolation](https://arxiv.org/abs/2306.15595).
     """
 
     def __init__(
@@ -86,7 +89,7 @@ class RotaryEmbedding(keras.layers.Layer):
         width = known_width(input_shape)
         if width % 2:
             raise ValueError(
-                "The last axis of the inputs must have an even size, to fall into pairs. "
+                "The last axis of the inputs must have an even size, because features form pairs. "
                 f"Received: input_shape={tuple(input_shape)}"
             )
         self.input_spec = keras.layers.InputSpec(min_ndim=3, axes={-1: width})

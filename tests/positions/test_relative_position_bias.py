@@ -191,25 +191,25 @@ def test_sizes_may_be_unknown_in_every_kind_of_model(randomise):
         (dict(num_buckets=0), "`num_buckets` must be a positive integer. Received: num_buckets=0"),
         (
             dict(num_buckets=7),
-            "`num_buckets` must be at least 2, and with `bidirectional` even and at least 4. "
+            "`num_buckets` must be even and at least 4 if `bidirectional`, otherwise at least 2. "
             "Received: num_buckets=7, bidirectional=True",
         ),
         (
             dict(num_buckets=2),
-            "`num_buckets` must be at least 2, and with `bidirectional` even and",
+            "`num_buckets` must be even and at least 4 if `bidirectional`, otherwise",
         ),
         (
             dict(num_buckets=1, bidirectional=False),
-            "`num_buckets` must be at least 2, and with `bidirectional` even and at least 4. ",
+            "`num_buckets` must be even and at least 4 if `bidirectional`, otherwise at least 2. ",
         ),
         (
             dict(max_distance=8),
-            "`max_distance` must be more than a fourth of `num_buckets` with `bidirectional`, and else "
-            "than half of it. Received: max_distance=8, num_buckets=32, bidirectional=True",
+            "`max_distance` must exceed `num_buckets // 4` if `bidirectional`, otherwise "
+            "`num_buckets // 2`. Received: max_distance=8, num_buckets=32, bidirectional=True",
         ),
         (
             dict(max_distance=16, bidirectional=False),
-            "`max_distance` must be more than a fourth of",
+            "`max_distance` must exceed `num_buckets // 4` if",
         ),
     ],
 )
