@@ -8,7 +8,7 @@ from layerzoo.ops.channels import channel_axis, known_channels, position_axes, s
 
 @keras.saving.register_keras_serializable(package="layerzoo")
 class ConvolutionalBlockAttention(layers.Layer):
-    r"""Weighs the channels of an image, and then its pixels.
+    r"""Convolutional block attention (CBAM): gates the channels of an image, and then its pixels.
 
     $$
     u_{pc} = \sigma\Big( f\big(\operatorname*{mean}_p x_{pc}\big) + f\big(\max_p x_{pc}\big)
@@ -17,41 +17,44 @@ class ConvolutionalBlockAttention(layers.Layer):
         u_{pc}
     $$
 
-    $p$ is a pixel, $c$ a channel. $f(z) = W_2\, \delta(W_1 z)$ is one MLP for both, with a hidden layer
-    that is `ratio` times narrower; $\delta$ is `activation`. $K$ is a convolution from two channels to
-    one. Each map and the convolution have a bias.
+    $p$ is a pixel and $c$ a channel. $f(z) = W_2\, \delta(W_1 z)$ is one MLP, shared by the mean and the
+    maximum. Its hidden layer is `ratio` times narrower, and $\delta$ is `activation`. $K$ is a convolution
+    from two channels to one. Both maps and the convolution have a bias.
 
     Use when:
-        - a convolutional block should weigh what it sees and where.
+        - a convolutional block should learn both what matters (channels) and where (pixels).
 
     Avoid when:
-        - the inputs are sequences, or the channels are enough: `SqueezeExcite` is cheaper.
+        - the inputs are sequences.
+        - gating the channels is enough: `SqueezeExcite` is cheaper.
 
     Args:
-        ratio: Positive integer. The hidden layer has `channels // ratio` units, at least 1.
-        kernel_size: Positive integer. Height and width of the convolution. Default 7.
-        activation: Name, function or layer: what the hidden layer goes through. Default `"relu"`.
-        use_bias: Boolean. Whether the two maps and the convolution have a bias.
-        kernel_initializer: Initializer of the three kernels.
-        data_format: `"channels_last"` or `"channels_first"`, whatever Keras is set to.
-        **kwargs: Keras's own: `name`, `dtype`, `trainable`.
+        ratio: Positive integer. The hidden layer has `channels // ratio` units, and at least 1. Defaults to
+            16.
+        kernel_size: Positive integer. Height and width of the convolution. Defaults to 7.
+        activation: Name, function or layer. Activation of the hidden layer. Defaults to `"relu"`.
+        use_bias: Boolean. Whether the two maps and the convolution have a bias. Defaults to True.
+        kernel_initializer: Initializer for the three kernels. Defaults to `"glorot_uniform"`.
+        data_format: `"channels_last"` or `"channels_first"`. Defaults to `"channels_last"`, whatever Keras's
+            global setting is.
+        **kwargs: Standard Keras layer arguments: `name`, `dtype`, `trainable`.
 
     Call arguments:
         inputs: The images.
 
     Input shape:
-        `(batch, height, width, channels)` or `(batch, channels, height, width)`. Every axis but that of
-        the channels may be unknown.
+        `(batch, height, width, channels)` or `(batch, channels, height, width)`. All sizes except the number
+        of channels may be unknown.
 
     Output shape:
-        The input's.
+        Same as the input.
 
     Masking:
-        None: images have no padding that a mask could name.
+        Not supported: images have no padding for a mask to mark.
 
     Raises:
-        ValueError: `ratio` or `kernel_size` is no positive integer, `data_format` is unknown, or the
-            number of channels.
+        ValueError: if `ratio` or `kernel_size` is not a positive integer, `data_format` is not recognised, or
+            the number of channels is unknown.
 
     Example:
         ```python
@@ -64,9 +67,9 @@ class ConvolutionalBlockAttention(layers.Layer):
         ```
 
     Reference:
-        [CBAM](https://arxiv.org/abs/1807.06521), as in its equations. The authors' code and timm
-        normalise the convolution's output by batch; at inference that folds into kernel and bias. timm's
-        MLP has no bias, and its hidden width is rounded to the nearest integer, here down.
+        [CBAM](https://arxiv.org/abs/1807.06521), as its equations define it. The authors' code and timm apply
+        batch normalisation after the convolution; at inference it folds into the kernel and the bias. timm's
+        MLP has no bias. timm rounds the hidden width to the nearest integer; here it is rounded down.
     """
 
     def __init__(
@@ -134,6 +137,6 @@ class ConvolutionalBlockAttention(layers.Layer):
         return config
 
     def _mean_and_max(self, x, axes, beside):
-        """The mean, which is taken in float32, and the maximum over some axes, side by side."""
+        """Stack the mean over some axes, computed in float32 or better, and the maximum."""
         mean = ops.mean(ops.cast(x, backend.result_type(x.dtype, "float32")), axes)
         return ops.stack([ops.cast(mean, x.dtype), ops.amax(x, axes)], beside)

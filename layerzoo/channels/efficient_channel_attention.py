@@ -13,7 +13,7 @@ from layerzoo.ops.channels import (
 
 @keras.saving.register_keras_serializable(package="layerzoo")
 class EfficientChannelAttention(layers.Layer):
-    r"""Weighs each channel by the means of a few channels beside it.
+    r"""Efficient channel attention (ECA): gates each channel by the averages of its neighbouring channels.
 
     $$
     y_{pc} = \sigma\Big( \sum_{i=-(k-1)/2}^{(k-1)/2} w_i\, z_{c+i} \Big)\, x_{pc}, \qquad
@@ -21,42 +21,44 @@ class EfficientChannelAttention(layers.Layer):
     k = \Big| \frac{\log_2 C + \beta}{\gamma} \Big|_{\mathrm{odd}}
     $$
 
-    $p$ is a position, a pixel or a step, and $P$ those that are no padding; $c$ is one of the $C$
-    channels, and $z$ is zero outside of them. $|\cdot|_{\mathrm{odd}}$ is the nearest odd number, of
-    two the greater. The $k$ numbers $w$ are all the weights that there are.
+    $p$ is a position (a pixel or a step), and $P$ is the set of positions that are not padding. $c$ is one of
+    the $C$ channels. Beyond the first and last channel, $z$ is zero. $|\cdot|_{\mathrm{odd}}$ rounds to the
+    nearest odd number, and up in a tie. The $k$ numbers $w$ are the only weights of this layer.
 
     Use when:
         - `SqueezeExcite` has too many weights, or loses too much in its narrow hidden layer.
 
     Avoid when:
-        - channels far from each other should decide together: `SqueezeExcite` joins them all.
-        - the model must be causal: the mean sees every step.
+        - distant channels should decide together: `SqueezeExcite` connects all of them.
+        - the model must be causal: the average sees every step.
 
     Args:
-        gamma: Positive float. The greater, the smaller the kernel. Default 2.
-        beta: Positive float. The greater, the greater the kernel. Default 1.
-        kernel_initializer: Initializer of the kernel.
-        data_format: `"channels_last"` or `"channels_first"`, whatever Keras is set to.
-        **kwargs: Keras's own: `name`, `dtype`, `trainable`.
+        gamma: Positive float. A larger value gives a smaller kernel. Defaults to 2.
+        beta: Positive float. A larger value gives a larger kernel. Defaults to 1.
+        kernel_initializer: Initializer for the kernel. Defaults to `"glorot_uniform"`.
+        data_format: `"channels_last"` or `"channels_first"`. Defaults to `"channels_last"`, whatever Keras's
+            global setting is.
+        **kwargs: Standard Keras layer arguments: `name`, `dtype`, `trainable`.
 
     Call arguments:
-        inputs: A sequence, an image, a volume.
-        mask: Boolean `(batch, time)`, false at padding. Taken from the inputs where they carry one.
+        inputs: A sequence, an image or a volume.
+        mask: Boolean tensor of shape `(batch, time)`, false at padding. Defaults to the mask that the inputs
+            carry, if any.
 
     Input shape:
-        `(batch, ..., channels)` or `(batch, channels, ...)`, of rank 3 or more. Every axis but that of
-        the channels may be unknown.
+        `(batch, ..., channels)` or `(batch, channels, ...)`, of rank 3 or more. All sizes except the number
+        of channels may be unknown.
 
     Output shape:
-        The input's.
+        Same as the input.
 
     Masking:
-        Passed on. Padding is left out of the mean, whatever it holds, NaN included, and is zero in the
+        The mask is passed on. Padding is left out of the average, even if it holds NaN, and is zero in the
         outputs.
 
     Raises:
-        ValueError: `gamma` or `beta` is not positive, `data_format` is unknown, or the number of
-            channels.
+        ValueError: if `gamma` or `beta` is not positive, `data_format` is not recognised, or the number of
+            channels is unknown.
 
     Example:
         ```python
@@ -69,8 +71,8 @@ class EfficientChannelAttention(layers.Layer):
         ```
 
     Reference:
-        [ECA-Net](https://arxiv.org/abs/1910.03151). The kernel size is that of the paper and its code;
-        timm takes at least 3, which is another number below 8 channels only.
+        [ECA-Net](https://arxiv.org/abs/1910.03151). The kernel size is that of the paper and its code. timm
+        uses at least 3, which differs only below 8 channels.
     """
 
     def __init__(

@@ -13,50 +13,54 @@ from layerzoo.ops.channels import (
 
 @keras.saving.register_keras_serializable(package="layerzoo")
 class SqueezeExcite(layers.Layer):
-    r"""Weighs each channel by what the mean over all positions says of the sample.
+    r"""Squeeze-and-excitation (SE): rescales each channel with a gate computed from the global average.
 
     $$
     y_{pc} = g_c\, x_{pc}, \qquad g = \sigma\big(W_2\, \delta(W_1 z)\big), \qquad
     z_c = \frac{1}{|P|} \sum_{p \in P} x_{pc}
     $$
 
-    $p$ is a position, a pixel or a step, and $P$ those that are no padding; $c$ is a channel. $W_1$
-    leads to a hidden layer that is `ratio` times narrower, $\delta$ is `activation`, $\sigma$
-    `gate_activation`. Each map has a bias.
+    $p$ is a position (a pixel or a step), and $P$ is the set of positions that are not padding. $c$ is a
+    channel. $W_1$ maps to a hidden layer that is `ratio` times narrower. $\delta$ is `activation` and
+    $\sigma$ is `gate_activation`. Both maps have a bias.
 
     Use when:
-        - a convolutional block should see the whole image or sequence at nearly no cost.
+        - a convolutional block should see the whole image or sequence at almost no cost.
 
     Avoid when:
-        - single positions should be weighed: `ConvolutionalBlockAttention` does both for images.
-        - the model must be causal: the mean sees every step.
+        - single positions should be weighted too: for images, `ConvolutionalBlockAttention` does both.
+        - the model must be causal: the average sees every step.
 
     Args:
-        ratio: Positive integer. The hidden layer has `channels // ratio` units, at least 1.
-        activation: Name, function or layer: what the hidden layer goes through. Default `"relu"`.
-        gate_activation: Likewise of the gate. Default `"sigmoid"`.
-        use_bias: Boolean. Whether the two maps have a bias.
-        kernel_initializer: Initializer of the two kernels.
-        data_format: `"channels_last"` or `"channels_first"`, whatever Keras is set to.
-        **kwargs: Keras's own: `name`, `dtype`, `trainable`.
+        ratio: Positive integer. The hidden layer has `channels // ratio` units, and at least 1. Defaults to
+            16.
+        activation: Name, function or layer. Activation of the hidden layer. Defaults to `"relu"`.
+        gate_activation: Name, function or layer. Activation of the gate. Defaults to `"sigmoid"`.
+        use_bias: Boolean. Whether the two maps have a bias. Defaults to True.
+        kernel_initializer: Initializer for the two kernels. Defaults to `"glorot_uniform"`.
+        data_format: `"channels_last"` or `"channels_first"`. Defaults to `"channels_last"`, whatever Keras's
+            global setting is.
+        **kwargs: Standard Keras layer arguments: `name`, `dtype`, `trainable`.
 
     Call arguments:
-        inputs: A sequence, an image, a volume.
-        mask: Boolean `(batch, time)`, false at padding. Taken from the inputs where they carry one.
+        inputs: A sequence, an image or a volume.
+        mask: Boolean tensor of shape `(batch, time)`, false at padding. Defaults to the mask that the inputs
+            carry, if any.
 
     Input shape:
-        `(batch, ..., channels)` or `(batch, channels, ...)`, of rank 3 or more. Every axis but that of
-        the channels may be unknown.
+        `(batch, ..., channels)` or `(batch, channels, ...)`, of rank 3 or more. All sizes except the number
+        of channels may be unknown.
 
     Output shape:
-        The input's.
+        Same as the input.
 
     Masking:
-        Passed on. Padding is left out of the mean, whatever it holds, NaN included, and is zero in the
+        The mask is passed on. Padding is left out of the average, even if it holds NaN, and is zero in the
         outputs.
 
     Raises:
-        ValueError: `ratio` is no positive integer, `data_format` is unknown, or the number of channels.
+        ValueError: if `ratio` is not a positive integer, `data_format` is not recognised, or the number of
+            channels is unknown.
 
     Example:
         ```python
@@ -69,9 +73,9 @@ class SqueezeExcite(layers.Layer):
         ```
 
     Reference:
-        [Squeeze-and-Excitation Networks](https://arxiv.org/abs/1709.01507). As in the paper's code, the
-        hidden width is rounded down; timm rounds it to a multiple of 8, so that its weights fit where
-        `channels / ratio` is one.
+        [Squeeze-and-Excitation Networks](https://arxiv.org/abs/1709.01507). The hidden width is rounded down,
+        as in the paper's code. timm rounds it to a multiple of 8, so its weights fit if `channels / ratio` is
+        a multiple of 8.
     """
 
     def __init__(
