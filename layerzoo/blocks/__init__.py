@@ -1,1 +1,1 @@
-"""Blocks: the units that people stack, in Transformers and in convolutional networks."""
+"""Blocks: the units that are stacked in Transformers and convolutional networks."""

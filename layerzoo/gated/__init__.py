@@ -1,4 +1,4 @@
-"""Gated: layers in which one part of the computation decides how much of another part passes."""
+"""Gated: layers in which one branch controls how much of another branch passes."""
 
 # Written by `layerzoo docs` from the files beside it.
 from layerzoo.gated.gated_mlp import GatedMLP

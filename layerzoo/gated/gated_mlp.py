@@ -13,48 +13,49 @@ from layerzoo.building.sublayers import build_function, dense, unbuilt
 
 @keras.saving.register_keras_serializable(package="layerzoo")
 class GatedMLP(layers.Layer):
-    r"""Two linear maps whose product, one of them through an activation, is mapped back.
+    r"""Gated MLP (SwiGLU, GEGLU, ReGLU): the feed-forward network of today's Transformers.
 
     $$
     y = W_{\text{down}} \big( \sigma(W_{\text{gate}}\, x) \odot W_{\text{up}}\, x \big)
     $$
 
-    $\sigma$ is `activation`, $\odot$ the product feature by feature. SiLU makes it SwiGLU, GELU GEGLU,
-    ReLU ReGLU, and None the bilinear form.
+    $\sigma$ is `activation`, and $\odot$ multiplies feature by feature. SiLU gives SwiGLU, GELU gives GEGLU,
+    ReLU gives ReGLU, and None gives the bilinear form.
 
     Use when:
-        - a Transformer needs its position-wise half: Llama, Gemma and Qwen all take this one.
+        - a Transformer needs its position-wise feed-forward network: Llama, Gemma and Qwen all use this one.
         - tabular features should gate each other.
 
     Avoid when:
-        - parameters are scarce: it has three matrices where a plain MLP has two. A `hidden_dim` of two
-          thirds of the plain one's makes them equal.
+        - parameters are scarce: this layer has three matrices, and a plain MLP has two. With two thirds of
+          the plain MLP's `hidden_dim`, both have the same size.
 
     Args:
-        hidden_dim: Positive integer. Width of gate and up.
-        units: Positive integer. Width of the output. Default: that of the input.
-        activation: Name, function or layer: what the gate goes through. Default `"silu"`.
-        dropout: Float from 0 to 1. Share of hidden features dropped in training.
-        use_bias: Boolean. Whether the three maps have a bias.
-        kernel_initializer: Initializer of the three kernels.
-        seed: Integer. Seed of the dropout.
-        **kwargs: Keras's own: `name`, `dtype`, `trainable`.
+        hidden_dim: Positive integer. Width of the gate and up projections.
+        units: Positive integer. Width of the output. Defaults to the width of the input.
+        activation: Name, function or layer. Activation of the gate. Defaults to `"silu"`.
+        dropout: Float between 0 and 1. Fraction of hidden features to drop during training. Defaults to 0.
+        use_bias: Boolean. Whether the three projections have a bias. Defaults to True.
+        kernel_initializer: Initializer for the three kernels. Defaults to `"glorot_uniform"`.
+        seed: Integer. Random seed for the dropout. Defaults to None.
+        **kwargs: Standard Keras layer arguments: `name`, `dtype`, `trainable`.
 
     Call arguments:
         inputs: Features on the last axis.
-        training: Whether to drop hidden features.
+        training: Boolean. Whether to apply dropout.
 
     Input shape:
-        `(batch, ..., width)`. Every axis but the last may be unknown.
+        `(batch, ..., width)`. All sizes except `width` may be unknown.
 
     Output shape:
         `(batch, ..., units)`.
 
     Masking:
-        Passed on: each step is treated alone.
+        The mask is passed on: each step is processed independently.
 
     Raises:
-        ValueError: a size is no positive integer, or `dropout` is not between 0 and 1.
+        ValueError: if a size is not a positive integer, `dropout` is not between 0 and 1, or the width is
+            unknown.
 
     Example:
         ```python
@@ -67,8 +68,8 @@ class GatedMLP(layers.Layer):
         ```
 
     Reference:
-        [GLU Variants Improve Transformer](https://arxiv.org/abs/2002.05202). The paper has no biases;
-        here they are on by default, as everywhere in Keras.
+        [GLU Variants Improve Transformer](https://arxiv.org/abs/2002.05202). The paper uses no biases. Here
+        they are on by default, as elsewhere in Keras.
     """
 
     def __init__(

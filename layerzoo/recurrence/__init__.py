@@ -1,1 +1,1 @@
-"""Recurrence: layers that carry a state from step to step, trained in parallel."""
+"""Recurrence: layers that carry a state from step to step but train in parallel."""

@@ -1,4 +1,4 @@
-"""Residual: wrappers that add what a layer computes to what it was given."""
+"""Residual: shortcut connections around layers, and stochastic depth for their branches."""
 
 # Written by `layerzoo docs` from the files beside it.
 from layerzoo.residual.drop_path import DropPath

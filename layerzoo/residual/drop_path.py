@@ -6,14 +6,14 @@ from layerzoo.building.arguments import probability
 
 @keras.saving.register_keras_serializable(package="layerzoo")
 class DropPath(keras.layers.Layer):
-    r"""Drops whole samples of a residual branch in training, and scales up those that stay.
+    r"""Stochastic depth (DropPath): drops a residual branch for random samples during training.
 
     $$
     y_b = \frac{k_b}{1 - \mathrm{rate}}\; x_b, \qquad k_b \sim \mathrm{Bernoulli}(1 - \mathrm{rate})
     $$
 
-    $x_b$ is sample $b$ of the batch, all of it: one draw $k_b$ decides for the sample. The expectation
-    of $y$ is $x$, and at inference $y = x$.
+    $x_b$ is the whole sample $b$ of the batch, and a single draw $k_b$ keeps or drops it. Samples that are
+    kept are scaled up, so that the expectation of $y$ is $x$. At inference $y = x$.
 
     Use when:
         - a deep residual network overfits: put it at the end of each branch, before the addition.
@@ -22,25 +22,25 @@ class DropPath(keras.layers.Layer):
         - nothing is added to its output: a dropped sample is all zeros. Use `keras.layers.Dropout`.
 
     Args:
-        rate: Float from 0 to 1. Share of samples that are dropped.
-        seed: Integer. Seed of the draws.
-        **kwargs: Keras's own: `name`, `dtype`, `trainable`.
+        rate: Float from 0 to 1. Fraction of samples to drop.
+        seed: Integer. Random seed. Defaults to None.
+        **kwargs: Standard Keras layer arguments: `name`, `dtype`, `trainable`.
 
     Call arguments:
-        inputs: The output of a branch.
-        training: Whether to drop.
+        inputs: The output of a residual branch.
+        training: Boolean. Whether to drop samples.
 
     Input shape:
-        `(batch, ...)`, any rank. Every axis may be unknown.
+        `(batch, ...)`, of any rank. All sizes may be unknown.
 
     Output shape:
-        The input's.
+        Same as the input.
 
     Masking:
-        Passed on.
+        The mask is passed on.
 
     Raises:
-        ValueError: `rate` is not between 0 and 1.
+        ValueError: if `rate` is not between 0 and 1.
 
     Example:
         ```python
@@ -53,9 +53,10 @@ class DropPath(keras.layers.Layer):
         ```
 
     Reference:
-        [Deep Networks with Stochastic Depth](https://arxiv.org/abs/1603.09382). The paper drops the
-        branch for the whole batch and scales at inference; this drops it for each sample and scales in
-        training, as [FractalNet](https://arxiv.org/abs/1605.07648)'s name has come to mean.
+        [Deep Networks with Stochastic Depth](https://arxiv.org/abs/1603.09382). The paper drops the branch
+        for the whole batch and scales at inference. This layer drops it per sample and scales during
+        training. That is what the name, from [FractalNet](https://arxiv.org/abs/1605.07648), has come to
+        mean.
     """
 
     def __init__(self, rate: float, seed: int | None = None, **kwargs):

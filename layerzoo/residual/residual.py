@@ -14,7 +14,7 @@ from layerzoo.residual.drop_path import DropPath
 
 @keras.saving.register_keras_serializable(package="layerzoo")
 class Residual(layers.Layer):
-    r"""Adds what a layer computes to what it was given.
+    r"""Residual connection around any layer, with optional pre-norm, post-norm or sandwich norm.
 
     $$
     \begin{aligned}
@@ -25,43 +25,45 @@ class Residual(layers.Layer):
     \end{aligned}
     $$
 
-    $F$ is `layer`, $N$ layer normalisation placed by `norm`, $\gamma$ one learned factor a feature
-    (only with `scale`), $D$ a `DropPath`, and $W$ a projection of the shortcut, only where $F$ changes
-    the width; otherwise $W x = x$.
+    $F$ is `layer`. $N_1$ and $N_2$ are layer normalisations, placed by `norm`. $\gamma$ is one learned factor
+    per feature, present only with `scale`. $D$ is a `DropPath`. $W$ projects the shortcut, but only if $F$
+    changes the width; otherwise $W x = x$.
 
     Use when:
-        - a Sequential model should have residual connections: `Residual(Dense(64))` is one entry.
-        - an existing layer, or a list of layers, should become a block.
+        - a Sequential model needs residual connections: `Residual(Dense(64))` is a single entry.
+        - you want to turn a layer, or a list of layers, into a residual block.
 
     Avoid when:
-        - the branch changes the time or image axes (strides): a block with its own shortcut knows how.
+        - the branch changes the time or image axes (strides): use a block with its own shortcut.
 
     Args:
         layer: Layer, or list of layers applied in turn, with one input and one output.
-        norm: None, `"pre"`, `"post"` or `"sandwich"`: where layer normalisation stands.
-        scale: Positive float. Start of a learned factor a feature on the branch. Default: no factor.
-        drop_path: Float from 0 to 1. Share of samples whose branch is dropped in training.
-        epsilon: Positive float. Added to the variance in the norms. Default 1e-5.
-        seed: Integer. Seed of `drop_path`.
-        **kwargs: Keras's own: `name`, `dtype`, `trainable`.
+        norm: None, `"pre"`, `"post"` or `"sandwich"`. Where to apply layer normalisation. Defaults to None.
+        scale: Positive float. Initial value of a learned factor per feature on the branch. Defaults to None:
+            no factor.
+        drop_path: Float between 0 and 1. Fraction of samples whose branch is dropped during training.
+            Defaults to 0.
+        epsilon: Positive float. Added to the variance in the norms. Defaults to 1e-5.
+        seed: Integer. Random seed for `drop_path`. Defaults to None.
+        **kwargs: Standard Keras layer arguments: `name`, `dtype`, `trainable`.
 
     Call arguments:
-        inputs: What the branch is given, and what is added to its result.
-        mask: Boolean, false at padding. Handed to those of the wrapped layers that take one.
-        training: Whether to drop branches. The wrapped layers get it too.
+        inputs: The input of the branch, which is also added to the branch's output.
+        mask: Boolean tensor, false at padding. Passed to the wrapped layers that accept a mask.
+        training: Boolean. Whether to drop branches. The wrapped layers receive it too.
 
     Input shape:
-        Any that `layer` takes, with a last axis of known size.
+        Any shape that `layer` accepts. The size of the last axis must be known.
 
     Output shape:
-        That of `layer`'s output. All axes but the last must be the input's.
+        Same as the output of `layer`. All axes except the last must match the input.
 
     Masking:
-        Passed on: the shortcut keeps every step.
+        The mask is passed on, because the shortcut keeps every step.
 
     Raises:
-        ValueError: `layer` is not a layer or a list of them, `norm` is unknown, a number is out of its
-            range, the width is unknown, or `layer` changes an axis other than the last.
+        ValueError: if `layer` is not a layer or a list of layers, `norm` is not recognised, a number is out
+            of range, the width is unknown, or `layer` changes an axis other than the last.
 
     Example:
         ```python
@@ -78,10 +80,10 @@ class Residual(layers.Layer):
         ```
 
     Reference:
-        [Deep Residual Learning](https://arxiv.org/abs/1512.03385); pre-activation in
-        [Identity Mappings](https://arxiv.org/abs/1603.05027); both norms in
-        [Peri-LN](https://arxiv.org/abs/2502.02732). The papers' projection has the shape of their
-        convolutions; this one is a matrix on the last axis, without bias.
+        [Deep Residual Learning](https://arxiv.org/abs/1512.03385). Pre-activation is from
+        [Identity Mappings](https://arxiv.org/abs/1603.05027), and the sandwich norm from
+        [Peri-LN](https://arxiv.org/abs/2502.02732). Papers on convolutional networks project the
+        shortcut with a convolution. Here the projection is a matrix on the last axis, without bias.
     """
 
     def __init__(
@@ -119,8 +121,9 @@ class Residual(layers.Layer):
             branch = layer(branch)
         if tuple(branch.shape[:-1]) != tuple(input_shape[:-1]):
             raise ValueError(
-                "`layer` must keep every axis but the last, for its output is added to its input. "
-                f"Received: input_shape={tuple(input_shape)}, output shape {tuple(branch.shape)}"
+                "`layer` must keep every axis except the last, because its output is added to its "
+                f"input. Received: input_shape={tuple(input_shape)}, "
+                f"output_shape={tuple(branch.shape)}"
             )
         width = branch.shape[-1]
 

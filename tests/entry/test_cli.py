@@ -97,7 +97,7 @@ def test_list_finds_by_pattern(capsys):
 def test_show_prints_the_documentation(capsys):
     assert main(["show", "DropPath"]) == 0
     out = capsys.readouterr().out
-    assert "Drops whole samples" in out
+    assert "drops a residual branch for random samples" in out
     assert "Claims" in out
 
 

@@ -213,7 +213,7 @@ def test_bad_arguments_are_refused(config, message):
 def test_a_branch_that_changes_the_time_axis_is_refused(branch):
     layer = Residual(branch())
     with pytest.raises(
-        ValueError, match=r"keep every axis but the last.*Received: input_shape=\(2"
+        ValueError, match=r"keep every axis except the last.*Received: input_shape=\(2"
     ):
         layer(random(2, 5, 6))
     assert not layer.built
