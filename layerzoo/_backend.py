@@ -1,4 +1,4 @@
-"""Import Keras, or say in one line what is missing: its own error names neither cause nor cure."""
+"""Import Keras, or say in one line what is missing. Keras's own error names neither cause nor fix."""
 
 import importlib
 import importlib.util
@@ -11,13 +11,13 @@ def import_keras() -> None:
     """Import Keras.
 
     Raises:
-        ImportError: the backend that Keras asks for is not installed. The message names the
-            installed ones and the extra that brings the missing one.
+        ImportError: if the backend that Keras is configured to use is not installed. The message names
+            the installed backends and the extra that installs the missing one.
     """
     try:
         importlib.import_module("keras")
     except ModuleNotFoundError as error:
-        missing = (error.name or "").split(".")[0]  # it may be a module inside the backend
+        missing = (error.name or "").split(".")[0]  # the error may name a module inside the backend
         if missing not in BACKENDS:
             raise
         raise ImportError(_explain(missing)) from None
@@ -31,6 +31,6 @@ def _explain(missing: str) -> str:
     if installed:
         advice += f", or set KERAS_BACKEND={installed[0]}"
     return (
-        f"layerzoo needs the backend that Keras is told to use. {asked} needs {missing!r}, which is "
-        f"not installed. Installed backends: {', '.join(installed) or 'none'}. To go on: {advice}."
+        f"layerzoo needs the backend that Keras is configured to use. {asked} needs {missing!r}, which "
+        f"is not installed. Installed backends: {', '.join(installed) or 'none'}. To fix this: {advice}."
     )

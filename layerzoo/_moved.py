@@ -1,4 +1,4 @@
-"""Old places of modules: imports written for them keep working."""
+"""Former locations of modules. Imports from them keep working."""
 
 import importlib
 import sys
@@ -14,11 +14,11 @@ MOVED = {
     "layerzoo.ops.heads": "layerzoo.building.heads",
     "layerzoo.ops.sublayers": "layerzoo.building.sublayers",
 }
-"""Where each module was, and where it is."""
+"""The former and the current location of each module."""
 
 
 def keep_old_places() -> None:
-    """Let each module, and the layer in it, be imported from where it was too."""
+    """Make each module, and the classes in it, importable from its former location as well."""
     for old, new in MOVED.items():
         package, name = old.rsplit(".", 1)
         module = sys.modules[old] = importlib.import_module(new)

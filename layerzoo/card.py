@@ -1,4 +1,4 @@
-"""A card: what the catalogue, the kit, the command line and the pages must know of a layer."""
+"""A card: what the catalogue, the kit, the command line and the pages need to know about a layer."""
 
 import importlib
 import pkgutil
@@ -11,18 +11,18 @@ import keras
 T = TypeVar("T")
 Config = dict[str, Any]
 Pick = Callable[[Sequence[T]], T]
-"""Given some options, gives one of them. Hypothesis picks in the kit, the first is picked on a page."""
+"""Picks one of several options. The kit lets Hypothesis pick; pages pick the first."""
 
 
 @dataclass(frozen=True)
 class Tensor:
-    """One input tensor: its axes, and what its values are.
+    """One input tensor: its axes and its range of values.
 
     Attributes:
-        axes: Axis letters, as in `"b t d"`; `"b"` is the batch.
+        axes: Axis letters, as in `"b t d"`. `"b"` is the batch.
         dtype: A float type, an integer type, or `"bool"`.
-        low: The least value; floats are spread evenly from `low` to `high` where both are given.
-        high: Integers stay below it, floats too. Integers need it.
+        low: The smallest value. If both `low` and `high` are given, floats are uniform between them.
+        high: Exclusive upper bound of the values. Required for integers.
     """
 
     axes: str
@@ -33,17 +33,18 @@ class Tensor:
     def __post_init__(self):
         if "int" in self.dtype and self.high is None:
             raise ValueError(
-                f"A tensor of integers needs `high`, below which they are. Received: {self!r}"
+                "A tensor of integers needs `high`, the exclusive upper bound of its values. "
+                f"Received: {self!r}"
             )
 
     @property
     def letters(self) -> list[str]:
-        """The axis letters one by one."""
+        """The axis letters, as a list."""
         return self.axes.split()
 
     @property
     def floating(self) -> bool:
-        """Whether the values are floats, in which one may differentiate."""
+        """Whether the values are floats, so that gradients exist."""
         return "float" in self.dtype
 
 
@@ -51,37 +52,40 @@ class Tensor:
 class Traits:
     """What a layer claims beyond the properties that every layer must have.
 
-    A claim holds in both directions: what is declared true must hold, what is declared false must be
-    refuted by some sample, and None is not tested and is listed as undeclared. Each claim is a value, or
-    a function that gives the value for a config; a claim that is itself a function of NumPy arrays is
-    given inside a dict or, for `reference` and `surrogate`, as it is.
+    Each claim is tested in both directions. A claim declared true must hold. A claim declared false must be
+    refuted by some sample. None means that nothing is claimed: it is not tested, and it is listed as
+    undeclared.
+
+    A claim is a value, or a function that returns the value for a config. A claim that is itself a function
+    of NumPy arrays goes inside a dict. Only `reference` and `surrogate` are given as plain functions.
 
     Attributes:
-        masking: `"propagates"`: padding changes no valid output and the mask is passed on.
-            `"consumes"`: padding changes no output at all and no mask is left.
-            `"passes"`: the mask is passed on, and what padding does is up to a wrapped layer.
-            A dict of these by the names of inputs where several may be padded; what another input than
-            the first "consumes" changes no output.
+        masking: `"propagates"`: padding changes no valid output, and the mask is passed on.
+            `"consumes"`: padding changes no output at all, and no mask is left.
+            `"passes"`: the mask is passed on, and a wrapped layer decides what padding does.
+            If several inputs can be padded, a dict of these by input name. For inputs other than the first,
+            `"consumes"` means that their padding changes no output.
         dynamic: Axis letters whose size may be unknown, as in `"b t"`.
-        zero_batch: Whether a batch of no samples gives an output of no samples.
-        causal: No output depends on a later step. The axis is `t`.
+        zero_batch: Whether an empty batch gives an empty output.
+        causal: Whether every output is independent of later steps. The time axis is `t`.
         reach: How many earlier and how many later steps of `t` an output depends on, as in `(2, 0)`.
-        equivariant: By a name in words, two functions of an array: what happens to the first input, and
+        equivariant: For each description, two functions of an array: what to do to the first input, and
             what then happens to each output, as in `{"steps reversed": (reverse, reverse)}`.
-        conserves: By a name in words, a function of the first input and the first output whose result is
+        conserves: For each description, a function of the first input and the first output whose result is
             zero, as in `{"rows sum to one": lambda x, y: y.sum(-1) - 1}`.
-        reference: A function of the layer and the input arrays, in float64, which gives the outputs.
-        stochastic: Training draws random numbers that change the outputs.
-        noise: Mean and variance of the outputs in training where every input is one, as in `(1, 0.25)`.
-        train_differs: Training computes something else than inference, without drawing anything.
-        couples_batch: The samples of a batch influence each other: `"training"`, `"always"` or None.
+        reference: A function of the layer and its input arrays, in float64, that returns the outputs.
+        stochastic: Whether training draws random numbers that change the outputs.
+        noise: Mean and variance of the training outputs if every input is one, as in `(1, 0.25)`.
+        train_differs: Whether training and inference compute different things without any randomness.
+        couples_batch: When the samples of a batch influence each other: `"training"`, `"always"` or None.
         state: When a call changes the layer's own variables: `"training"`, `"always"` or None.
-        differentiable: `"smooth"`, `"kinked"` where a point without derivative can be met, or `"none"`
-            where no gradient reaches the inputs.
-        twice_differentiable: The gradient has a derivative too.
-        surrogate: A function of the layer and its input tensors, by name, of which the layer's gradient
-            is the derivative instead of its own.
-        dead: Patterns of paths of weights and inputs whose gradient is zero by theory; they must stay dead.
+        differentiable: `"smooth"`; `"kinked"` if some points have no derivative; `"none"` if no gradient
+            reaches the inputs.
+        twice_differentiable: Whether the gradient has a derivative too.
+        surrogate: A function of the layer and its input tensors, by name. The layer's gradient is the
+            derivative of this function instead of its own.
+        dead: Patterns for the paths of weights and inputs whose gradient is zero in theory. It must stay
+            zero.
         losses: How many losses a call adds.
     """
 
@@ -105,7 +109,7 @@ class Traits:
     losses: Any = None
 
     def __new__(cls, *_, **claims):
-        """Refuse a claim that there is not, which dataclasses would not explain."""
+        """Reject unknown claims with a list of the known ones, which a dataclass would not give."""
         unknown = set(claims) - set(cls.__dataclass_fields__)
         if unknown:
             raise TypeError(
@@ -115,10 +119,10 @@ class Traits:
         return super().__new__(cls)
 
     def under(self, config: Config) -> "Traits":
-        """The same claims with every function of the config replaced by its value for this config.
+        """The same claims, with every function of the config replaced by its value for this config.
 
         Raises:
-            ValueError: a claim has a value that means nothing.
+            ValueError: if the value of a claim is not allowed.
         """
         claims = {
             name: value(config) if callable(value) and name not in FUNCTIONS else value
@@ -136,7 +140,7 @@ class Traits:
 
 
 FUNCTIONS = ("reference", "surrogate")
-"""The traits that are themselves functions."""
+"""The traits whose values are functions."""
 
 ALLOWED: dict[str, tuple] = {
     "masking": (None, "propagates", "consumes", "passes"),
@@ -144,25 +148,25 @@ ALLOWED: dict[str, tuple] = {
     "state": (None, "training", "always"),
     "differentiable": ("smooth", "kinked", "none"),
 }
-"""The values of the traits that are words."""
+"""The allowed values of the traits whose values are words."""
 
 
 @dataclass(frozen=True)
 class Peer:
-    """What a user would take instead of a layer, and the work at which the two are measured.
+    """What a user would take instead of a layer, and the workloads on which the two are measured.
 
-    A work gives axis sizes by letter, as in `dict(b=8, t=128, d=256)`. Two other keys have a meaning:
-    `jit` compiles the step with XLA, and `alone` leaves the peer out. Any further key is a setting, and is
+    A workload gives axis sizes by letter, as in `dict(b=8, t=128, d=256)`. Two other keys have a meaning:
+    `jit` compiles the step with XLA, and `alone` leaves out the peer. Any other key is a setting and is
     passed to `layer` and `peer`.
 
     Attributes:
-        instead: What the peer is, in a line.
-        work: The works of an ordinary run.
-        layer: Given the sizes, and the settings by name, makes the layer of the card.
-        peer: Likewise, makes what one would use instead.
-        long: The works of a long run, which also looks at peak memory.
-        operations: Given the work by name, counts the multiplications and additions that a training step
-            cannot do without.
+        instead: What the peer is, in one line.
+        work: The workloads of an ordinary run.
+        layer: A function of the sizes, and of the settings by name, that makes the layer of the card.
+        peer: The same for what a user would take instead.
+        long: The workloads of a long run, which also measures peak memory.
+        operations: A function of the workload, by name. It counts the multiplications and additions that a
+            training step must do.
     """
 
     instead: str
@@ -174,31 +178,31 @@ class Peer:
 
 
 def no_dims(pick: Pick, config: Config) -> dict[str, int]:
-    """The `dims` of a card whose axis sizes are free."""
+    """The `dims` of a card that fixes no axis size."""
     return {}
 
 
 @dataclass(frozen=True)
 class Card:
-    """What the catalogue, the kit, the command line and the pages must know of a layer.
+    """What the catalogue, the kit, the command line and the pages need to know about a layer.
 
     Attributes:
         layer: The class.
-        inputs: Axis letters of a float input, as in `"b t d"`, or a `Tensor`, or a list or dict of them
-            for a call that takes such a structure. For a call with several arguments, a dict of these by
-            the arguments' names, so that a dict as the only argument reads `{"inputs": {...}}`. Or a
-            function that gives any of these for a config.
-        configs: Given `pick`, the constructor arguments. The first option of every pick makes the plain
-            layer; together the options move every argument off its default.
-        dims: Given `pick` and the config, sizes of axis letters that the config fixes.
+        inputs: The axis letters of a float input, as in `"b t d"`, or a `Tensor`. If the call takes a list
+            or dict of tensors, a list or dict of these. If the call takes several arguments, a dict by
+            argument name. A single argument that is itself a dict is therefore written
+            `{"inputs": {...}}`. Can also be a function that returns any of these for a config.
+        configs: A function of `pick` that returns the constructor arguments. The first option of every pick
+            makes the plain layer. Together, the options move every argument off its default.
+        dims: A function of `pick` and the config that returns the axis sizes which the config fixes.
         traits: What the layer claims.
         errors: Configs that the constructor must refuse.
-        expected_failures: Reasons by the id of a property that does not hold, as in `{"X1@torch": "..."}`;
-            it must go on failing.
-        paper: arXiv id or address.
+        expected_failures: The reason for each property that does not hold, by its id, as in
+            `{"X1@torch": "..."}`. The property must keep failing.
+        paper: arXiv id or URL.
         year: Year of the paper.
-        tags: Words to find it by.
-        peer: What a user would take instead, which `layerzoo bench` measures beside the layer.
+        tags: Words to find the layer by.
+        peer: What a user would take instead. `layerzoo bench` measures the layer against it.
     """
 
     layer: type[keras.layers.Layer]
@@ -226,8 +230,8 @@ class Card:
         letters = {letter for tensor in tensors.values() for letter in tensor.letters}
         if not tensors or set(dynamic.split()) - letters - {"b"}:
             raise ValueError(
-                f"The card of `{self.name}` must have inputs, and may name in `dynamic` only letters of "
-                f"them. Received: dynamic={dynamic!r}, inputs={self.inputs!r}"
+                f"The card of `{self.name}` must have inputs, and `dynamic` must name only axis letters "
+                f"of these inputs. Received: dynamic={dynamic!r}, inputs={self.inputs!r}"
             )
 
     @property
@@ -237,19 +241,19 @@ class Card:
 
     @property
     def family(self) -> str:
-        """The folder that the layer lives in: `attention`, `residual`, `gated`, or a plug-in's name."""
+        """The folder of the layer, such as `attention` or `residual`, or the package of a plug-in."""
         package, *folders = self.layer.__module__.split(".")
         return folders[0] if package == "layerzoo" and folders else package
 
     def tensors(self, config: Config) -> dict[str, Tensor]:
-        """Each input tensor by its path: the argument's name, then places in a structure, by dots."""
+        """Each input tensor by its path: the argument's name, then keys or indices, joined by dots."""
         inputs = self.inputs(config) if callable(self.inputs) else self.inputs
         arguments = inputs if isinstance(inputs, Mapping) else {"inputs": inputs}
         return dict(_leaves(arguments))
 
     @property
     def axes(self) -> dict[str, list[str]]:
-        """The axis letters of each input tensor of the plain layer, by its path."""
+        """The axis letters of each input tensor of the plain layer, by path."""
         plain = self.configs(lambda options: next(iter(options)))
         return {path: tensor.letters for path, tensor in self.tensors(plain).items()}
 
@@ -271,13 +275,13 @@ def _leaves(inputs, path: str = "") -> Iterator[tuple[str, Tensor]]:
 
 
 def cards_in(package: str) -> list[Card]:
-    """The `CARD` of each module in a package, so that a new layer adds a file and edits none.
+    """The `CARD` of each module in a package. A new layer adds a module and edits none.
 
-    A module whose name starts with `_` holds what several cards share, and is skipped.
+    A module whose name starts with `_` holds code that several cards share, and is skipped.
 
     Args:
-        package: The package's name, as in `cards_in("my_layers.cards")`. The package may call this while
-            it is imported: `CARDS = cards_in(__name__)`.
+        package: Name of the package, as in `cards_in("my_layers.cards")`. The package may call this during
+            its own import: `CARDS = cards_in(__name__)`.
     """
     modules = pkgutil.iter_modules(importlib.import_module(package).__path__)
     names = [module.name for module in modules if not module.name.startswith("_")]

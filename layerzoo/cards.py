@@ -1,4 +1,4 @@
-"""The cards of every layer of ours, family by family."""
+"""The cards of layerzoo's own layers, family by family."""
 
 from layerzoo.card import cards_in
 from layerzoo.catalogue import families

@@ -1,4 +1,4 @@
-"""What there is: one card for each layer, found through the entry-point group `layerzoo.cards`."""
+"""The catalogue: one card per layer, found through the entry-point group `layerzoo.cards`."""
 
 import importlib
 import warnings
@@ -28,7 +28,7 @@ GROUP = "layerzoo.cards"
 
 
 def families() -> dict[str, str]:
-    """The folders of layerzoo that hold layers, and the line that each says of itself."""
+    """The folders of layerzoo that hold layers, each with the docstring of its package."""
     home = Path(__file__).parent
     names = sorted(path.parent.name for path in home.glob("*/cards"))
     return {name: importlib.import_module(f"layerzoo.{name}").__doc__ or "" for name in names}
@@ -40,14 +40,14 @@ def _installed() -> tuple[dict[str, Card], tuple[str, ...]]:
 
 
 def load(points: Sequence[EntryPoint]) -> tuple[dict[str, Card], tuple[str, ...]]:
-    """The cards behind some entry points by name, and a line for each that gave trouble."""
+    """Load the cards of some entry points, by name, and a one-line report of each problem."""
     cards: dict[str, Card] = {}
     problems = []
     ours_first = sorted(points, key=lambda point: not point.value.startswith("layerzoo."))
     for point in ours_first:
         try:
             found = list(point.load())
-        except Exception as error:  # a plug-in may raise anything, and must break nobody else
+        except Exception as error:  # a plug-in may raise anything, and must not break the others
             problems.append(
                 f"The plug-in {point.name!r} ({point.value}) could not be loaded: "
                 f"{type(error).__name__}: {error}"
@@ -55,11 +55,11 @@ def load(points: Sequence[EntryPoint]) -> tuple[dict[str, Card], tuple[str, ...]
             continue
         for card in found:
             if not isinstance(card, Card):
-                problems.append(f"The plug-in {point.name!r} gave {card!r}, which is no Card.")
+                problems.append(f"The plug-in {point.name!r} gave {card!r}, which is not a Card.")
             elif card.name in cards:
                 problems.append(
-                    f"The plug-in {point.name!r} names a layer {card.name!r}, which there is already; "
-                    "the first stays."
+                    f"The plug-in {point.name!r} has a layer named {card.name!r}, which is already taken. "
+                    "The first one is kept."
                 )
             else:
                 cards[card.name] = card
@@ -67,9 +67,9 @@ def load(points: Sequence[EntryPoint]) -> tuple[dict[str, Card], tuple[str, ...]
 
 
 def catalogue() -> dict[str, Card]:
-    """Every installed card by the name of its layer, ours and the plug-ins'.
+    """All installed cards, by layer name: those of layerzoo and those of plug-ins.
 
-    A plug-in that cannot be loaded is reported in a warning and left out.
+    A plug-in that cannot be loaded is left out, with a warning.
     """
     cards, problems = _installed()
     for problem in problems:
@@ -78,7 +78,7 @@ def catalogue() -> dict[str, Card]:
 
 
 def find(pattern: str) -> list[Card]:
-    """The cards whose name, family or tag matches a shell pattern, as in `find("gated*")`."""
+    """The cards whose name, family or tags match a shell pattern, as in `find("gated*")`."""
     pattern = pattern.lower()
     return [
         card

@@ -16,7 +16,7 @@ console = Console()
 
 
 def run(options) -> int:
-    """Carry out a command and give its exit code."""
+    """Run a command and return its exit code."""
     traceback.install(console=Console(stderr=True), suppress=[keras])
     return COMMANDS[options.command](options)
 
@@ -25,19 +25,19 @@ def card_named(name: str) -> Card:
     """The card of a layer.
 
     Raises:
-        ValueError: there is no layer of this name.
+        ValueError: if no layer has this name.
     """
     cards = catalogue()
     if name not in cards:
         raise ValueError(
-            f"A layer is named as `layerzoo list` prints it. Received: {name!r}. "
-            f"There are {', '.join(cards)}"
+            f"The name must be one that `layerzoo list` prints. Received: {name!r}. "
+            f"The layers are {', '.join(cards)}"
         )
     return cards[name]
 
 
 def list_layers(options) -> int:
-    """Print a table of the layers that match a pattern; exit code 1 if there are none."""
+    """Print a table of the layers that match a pattern. The exit code is 1 if none match."""
     cards = find(options.pattern)
     table = Table("layer", "family", "what it does", "paper", "year", box=None)
     for card in cards:
@@ -75,14 +75,14 @@ def explain(options) -> int:
 
 
 def replay(options) -> int:
-    """Run one check of a report again."""
+    """Rerun one check of a report."""
     from layerzoo.testing import commands
 
     return commands.replay(options)
 
 
 def infer(options) -> int:
-    """Print a first card of a class."""
+    """Print a first draft of a card for a class."""
     from layerzoo.testing import commands
 
     return commands.infer(options)
@@ -96,7 +96,7 @@ def selftest(options) -> int:
 
 
 def demo(options) -> int:
-    """Train, save, reload and draw."""
+    """Train, save, reload and plot."""
     from layerzoo.cookbook import demo
 
     demo.run(options.out, options.seed)
@@ -104,7 +104,7 @@ def demo(options) -> int:
 
 
 def eject(options) -> int:
-    """Print or write one standalone file."""
+    """Print or write a layer as one standalone file."""
     from layerzoo.cookbook import eject
 
     source = eject.eject(card_named(options.name), options.package)
@@ -117,7 +117,7 @@ def eject(options) -> int:
 
 
 def docs(options) -> int:
-    """Write the generated pages, or say which are stale."""
+    """Write the generated pages, or list the stale ones."""
     from layerzoo.cookbook import pages
 
     if not options.check:
@@ -131,7 +131,7 @@ def docs(options) -> int:
 
 
 def bench(options) -> int:
-    """Measure layers beside their peers."""
+    """Measure layers against their peers."""
     from layerzoo.cookbook import bench
 
     names = [card_named(name).name for name in options.names] or list(catalogue())

@@ -1,7 +1,7 @@
-"""What commands measured and verified: one small JSON file for each layer and kind.
+"""What commands measured and verified: one small JSON file per layer and kind.
 
-A folder `measured/` holds `verified/SelfAttention.json`, `cost/SelfAttention.json` and so on, so that a
-change touches the files of the layers that it is about. Pages read these files and compute nothing.
+The folder `measured/` holds `verified/SelfAttention.json`, `cost/SelfAttention.json` and so on. A change to
+a layer touches only the files of that layer. Pages read these files and compute nothing.
 """
 
 import json
@@ -9,18 +9,18 @@ from pathlib import Path
 
 
 def path_of(folder: Path, kind: str, name: str) -> Path:
-    """Where a measurement is kept."""
+    """The file of a measurement."""
     return folder / kind / f"{name}.json"
 
 
 def read(folder: Path, kind: str, name: str) -> dict:
-    """A measurement, or an empty dict if nothing was measured."""
+    """Read a measurement, or give an empty dict if nothing was measured."""
     path = path_of(folder, kind, name)
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
 def write(folder: Path, kind: str, name: str, found: dict) -> Path:
-    """Write a measurement, each entry of its dicts and lists on a line of its own, and give its path."""
+    """Write a measurement and return its path. Each entry of its dicts and lists is one line."""
     path = path_of(folder, kind, name)
     path.parent.mkdir(parents=True, exist_ok=True)
     entries = ",\n".join(f" {_line(key)}: {_block(value)}" for key, value in found.items())
@@ -29,7 +29,7 @@ def write(folder: Path, kind: str, name: str, found: dict) -> Path:
 
 
 def names(folder: Path, kind: str) -> list[str]:
-    """The names of everything that was measured in one way."""
+    """The names of everything for which a kind of measurement exists."""
     return sorted(path.stem for path in (folder / kind).glob("*.json"))
 
 

@@ -102,7 +102,7 @@ def test_what_is_no_card_is_reported_and_the_cards_beside_it_stay(monkeypatch):
     card = Card(layer=Plugged, inputs="b d")
     cards, problems = load([plug_in(monkeypatch, "mixed", [42, card])])
     assert cards == {"Plugged": card}
-    assert problems == ("The plug-in 'mixed' gave 42, which is no Card.",)
+    assert problems == ("The plug-in 'mixed' gave 42, which is not a Card.",)
 
 
 def test_a_name_that_exists_stays_ours_wherever_the_plug_in_stands(monkeypatch):
@@ -111,7 +111,8 @@ def test_a_name_that_exists_stays_ours_wherever_the_plug_in_stands(monkeypatch):
         cards, problems = load(points)
         assert cards["GatedMLP"].paper
         assert problems == (
-            "The plug-in 'usurper' names a layer 'GatedMLP', which there is already; the first stays.",
+            "The plug-in 'usurper' has a layer named 'GatedMLP', which is already taken. "
+            "The first one is kept.",
         )
 
 

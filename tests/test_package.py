@@ -99,9 +99,9 @@ def test_an_absent_backend_is_explained():
     )
     assert result.returncode == 1
     assert result.stderr.strip().splitlines()[-1] == (
-        "ImportError: layerzoo needs the backend that Keras is told to use. "
+        "ImportError: layerzoo needs the backend that Keras is configured to use. "
         f"KERAS_BACKEND={absent} needs {absent!r}, which is not installed. "
-        f"Installed backends: {', '.join(others)}. To go on: "
+        f"Installed backends: {', '.join(others)}. To fix this: "
         f'pip install "layerzoo[{absent}]", or set KERAS_BACKEND={others[0]}.'
     )
 
@@ -129,7 +129,7 @@ def test_without_any_backend_the_default_one_is_advised(monkeypatch, failing_imp
         import_keras()
     assert str(error.value).endswith(
         "Keras's configuration (backend 'tensorflow') needs 'tensorflow', which is not installed. "
-        'Installed backends: none. To go on: pip install "layerzoo[tensorflow]".'
+        'Installed backends: none. To fix this: pip install "layerzoo[tensorflow]".'
     )
 
 

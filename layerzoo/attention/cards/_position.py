@@ -1,4 +1,4 @@
-"""What the cards of attention try as `position`."""
+"""The values of `position` that the cards of attention layers try."""
 
 from layerzoo.positions.alibi_bias import AlibiBias
 from layerzoo.positions.relative_position_bias import RelativePositionBias
@@ -6,7 +6,7 @@ from layerzoo.positions.rotary_embedding import RotaryEmbedding
 
 
 def position(pick):
-    """No position, or one of the layers that stand for one, made anew."""
+    """None, or a new layer that encodes positions."""
     kind = pick([None, RotaryEmbedding, AlibiBias, RelativePositionBias])
     if kind is RelativePositionBias:
         return RelativePositionBias(num_buckets=8, max_distance=5)

@@ -1,4 +1,4 @@
-"""What `AttentionPooling` claims, and what it is measured beside."""
+"""The card of `AttentionPooling`: what it claims, and the peer it is measured against."""
 
 import keras
 

@@ -1,4 +1,4 @@
-"""What `CrossAttention` claims, and what it is measured beside."""
+"""The card of `CrossAttention`: what it claims, and the peer it is measured against."""
 
 import keras
 
@@ -9,21 +9,21 @@ from layerzoo.claims import steps_reversed
 
 
 def with_context(config):
-    """A sequence and its context, whose width is another one where heads have a width of their own."""
+    """A sequence and its context. With `head_dim`, the context has a different width."""
     return {"inputs": "b t d", "context": "b s c" if config["head_dim"] else "b s d"}
 
 
 @keras.saving.register_keras_serializable(package="layerzoo.peers")
 class KerasCrossAttention(keras.layers.Layer):
-    """`MultiHeadAttention` whose context is its input."""
+    """`MultiHeadAttention` with its input as the context."""
 
     def build(self, input_shape):
-        """Build the attention for one sequence in both places."""
+        """Build the attention with one sequence for both inputs."""
         self.attention = keras.layers.MultiHeadAttention(8, input_shape[-1] // 8)
         self.attention.build(input_shape, input_shape)
 
     def call(self, inputs):
-        """Read itself."""
+        """Attend to the input itself."""
         return self.attention(inputs, inputs)
 
 

@@ -1,4 +1,4 @@
-"""What `DifferentialAttention` claims, and what it is measured beside."""
+"""The card of `DifferentialAttention`: what it claims, and the peer it is measured against."""
 
 from layerzoo.attention.cards.self_attention import KerasSelfAttention
 from layerzoo.attention.differential_attention import DifferentialAttention

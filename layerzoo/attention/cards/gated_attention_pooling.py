@@ -1,4 +1,4 @@
-"""What `GatedAttentionPooling` claims, and what it is measured beside."""
+"""The card of `GatedAttentionPooling`: what it claims, and the peer it is measured against."""
 
 import keras
 

@@ -1,4 +1,4 @@
-"""What `LinearAttention` claims, and what it is measured beside."""
+"""The card of `LinearAttention`: what it claims, and the peer it is measured against."""
 
 from layerzoo.attention.cards.self_attention import KerasSelfAttention
 from layerzoo.attention.linear_attention import LinearAttention

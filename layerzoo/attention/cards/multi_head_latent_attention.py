@@ -1,4 +1,4 @@
-"""What `MultiHeadLatentAttention` claims, and what it is measured beside."""
+"""The card of `MultiHeadLatentAttention`: what it claims, and the peer it is measured against."""
 
 from layerzoo.attention.cards.self_attention import KerasSelfAttention
 from layerzoo.attention.multi_head_latent_attention import MultiHeadLatentAttention

@@ -1,4 +1,4 @@
-"""What `PerceiverResampler` claims, and what it is measured beside."""
+"""The card of `PerceiverResampler`: what it claims, and the peer it is measured against."""
 
 import keras
 
@@ -9,10 +9,10 @@ from layerzoo.claims import steps_reversed, unchanged
 
 @keras.saving.register_keras_serializable(package="layerzoo.peers")
 class KerasResampler(keras.layers.Layer):
-    """64 latents that read twice."""
+    """64 latents that read the sequence twice."""
 
     def build(self, input_shape):
-        """Make what each of the two readings needs."""
+        """Make the latents and the parts of both readings."""
         width = input_shape[-1]
         read = (None, None, width)
         self.latents = self.add_weight(shape=(64, width), name="latents")
@@ -28,7 +28,7 @@ class KerasResampler(keras.layers.Layer):
             layer.build((None, None, 4 * width))
 
     def call(self, inputs):
-        """Read, think, and again."""
+        """Attend and apply the feed-forward network, twice."""
         batch = keras.ops.shape(inputs)[0]
         z = keras.ops.broadcast_to(self.latents, (batch, *self.latents.shape))
         for i in range(2):

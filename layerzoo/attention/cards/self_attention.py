@@ -1,4 +1,4 @@
-"""What `SelfAttention` claims, and what it is measured beside."""
+"""The card of `SelfAttention`: what it claims, and the peer it is measured against."""
 
 import keras
 
@@ -21,14 +21,14 @@ HEADS = 8
 
 @keras.saving.register_keras_serializable(package="layerzoo.peers")
 class KerasSelfAttention(keras.layers.Layer):
-    """Keras's attention behind one input, as a Sequential model would need it."""
+    """Keras's attention with a single input, as a Sequential model needs it."""
 
     def __init__(self, window=None, **kwargs):
         super().__init__(**kwargs)
         self.window = window
 
     def build(self, input_shape):
-        """Build the attention for one sequence in all three places."""
+        """Build the attention with one sequence for all three inputs."""
         width = input_shape[-1] // HEADS
         if self.window is None:
             self.attention = keras.layers.MultiHeadAttention(HEADS, width)
@@ -39,15 +39,15 @@ class KerasSelfAttention(keras.layers.Layer):
         self.attention.build(input_shape, input_shape, input_shape)
 
     def call(self, inputs):
-        """Attend to itself."""
+        """Attend to the input itself."""
         return self.attention(inputs, inputs, inputs, use_causal_mask=True)
 
 
 def operations(b, t, d, window=None, num_key_value_heads=HEADS, **_):
-    """Multiplications and additions that a training step cannot do without.
+    """Count the multiplications and additions that a training step must do.
 
-    Four products of widths with one another, three times each for the gradients; and of each query with
-    the keys that it may see, two products forwards and four backwards.
+    The four projections count three times each: once forwards and twice backwards. Each query and each key
+    that it may attend to count six times: two products forwards and four backwards.
     """
     seen = t * (t + 1) // 2
     if window is not None and window < t:

@@ -1,4 +1,4 @@
-"""What `WindowAttention` claims, and what it is measured beside."""
+"""The card of `WindowAttention`: what it claims, and the peer it is measured against."""
 
 import keras
 
@@ -8,16 +8,16 @@ from layerzoo.card import Card, Peer, Traits
 
 @keras.saving.register_keras_serializable(package="layerzoo.peers")
 class AttentionOverPixels(keras.layers.Layer):
-    """`MultiHeadAttention` over an image as one sequence."""
+    """`MultiHeadAttention` over all pixels of an image, as one sequence."""
 
     def build(self, input_shape):
-        """Build the attention for one sequence in all three places."""
+        """Build the attention with one sequence for all three inputs."""
         _, y, x, c = input_shape
         self.attention = keras.layers.MultiHeadAttention(6, c // 6)
         self.attention.build(*[(None, y * x, c)] * 3)
 
     def call(self, inputs):
-        """Attend to itself."""
+        """Attend to the image itself."""
         _, y, x, c = inputs.shape
         pixels = keras.ops.reshape(inputs, (-1, y * x, c))
         attended = self.attention(pixels, pixels, pixels)

@@ -1,10 +1,10 @@
-"""What the cards of this family are measured beside."""
+"""The peer that the cards of this family are measured against."""
 
 import keras
 
 
 def squeeze_and_excite(sizes):
-    """Squeeze and excitation wired by hand in a Functional model."""
+    """Squeeze-and-excitation, wired by hand in a Functional model."""
     inputs = keras.Input((sizes["y"], sizes["x"], sizes["c"]))
     gate = keras.layers.GlobalAveragePooling2D(keepdims=True)(inputs)
     gate = keras.layers.Dense(sizes["c"] // 16, activation="relu")(gate)

@@ -1,4 +1,4 @@
-"""What `ConvolutionalBlockAttention` claims, and what it is measured beside."""
+"""The card of `ConvolutionalBlockAttention`: what it claims, and the peer it is measured against."""
 
 from layerzoo.card import Card, Peer, Traits
 from layerzoo.channels.cards._by_hand import squeeze_and_excite
@@ -27,8 +27,8 @@ CARD = Card(
     traits=Traits(dynamic="b y x", differentiable="kinked"),
     errors=[dict(ratio=0), dict(kernel_size=(3, 3)), dict(data_format="last")],
     expected_failures={
-        "S6@tensorflow": "Keras's maximum refuses a tensor without entries there, whatever the axes",
-        "G1@torch": "PyTorch's convolution to one channel has no gradient in float64 on a CPU",
+        "S6@tensorflow": "on TensorFlow, Keras's `amax` rejects every empty tensor, whatever the axes",
+        "G1@torch": "on a CPU, PyTorch has no float64 gradient for a convolution to one channel",
     },
     paper="arXiv:1807.06521",
     year=2018,

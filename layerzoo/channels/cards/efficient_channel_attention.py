@@ -1,4 +1,4 @@
-"""What `EfficientChannelAttention` claims, and what it is measured beside."""
+"""The card of `EfficientChannelAttention`: what it claims, and the peer it is measured against."""
 
 from layerzoo.card import Card, Peer, Traits
 from layerzoo.channels.cards._by_hand import squeeze_and_excite

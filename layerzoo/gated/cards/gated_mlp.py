@@ -1,4 +1,4 @@
-"""What `GatedMLP` claims, and what it is measured beside."""
+"""The card of `GatedMLP`: what it claims, and the peer it is measured against."""
 
 import keras
 

@@ -1,4 +1,4 @@
-"""What `AlibiBias` claims, and what it is measured beside."""
+"""The card of `AlibiBias`: what it claims, and the peer it is measured against."""
 
 import keras
 
@@ -9,14 +9,14 @@ from layerzoo.positions.alibi_bias import AlibiBias
 
 @keras.saving.register_keras_serializable(package="layerzoo.peers")
 class LearnedPairs(keras.layers.Layer):
-    """One learned number for each head, query and key."""
+    """One learned number per head, query and key."""
 
     def build(self, input_shape):
         """Make the table for these lengths."""
         self.table = self.add_weight(shape=tuple(input_shape[1:]), name="table")
 
     def call(self, inputs):
-        """Add it."""
+        """Add the table."""
         return inputs + self.table
 
 

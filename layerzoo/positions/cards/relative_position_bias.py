@@ -1,4 +1,4 @@
-"""What `RelativePositionBias` claims, and what it is measured beside."""
+"""The card of `RelativePositionBias`: what it claims, and the peer it is measured against."""
 
 from layerzoo.card import Card, Peer, Traits
 from layerzoo.claims import differs_along_diagonals, differs_by_sample

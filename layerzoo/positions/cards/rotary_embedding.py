@@ -1,4 +1,4 @@
-"""What `RotaryEmbedding` claims, and what it is measured beside."""
+"""The card of `RotaryEmbedding`: what it claims, and the peer it is measured against."""
 
 import keras
 
@@ -9,14 +9,14 @@ from layerzoo.positions.rotary_embedding import RotaryEmbedding
 
 @keras.saving.register_keras_serializable(package="layerzoo.peers")
 class LearnedPosition(keras.layers.Layer):
-    """One learned vector a step."""
+    """One learned vector per step."""
 
     def build(self, input_shape):
         """Make the table for this length."""
         self.table = self.add_weight(shape=tuple(input_shape[1:]), name="table")
 
     def call(self, inputs):
-        """Add it."""
+        """Add the table."""
         return inputs + self.table
 
 

@@ -1,4 +1,4 @@
-"""What `DropPath` claims, and what it is measured beside."""
+"""The card of `DropPath`: what it claims, and the peer it is measured against."""
 
 import keras
 

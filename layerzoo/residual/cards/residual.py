@@ -1,4 +1,4 @@
-"""What `Residual` claims, and what it is measured beside."""
+"""The card of `Residual`: what it claims, and the peer it is measured against."""
 
 import keras
 from keras import layers
@@ -9,7 +9,7 @@ from layerzoo.residual.residual import Residual
 
 
 def by_hand(sizes):
-    """By hand."""
+    """A pre-norm residual connection, wired by hand in a Functional model."""
     inputs = keras.Input((sizes["t"], sizes["d"]))
     x = keras.layers.LayerNormalization(epsilon=1e-5)(inputs)
     x = keras.layers.Dense(sizes["d"], activation="relu")(x)
