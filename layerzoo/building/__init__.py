@@ -1,1 +1,1 @@
-"""What making a layer needs: its arguments, its heads, the layers inside it, its seeds."""
+"""What is needed to build a layer: its arguments, its heads, its sublayers, its seeds."""

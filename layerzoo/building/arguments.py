@@ -1,11 +1,11 @@
-"""Rules for the arguments of a layer: each states the rule and what was received."""
+"""Checks for the arguments of a layer. Each error states the rule and what was received."""
 
 from numbers import Integral, Real
 
 from keras import initializers, layers
 
 InitializerLike = str | dict | initializers.Initializer
-"""What `keras.initializers.get` takes: a name, a config or an initializer."""
+"""What `keras.initializers.get` accepts: a name, a config or an initializer."""
 
 
 def positive_int(**arguments) -> None:
@@ -55,7 +55,7 @@ def optional_layer(**arguments) -> None:
 
 
 def known_width(input_shape) -> int:
-    """The size of the last axis, which a layer with weights must know when it is built."""
+    """The size of the last axis. A layer with weights must know it to build."""
     if not input_shape or input_shape[-1] is None:
         raise ValueError(
             f"The last axis of the inputs must have a known size. Received: input_shape={input_shape}"
@@ -64,7 +64,7 @@ def known_width(input_shape) -> int:
 
 
 def known_heads(input_shape) -> int:
-    """The size of the second axis, which a layer with one number a head must know when it is built."""
+    """The size of the second axis, the heads. A layer with one number per head must know it to build."""
     if not input_shape or len(input_shape) < 2 or input_shape[1] is None:
         raise ValueError(
             f"The axis of the heads must have a known size. Received: input_shape={input_shape}"

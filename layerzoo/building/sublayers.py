@@ -1,4 +1,4 @@
-"""The layers inside a layer: made after their owner's settings, called with its mask."""
+"""The layers inside a layer: they take their owner's settings and its mask."""
 
 import inspect
 
@@ -6,9 +6,9 @@ from keras import layers, ops
 
 
 def dense(owner, units, input_shape, name, use_bias=None):
-    """A built `Dense` with its owner's `use_bias` where none is given, `kernel_initializer` and dtype policy.
+    """A built `Dense` with its owner's kernel initializer, dtype policy and, by default, `use_bias`.
 
-    The initializer is cloned: one instance used twice gives two equal kernels.
+    The initializer is cloned, because one instance used twice would give two equal kernels.
     """
     layer = layers.Dense(
         units,
@@ -29,27 +29,27 @@ def rms_norm(owner, input_shape, name):
 
 
 def build_function(function, input_shape):
-    """Build an activation that is a layer and not built yet; any other needs nothing."""
+    """Build an activation if it is a layer that is not built yet. Other activations need nothing."""
     if isinstance(function, layers.Layer) and not function.built:
         function.build(input_shape)
 
 
 def biases(position):
-    """Whether a layer has a method `bias`, and not a weight of that name."""
+    """Whether a layer has a method `bias`, as opposed to a weight with that name."""
     return callable(getattr(position, "bias", None))
 
 
 def build_position(position, heads):
-    """Build a layer, or None, that tells attention of positions; `heads`: `(b, t, n, h)`.
+    """Build a position layer, unless it is None. `heads` is the shape `(b, t, n, h)`.
 
-    One with a method `bias` adds to scores `(b, n, t, s)`. Any other turns queries and keys.
+    A layer with a method `bias` is built for scores `(b, n, t, s)`, any other for queries and keys.
     """
     if position is not None and not position.built:
         position.build((None, heads[2], None, None) if biases(position) else heads)
 
 
 def positioned(position, query, key):
-    """Queries and keys as `position` turns them; and its bias, as arguments for `attention`."""
+    """Queries and keys, rotated by `position`, and its bias, as keyword arguments of `attention`."""
     if biases(position):
         weights = [ops.convert_to_tensor(w) for w in position.weights]
         return query, key, dict(bias=position.bias, weights=weights)
@@ -59,10 +59,10 @@ def positioned(position, query, key):
 
 
 def unbuilt(serialized):
-    """What Keras serialized, a layer or a list of them, without the shapes they were built for.
+    """A serialized layer, or a list of them, without the shapes that they were built for.
 
-    Keras adds these once a layer is built: its owner's config would change with the first call, and a
-    copy made from it would fit no other width.
+    Keras adds these shapes once a layer is built. They would change the owner's config with the first call,
+    and a copy made from that config would fit no other width.
     """
     if isinstance(serialized, list | tuple):
         return [unbuilt(item) for item in serialized]
@@ -72,7 +72,7 @@ def unbuilt(serialized):
 
 
 def apply_in_turn(chain, x, mask=None):
-    """Run `x` through a list of layers, each with the mask that the one before it leaves."""
+    """Run `x` through a list of layers. Each layer gets the mask that the previous one leaves."""
     for layer in chain:
         takes_mask = mask is not None and "mask" in inspect.signature(layer.call).parameters
         y = layer(x, mask=mask) if takes_mask else layer(x)

@@ -1,9 +1,9 @@
-r"""Scaled dot-product attention: exact, in blocks of queries, flat in memory.
+r"""Scaled dot-product attention: exact, computed in blocks of queries to save memory.
 
-A block of queries reads only the keys that `causal` and `window` leave it, and nothing of the size of
-its scores outlives it: the gradient computes them again.
+A block of queries reads only the keys that `causal` and `window` allow. If there are several blocks, the
+scores of each are freed after use, and the gradient recomputes them.
 
-`b` batch, `t` query time, `s` key time, `n` heads, `g` key/value heads, `r` query heads that share one
+Axis letters: `b` batch, `t` query time, `s` key time, `n` heads, `g` key/value heads, `r` query heads per
 key/value head (`n = g r`), `h` head width, `v` width of a value.
 """
 
@@ -32,19 +32,19 @@ def attention(
         query: `(b, t, n, h)`.
         key: `(b, s, g, h)`, with `n` a multiple of `g`.
         value: `(b, s, g, v)`. Padded keys and values are finite.
-        key_mask: `(b, s)`, true where a key may be seen, or None for everywhere.
-        causal: the query at step `t` sees only keys at `s <= t`.
-        window: the query at step `t` sees only keys nearer than this many steps, itself counted.
-        bias: a function of the steps of some queries, `(m,)`, of those of some keys, `(k,)`, and of
-            `weights`. It gives what is added to their scores, `(n, m, k)`, and is asked block by block.
-        weights: the tensors that `bias` depends on; gradients reach them as arguments only.
-        dropout: `(rate, seed)`: the share of the scores to drop, and a tensor that a `SeedGenerator`
-            drew. None drops nothing.
+        key_mask: `(b, s)`, true for keys that may be attended to. None allows all keys.
+        causal: whether the query at step `t` attends only to keys at `s <= t`.
+        window: the query at step `t` attends only to keys less than this many steps away.
+        bias: a function that returns what to add to the scores of a block, `(n, m, k)`. It is called once
+            per block with the steps of the queries, `(m,)`, the steps of the keys, `(k,)`, and `weights`.
+        weights: the tensors that `bias` depends on. Gradients reach only tensors that are passed here.
+        dropout: `(rate, seed)`: the fraction of scores to drop, and a seed tensor drawn from a
+            `SeedGenerator`. None drops nothing.
 
     Returns:
-        `(b, t, n, v)`. A query that may see nothing gets zeros, and its gradient is zero.
+        `(b, t, n, v)`. A query that may attend to nothing gets zeros, and its gradient is zero.
     """
-    if keras.utils.is_keras_tensor(query):  # for a picture: the formula, operation by operation
+    if keras.utils.is_keras_tensor(query):  # for drawings: the formula, operation by operation
         return attention_and_scores(query, key, value, key_mask, causal, window, bias, weights)[0]
     fused = bias is window is dropout is None and not (causal and key_mask is not None)
     if backend.backend() == "torch" and fused:
@@ -67,7 +67,7 @@ def attention_and_scores(
     weights=(),
     dropout=None,
 ):
-    """`attention`, and the scores that were used, `(b, n, t, s)`, which are held as a whole."""
+    """Like `attention`, but also return the scores, `(b, n, t, s)`, which are all kept in memory."""
     q, k, v = heads_first(query, key, value)
     span = (0, ops.shape(q)[3], 0, ops.shape(v)[2])
     sight = sight_of(q, [span], key_mask, causal, window, bias, dropout)(0, span, weights)
@@ -77,9 +77,9 @@ def attention_and_scores(
 
 
 def attention_with_scores(query, key, value, key_mask, return_scores, **sees):
-    """`attention` and the scores that it used, or None in their place if they are not to be returned.
+    """The results of `attention` and its scores, or None for the scores unless `return_scores`.
 
-    Scores take memory that grows with the square of the length, so they are held only on request.
+    The memory for scores grows with the square of the length, so they are kept only on request.
     """
     if return_scores:
         return attention_and_scores(query, key, value, key_mask, **sees)
@@ -87,7 +87,7 @@ def attention_with_scores(query, key, value, key_mask, return_scores, **sees):
 
 
 def heads_first(query, key, value):
-    """The queries `(b, g, r, t, h)`, scaled; the keys `(b, g, s, h)` and the values `(b, g, s, v)`."""
+    """The scaled queries `(b, g, r, t, h)`, the keys `(b, g, s, h)` and the values `(b, g, s, v)`."""
     b, t, n, h = ops.shape(query)
     g = key.shape[2]
     query = ops.reshape(query * h**-0.5, (b, t, g, n // g, h))
@@ -96,6 +96,6 @@ def heads_first(query, key, value):
 
 
 def time_first(attended):
-    """`(b, g, r, t, v)` to `(b, t, n, v)`."""
+    """Rearrange `(b, g, r, t, v)` to `(b, t, n, v)`."""
     b, g, r, t, v = ops.shape(attended)
     return ops.reshape(ops.transpose(attended, (0, 3, 1, 2, 4)), (b, t, g * r, v))

@@ -1,6 +1,6 @@
-r"""The blocks of attention: which keys their queries read, and what their scores meet.
+r"""The blocks of attention: which keys a block of queries reads, and what is applied to its scores.
 
-`b` batch, `t` query time, `s` key time, `g` key/value heads, `r` query heads that share one key/value
+Axis letters: `b` batch, `t` query time, `s` key time, `g` key/value heads, `r` query heads per key/value
 head, `h` head width, `v` width of a value, `m` queries and `k` keys of a block.
 """
 
@@ -14,17 +14,19 @@ from layerzoo.ops.masks import visible, weigh
 from layerzoo.ops.randomness import kept
 
 Sight = namedtuple("Sight", ["bias", "allowed", "some", "kept"])
-"""What the scores of a block meet: a bias `(g, r, m, k)`; which of them are allowed, `(m, k)` or
-`(b, 1, 1, m, k)`; whether a query may see some key, `(b, 1, 1, m, 1)`; what dropout multiplies with,
-`(b, g, r, m, k)`. Each of them may be None.
+"""What is applied to the scores of a block. Each field may be None.
+
+`bias`: added to the scores, `(g, r, m, k)`. `allowed`: which scores count, `(m, k)` or `(b, 1, 1, m, k)`.
+`some`: whether a query may attend to any key, `(b, 1, 1, m, 1)`. `kept`: the factors of dropout,
+`(b, g, r, m, k)`.
 """
 
 
 def blocks(t, s, causal=False, window=None):
-    """Spans `(q0, q1, k0, k1)`: the queries `q0:q1` may see no other keys than `k0:k1`.
+    """Spans `(q0, q1, k0, k1)`: the queries `q0:q1` attend only to the keys `k0:k1`.
 
-    A length that is unknown when the graph is made gives 8 blocks on TensorFlow, where a slice may have
-    any bounds, and one elsewhere.
+    If the length is unknown when the graph is built, there are 8 blocks on TensorFlow, where slice bounds
+    may be tensors, and one block on other backends.
     """
     if isinstance(t, int):
         size = block_size(t, window)
@@ -38,12 +40,12 @@ def blocks(t, s, causal=False, window=None):
 
 
 def block_size(t, window):
-    """Queries of a block, by what is fastest: at most 128 blocks."""
+    """The number of queries per block that is fastest, with at most 128 blocks."""
     return max(128 if t <= 1024 or window is not None else 256, -(-t // 128))
 
 
 def keys_of(q0, q1, s, causal, window):
-    """The keys that the queries `q0:q1` may see, as bounds."""
+    """The bounds of the keys that the queries `q0:q1` may attend to."""
     known = isinstance(q0, int) and isinstance(s, int)
     larger, smaller = (max, min) if known else (ops.maximum, ops.minimum)
     k0 = 0 if window is None else larger(q0 - window + 1, 0)
@@ -52,10 +54,10 @@ def keys_of(q0, q1, s, causal, window):
 
 
 def sight_of(q, spans, key_mask, causal, window, bias, dropout):
-    """A function of a block's number, its span and the `weights` of the bias, which gives its `Sight`.
+    """A function that returns the `Sight` of a block, given its number, its span and the bias `weights`.
 
-    Which key a query may see depends on their distance alone: one strip of it serves all blocks, each
-    of which takes its part.
+    Whether a query may attend to a key depends only on the distance between them. One strip of booleans
+    therefore serves all blocks, and each block slices its part out of it.
     """
     b, g, r, _, _ = ops.shape(q)
     before = largest([q0 - k0 for q0, _, k0, _ in spans])
@@ -85,14 +87,14 @@ def sight_of(q, spans, key_mask, causal, window, bias, dropout):
 
 
 def largest(numbers):
-    """The largest of numbers, of which some may be tensors."""
+    """The largest of some numbers. Any of them may be tensors."""
     return (
         max(numbers) if all(isinstance(x, int) for x in numbers) else reduce(ops.maximum, numbers)
     )
 
 
 def attend(q, k, v, sight):
-    """What one block of queries attends to, `(b, g, r, m, v)`, and its scores, `(b, g, r, m, k)`."""
+    """The attention output of one block of queries, `(b, g, r, m, v)`, and its scores, `(b, g, r, m, k)`."""
     b, g, r, m, h = ops.shape(q)
     s = ops.shape(v)[2]
     scores = ops.matmul(ops.reshape(q, (b, g, r * m, h)), ops.swapaxes(k, 2, 3))
@@ -107,7 +109,7 @@ def attend(q, k, v, sight):
 
 
 def attend_in_blocks(q, k, v, weights, spans, look):
-    """`(b, g, r, t, v)` by `attend`, which runs again in the gradient where there are several blocks."""
+    """Run `attend` on each block, to `(b, g, r, t, v)`. With several blocks, the gradient reruns it."""
 
     def block(i, span):
         def attended(q, k, v, *weights):

@@ -1,7 +1,7 @@
-"""Attention on TensorFlow, with its gradient written out.
+"""Attention on TensorFlow, with a hand-written gradient.
 
-TensorFlow differentiates operation by operation and passes over the scores for each. Written out, the
-gradient takes five matrix products, transposes none of the scores, and keeps none.
+TensorFlow differentiates operation by operation, and each operation is another pass over the scores. The
+gradient here needs five matrix products. It neither transposes nor keeps the scores.
 """
 
 from keras import ops
@@ -11,9 +11,9 @@ from layerzoo.ops.masks import weigh
 
 
 def attend_on_tensorflow(q, k, v, weights, spans, look):
-    """`attend_in_blocks` of `layerzoo.ops.attention_blocks`.
+    """The same as `attend_in_blocks` of `layerzoo.ops.attention_blocks`.
 
-    Long blocks wait for one before them: TensorFlow would hold the scores of all at once.
+    Long blocks wait for an earlier block. Otherwise, TensorFlow would hold the scores of all at once.
     """
     import tensorflow as tf
 
@@ -34,7 +34,7 @@ def attend_on_tensorflow(q, k, v, weights, spans, look):
         def gradient(u):
             uy = tf.reduce_sum(u * y, axis=-1, keepdims=True)
             dq: list = []
-            running: list = []  # what the last blocks gave, for a later one to wait for
+            running: list = []  # results of the latest blocks, for later blocks to wait for
             dw = [tf.zeros_like(w) for w in weights]
             dk, dv = SumOverSpans(), SumOverSpans()
             for i, span in enumerate(spans):
@@ -56,7 +56,7 @@ def attend_on_tensorflow(q, k, v, weights, spans, look):
                     dv.add(by_v, k0, k1)
                     running.append([by_q, dk.open, dv.open])
                     if weights:
-                        # forward mode differentiates the above by itself, and lets no tape record it
+                        # forward mode differentiates the code above itself, and lets no tape record it
                         found = tape.gradient(sight.bias, weights, by_bias, "zero")
                         dw = [w + d for w, d in zip(dw, found, strict=True)]
             whole_dk, whole_dv = (x.whole(ops.shape(v)[2]) for x in (dk, dv))
@@ -68,7 +68,7 @@ def attend_on_tensorflow(q, k, v, weights, spans, look):
 
 
 def blocks_at_once(spans):
-    """How many blocks may be computed at a time, by what their scores take: all, two, or one."""
+    """How many blocks may run at once, given the size of their scores: all, two, or one."""
     widths = [k1 - k0 for _, _, k0, k1 in spans]
     if not all(isinstance(width, int) for width in widths) or max(widths) > 16384:
         return 1
@@ -76,26 +76,28 @@ def blocks_at_once(spans):
 
 
 def holding(tf, last):
-    """A function that makes masks and positions wait for the last result, compared with itself in vain.
+    """A function that makes masks and positions wait for the tensor `last`.
 
-    TensorFlow computes what depends on no input when it likes, whatever control dependencies say.
+    It adds a false data dependency: `last < last`, which is always false. Without it, TensorFlow may compute
+    tensors that depend on no input too early, even under control dependencies.
     """
     never = tf.reduce_any(last[:1, :1, :1, :1, :1] < last[:1, :1, :1, :1, :1])
     return lambda x: tf.logical_or(x, never) if x.dtype == tf.bool else x + tf.cast(never, x.dtype)
 
 
 def gradient_of_block(q, k, v, u, sight):
-    """With respect to the queries, keys, values and bias of a block.
+    """The gradient with respect to the queries, keys, values and bias of a block.
 
-    Where `p` are the scores, `y` the output and `u` its gradient, that of the scores before the softmax
+    With the scores `p`, the output `y` and its gradient `u`, the gradient of the scores before the softmax
     is `p (u v' - u y')`.
 
     Args:
         q: `(b, g, r, m, h)`.
         k: `(b, g, k, h)`.
         v: `(b, g, k, v)`.
-        u: `(b, g, r, m, v)`, and its inner product with the output, `(b, g, r, m, 1)`.
-        sight: what the scores meet.
+        u: a pair: the gradient of the output, `(b, g, r, m, v)`, and its inner product with the output,
+            `(b, g, r, m, 1)`.
+        sight: what is applied to the scores.
     """
     from tensorflow import matmul
 
@@ -109,7 +111,7 @@ def gradient_of_block(q, k, v, u, sight):
     u, uy = ops.reshape(u, (b, g, r * m, u.shape[-1])), ops.reshape(uy, (b, g, r * m, 1))
 
     p = weigh(ops.reshape(matmul(q, k, transpose_b=True), scores_shape), sight.bias, sight.allowed)
-    if sight.kept is None:  # the product itself subtracts, which saves a pass over the scores
+    if sight.kept is None:  # the matrix product also subtracts, which saves a pass over the scores
         u_uy = ops.concatenate([u, -uy], axis=-1)
         v_1 = ops.concatenate([v, ops.ones_like(v[..., :1])], axis=-1)
         dp_uy = ops.reshape(matmul(u_uy, v_1, transpose_b=True), scores_shape)
@@ -128,9 +130,10 @@ def gradient_of_block(q, k, v, u, sight):
 
 
 class SumOverSpans:
-    """A sum of tensors `(b, g, k, d)` that lie at spans of a longer axis.
+    """A sum of tensors `(b, g, k, d)`, each at a span of a longer axis.
 
-    No span begins or ends before the one that was added last. Only what a later one may reach is open.
+    Spans must be added in order: none may begin or end before the previous one. Only the part that later
+    spans can still reach stays open for additions.
     """
 
     def __init__(self):
@@ -138,7 +141,7 @@ class SumOverSpans:
         self.open, self.start, self.end = None, 0, 0
 
     def add(self, part, start, end):
-        """Add a part at `start:end`."""
+        """Add a tensor at the span `start:end`."""
         if self.open is None:
             self.open = part
         else:
@@ -148,6 +151,6 @@ class SumOverSpans:
         self.start, self.end = start, end
 
     def whole(self, length):
-        """The sum over an axis of this length."""
+        """The sum, on an axis of the given length."""
         last = ops.pad(self.open, [[0, 0], [0, 0], [0, length - self.end], [0, 0]])
         return ops.concatenate([*self.done, last], axis=-2)

@@ -1,6 +1,6 @@
-"""What layers that weigh channels need: the axes of an image or a sequence, and its mean.
+"""Functions for layers that gate channels: the axes of an image or a sequence, and means over positions.
 
-`b` batch, `c` channels. The other axes are positions: `t` of a sequence, `y x` of an image.
+Axis letters: `b` batch, `c` channels. The other axes are positions: `t` of a sequence, `y x` of an image.
 """
 
 import math
@@ -9,15 +9,15 @@ from keras import backend, ops
 
 
 def channel_axis(data_format) -> int:
-    """Where the channels are."""
+    """The index of the channel axis."""
     return -1 if data_format == "channels_last" else 1
 
 
 def known_channels(input_shape, data_format) -> int:
-    """The number of channels, which a layer with weights must know when it is built."""
+    """The number of channels. A layer with weights must know it to build."""
     if not input_shape or input_shape[channel_axis(data_format)] is None:
         raise ValueError(
-            "The channels of the inputs must have a known size. "
+            "The channel axis of the inputs must have a known size. "
             f"Received: input_shape={input_shape}, data_format={data_format!r}"
         )
     return input_shape[channel_axis(data_format)]
@@ -30,15 +30,16 @@ def position_axes(x, data_format) -> tuple[int, ...]:
 
 
 def mean_over_positions(x, mask, data_format):
-    """`x` with zeros at its padding, and the mean of the rest by channel, at least in float32.
+    """Set padding to zero, and take the mean of each channel over the other positions.
 
     Args:
         x: `(b, ..., c)`, or `(b, c, ...)` with `data_format="channels_first"`.
-        mask: `(b, t)`, false where a position is padding; of an image `(b, y)` or `(b, y, x)`; or None.
+        mask: `(b, t)`, false at padding. For an image, `(b, y)` or `(b, y, x)`. None if nothing is padded.
         data_format: `"channels_last"` or `"channels_first"`.
 
     Returns:
-        `x` and `(b, c)`. A sample that is all padding has the mean zero.
+        `x` with zeros at its padding, and the mean, `(b, c)`, in float32 or better. The mean of a sample
+        that is all padding is zero.
     """
     axes = position_axes(x, data_format)
     precise = backend.result_type(x.dtype, "float32")
@@ -55,12 +56,12 @@ def mean_over_positions(x, mask, data_format):
 
 
 def scale_channels(x, gate, data_format):
-    """`x` times one number a channel; `gate: (b, c)`."""
+    """Multiply each channel of `x` by a number. `gate` has shape `(b, c)`."""
     return x * ops.expand_dims(ops.cast(gate, x.dtype), position_axes(x, data_format))
 
 
 def nearest_odd(x) -> int:
-    """The odd number nearest to `|x|`, of two the greater."""
+    """The odd number nearest to `|x|`, rounding up in a tie."""
     return 2 * math.floor(abs(x) / 2) + 1
 
 

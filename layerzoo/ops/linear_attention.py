@@ -1,7 +1,7 @@
-"""Attention whose cost grows with the length and not with its square.
+"""Linear attention: its cost grows linearly with the sequence length.
 
-`b` batch, `t` query time, `s` key time, `n` heads, `m` features, `h` head width; the causal form cuts the
-time into `c` chunks of `l` steps.
+Axis letters: `b` batch, `t` query time, `s` key time, `n` heads, `m` features, `h` head width. The causal
+form cuts time into `c` chunks of `l` steps.
 """
 
 from keras import backend, ops
@@ -10,13 +10,13 @@ from layerzoo.ops.masks import visible
 
 
 def elu_plus_one(x):
-    """`elu(x) + 1`: `x + 1` above 0 and `exp(x)` below, where adding 1 last would round the result."""
+    """`elu(x) + 1`: `x + 1` above 0 and `exp(x)` below. Adding 1 to `elu(x)` would lose precision there."""
     positive = x > 0
     return ops.where(positive, x + 1, ops.exp(ops.where(positive, 0.0, x)))
 
 
 def linear_attention(query, key, value, key_mask=None, causal=False, epsilon=1e-6, chunk_size=128):
-    r"""The mean of the values, weighted by the inner products of features.
+    r"""The mean of the values, weighted by inner products of features.
 
     $$
     y_t = \frac{\sum_{s \in S(t)} \langle q_t, k_s \rangle\, v_s}
@@ -25,21 +25,23 @@ def linear_attention(query, key, value, key_mask=None, causal=False, epsilon=1e-
         {q_t^\top \sum_{s \in S(t)} k_s + \epsilon}
     $$
 
-    The right side has sums that no query enters: without `causal` one of each serves all queries. With
-    it, the left side is taken within a chunk of steps, and the right side over all the chunks before.
+    The sums on the right contain no query. Without `causal`, they are computed once for all queries. With
+    `causal`, the left side is used inside each chunk of steps, and the right side for all earlier chunks.
 
     Args:
-        query: `(b, t, n, m)`, features that are not negative.
-        key: `(b, s, n, m)`, likewise.
+        query: `(b, t, n, m)`, non-negative features.
+        key: `(b, s, n, m)`, non-negative features.
         value: `(b, s, n, h)`.
-        key_mask: `(b, s)`, true where a key may be seen, or None for everywhere.
-        causal: step `t` sees only keys at `s <= t`; queries and keys are of the same length.
-        epsilon: is added to the sum of the weights.
-        chunk_size: steps in a chunk. Time grows with it, and the memory of the chunks' sums shrinks.
+        key_mask: `(b, s)`, true for keys that may be attended to. None allows all keys.
+        causal: whether step `t` attends only to keys at `s <= t`. Queries and keys must then have the same
+            length.
+        epsilon: added to the sum of the weights.
+        chunk_size: number of steps per chunk. A larger chunk takes more time, and less memory for the sums
+            of the chunks.
 
     Returns:
-        `(b, t, n, h)`, in the dtype of `value`. A query that may see nothing gets zeros. All sums are
-        taken at least in float32.
+        `(b, t, n, h)`, in the dtype of `value`. A query that may attend to nothing gets zeros. All sums are
+        computed in float32 or better.
     """
     kept, precise = value.dtype, backend.result_type(value.dtype, "float32")
     query, key, value = (ops.cast(x, precise) for x in (query, key, value))
@@ -72,20 +74,19 @@ def _causal(query, key, value, epsilon, chunk_size):
 
 
 def _chunks(x, size, order):
-    """Cut `x: (b, t, n, m)` into `(b, c, l, n, m)`, zeros after the end, with the axes in an order."""
+    """Cut `x: (b, t, n, m)` into `(b, c, l, n, m)`, padded with zeros, and transpose it by `order`."""
     b, t, n, m = ops.shape(x)
     count = (t + size - 1) // size
-    missing = (
-        -t % size if isinstance(t, int) else size - 1
-    )  # a fixed number goes into every exporter
+    # if the length is unknown: every exporter can handle a constant amount of padding
+    missing = -t % size if isinstance(t, int) else size - 1
     x = ops.pad(x, ((0, 0), (0, missing), (0, 0), (0, 0)))[:, : count * size]
     return ops.transpose(ops.reshape(x, (b, count, size, n, m)), order)
 
 
 def _sum_before(x):
-    """Replace each chunk of `x: (b, c, ...)` by the sum of those before it.
+    """Replace each chunk of `x: (b, c, ...)` by the sum of the chunks before it.
 
-    Nothing is summed and taken away again: what stands later must not be felt, not even by rounding.
+    It does not subtract a chunk from an inclusive sum: later steps must not matter, not even by rounding.
     """
     before = ops.pad(x, ((0, 0), (1, 0), (0, 0), (0, 0), (0, 0)))[:, :-1]
     return ops.cumsum(before, axis=1)

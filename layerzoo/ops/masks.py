@@ -1,20 +1,26 @@
-"""Which positions may be seen. `b` batch, `t` query time, `s` key time, `d` features."""
+"""Masks: which steps may be attended to.
+
+Axis letters: `b` batch, `t` query time, `s` key time, `d` features.
+"""
 
 from keras import backend, ops
 
 LOWEST = -3e38
-"""Added to the score of what may not be seen. Finite, so that a row full of it has no `inf - inf`."""
+"""Added to scores that are not allowed. It is finite, so that a row of it does not give `inf - inf`."""
 
 
 def zero_padding(x, mask):
-    """Set the padded steps of `x: (b, t, d)` to zero, whatever they hold; `mask: (b, t)` or None."""
+    """Set the padded steps of `x: (b, t, d)` to zero, even if they hold NaN. `mask` is `(b, t)` or None."""
     if mask is None:
         return x
     return ops.where(ops.cast(mask, "bool")[..., None], x, 0.0)
 
 
 def visible(queries, keys, causal=False, window=None):
-    """`(t, s)`: may the query at step `queries[t]` see the key at step `keys[s]`? None for always."""
+    """`(t, s)`: whether the query at step `queries[t]` may attend to the key at step `keys[s]`.
+
+    None if every query may attend to every key.
+    """
     if not causal and window is None:
         return None
     distance = queries[:, None] - keys[None, :]
@@ -25,10 +31,10 @@ def visible(queries, keys, causal=False, window=None):
 
 
 def weigh(scores, bias=None, allowed=None):
-    """Softmax over the last axis, at least in float32, of scores with a bias, where they are allowed.
+    """Softmax over the last axis of `scores + bias`, only where `allowed`, in float32 or better.
 
-    `bias` and `allowed` are None or broadcast to `scores`. A row with nothing allowed gives numbers
-    without meaning, but finite ones.
+    `bias` and `allowed` are None or broadcast to `scores`. A row in which nothing is allowed gives finite
+    but meaningless numbers.
     """
     dtype = backend.result_type(scores.dtype, "float32")
     scores = ops.cast(scores, dtype)
@@ -36,6 +42,6 @@ def weigh(scores, bias=None, allowed=None):
         scores = scores + ops.cast(bias, dtype)
     if allowed is not None:
         scores = scores + ops.where(allowed, ops.cast(0.0, dtype), ops.cast(LOWEST, dtype))
-    if scores.shape[-1] == 1:  # Keras warns of such an axis, which a sequence may well have
+    if scores.shape[-1] == 1:  # Keras warns about a softmax over an axis of size 1
         return ops.exp(scores - scores)
     return ops.softmax(scores)

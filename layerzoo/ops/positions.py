@@ -1,6 +1,6 @@
-"""Where a step stands, and how far from another one.
+"""Positions of steps, and distances between them.
 
-`b` batch, `t` time, `h` head width, `n` heads, `m` queries and `k` keys.
+Axis letters: `b` batch, `t` time, `h` head width, `n` heads, `m` queries, `k` keys.
 """
 
 from bisect import bisect_right
@@ -9,17 +9,17 @@ from keras import backend, ops
 
 
 def rotate(x, positions, base, layout, scaling):
-    """Turn the feature pairs of `x: (b, t, ..., h)` by angles proportional to `positions`.
+    """Rotate the feature pairs of `x: (b, t, ..., h)` by angles proportional to `positions`.
 
     Args:
-        x: the features; `h` is even.
+        x: the features. `h` must be even.
         positions: `(t,)` or `(b, t)`, numbers of any dtype.
-        base: pair `i` turns by `positions / scaling / base ** (2 i / h)` radians.
-        layout: `"half"` pairs feature `i` with `i + h/2`, `"interleaved"` pairs `2 i` with `2 i + 1`.
-        scaling: what positions are divided by.
+        base: pair `i` is rotated by `positions / scaling / base ** (2 i / h)` radians.
+        layout: `"half"` pairs feature `i` with `i + h/2`. `"interleaved"` pairs `2 i` with `2 i + 1`.
+        scaling: the number that positions are divided by.
 
     Returns:
-        A tensor like `x`. Angles, sines and cosines are taken at least in float32.
+        A tensor like `x`. Angles, sines and cosines are computed in float32 or better.
     """
     half = x.shape[-1] // 2
     precise = backend.result_type(x.dtype, "float32")
@@ -37,10 +37,10 @@ def rotate(x, positions, base, layout, scaling):
 
 
 def alibi_slopes(num_heads):
-    """One slope a head: `2 ** (-8 i / num_heads)`, `i = 1, 2, ...`, for a power of two.
+    """One slope per head: `2 ** (-8 i / num_heads)`, `i = 1, 2, ...`, if `num_heads` is a power of two.
 
-    Where `num_heads` is none, the next lower one gives its slopes, and that of the sequence twice as
-    long every other one, as many as are missing.
+    If `num_heads` is not a power of two, use the slopes for the next lower power, then every other slope of
+    the sequence twice as long until there are enough.
     """
     power = 2 ** (num_heads.bit_length() - 1)
     halves = [2 * i + 2 for i in range(power)] + [2 * i + 1 for i in range(num_heads - power)]
@@ -48,10 +48,10 @@ def alibi_slopes(num_heads):
 
 
 def distance_buckets(count, max_distance):
-    r"""The bucket of each distance from 0 to `max_distance`, found in integers alone.
+    r"""The bucket of each distance from 0 to `max_distance`, computed in integers only.
 
-    The first half of `count` buckets, rounded down to $e$, hold one distance each. With $l$ left, bucket
-    $e + i$ begins at the first distance $d$ with $(d / e)^l \ge (\mathrm{max\_distance} / e)^i$.
+    Half of the `count` buckets, rounded down to $e$, hold one distance each. Of the other $l$ buckets,
+    bucket $e + i$ starts at the first distance $d$ with $(d / e)^l \ge (\mathrm{max\_distance} / e)^i$.
     """
     exact = count // 2
     left = count - exact
@@ -61,5 +61,5 @@ def distance_buckets(count, max_distance):
 
 
 def per_head(table, index):
-    """`(n, m, k)` of the rows of `table: (rows, n)` that `index: (m, k)` names."""
+    """Look up the rows of `table: (rows, n)` at `index: (m, k)`, giving `(n, m, k)`."""
     return ops.transpose(ops.take(table, index, axis=0), (2, 0, 1))

@@ -1,11 +1,11 @@
-"""Random numbers that can be drawn again."""
+"""Random numbers that can be drawn again from the same seed."""
 
 import keras
 from keras import ops
 
 
 class DrawnSeed(keras.random.SeedGenerator):
-    """A seed that a `SeedGenerator` drew: each use of it gives the same numbers, and changes no state."""
+    """A seed that a `SeedGenerator` drew. Every use gives the same numbers and changes no state."""
 
     def __init__(self, seed):
         self.seed = seed
@@ -16,13 +16,13 @@ class DrawnSeed(keras.random.SeedGenerator):
 
 
 def kept(shape, rate, seed, part=0):
-    """0 with a chance of `rate`, else `1 / (1 - rate)`: what dropout multiplies with, in float32.
+    """The factors of dropout, in float32: 0 with probability `rate`, otherwise `1 / (1 - rate)`.
 
     Args:
-        shape: of the result.
-        rate: from 0 to 1.
-        seed: a tensor that a `SeedGenerator` drew.
-        part: an integer. Parts of one whole have different numbers.
+        shape: shape of the result.
+        rate: float from 0 to 1.
+        seed: a seed tensor drawn from a `SeedGenerator`.
+        part: an integer. Different parts draw different numbers from the same seed.
     """
     seed = seed + ops.cast([part * 1_000_003, 0], seed.dtype)
     chance = keras.random.uniform(shape, seed=DrawnSeed(seed), dtype="float32")

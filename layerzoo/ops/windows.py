@@ -1,7 +1,7 @@
 """Attention within the windows of an image.
 
-`b` batch, `y x` image, `c` channels, `w` height and width of a window, whose `p = w * w` pixels stand in
-a row, `rows` and `columns` of windows, `n` heads, `h` head width.
+Axis letters: `b` batch, `y x` image, `c` channels, `w` height and width of a window, `p = w * w` pixels of
+a window in row-major order, `rows` and `columns` of windows, `n` heads, `h` head width.
 """
 
 from keras import ops
@@ -13,19 +13,19 @@ from layerzoo.ops.randomness import kept
 
 
 def windows_along(size, window):
-    """How many windows cover a side of an image, or None where its size is None."""
+    """How many windows cover a side of an image, or None if its size is None."""
     return None if size is None else (size + window - 1) // window
 
 
 def cut_into_windows(image, window, shift):
-    """`(b, y, x, c)` to `(b, rows, columns, p, c)`: the image goes up and left by `shift`, and round.
+    """Cut `(b, y, x, c)` into `(b, rows, columns, p, c)`, after rolling the image up and left by `shift`.
 
-    Zeros below and to the right of it fill the windows before it is shifted.
+    First, zeros at the bottom and right fill the last windows. Then the image is rolled.
     """
     b, y, x, c = ops.shape(image)
     rows, columns = windows_along(y, window), windows_along(x, window)
     missing = [
-        # a fixed number goes into every exporter
+        # if the size is unknown: every exporter can handle a constant amount of padding
         (0, -size % window if isinstance(size, int) else window - 1)
         for size in (y, x)
     ]
@@ -38,7 +38,7 @@ def cut_into_windows(image, window, shift):
 
 
 def join_windows(windows, window, shift, y, x):
-    """`(b, rows, columns, p, c)` back to `(b, y, x, c)`."""
+    """Join `(b, rows, columns, p, c)` back into `(b, y, x, c)`."""
     b, rows, columns, _, c = ops.shape(windows)
     image = ops.reshape(windows, (b, rows, columns, window, window, c))
     image = ops.transpose(image, (0, 1, 3, 2, 4, 5))
@@ -49,15 +49,16 @@ def join_windows(windows, window, shift, y, x):
 
 
 def parts_of_windows(b, y, x, window, shift, mask=None):
-    """`(b, rows, columns, p)` integers: pixels of a window see each other where theirs is the same.
+    """`(b, rows, columns, p)` integers. Pixels of a window attend to each other if theirs are equal.
 
-    A shift brings pixels of opposite edges into one window, of which each has a part of its own. What
-    is no pixel of the image, or padding by `mask: (b, y, x or 1)`, is 0. None where all are of one part.
+    A shift brings pixels of opposite edges into one window. Each edge then has its own number. The number
+    0 marks zeros that fill a window and pixels that are padding by `mask: (b, y, x or 1)`; nothing attends
+    to them. The result is None if no pair of pixels in a window is kept apart.
     """
     fits = all(isinstance(size, int) and size % window == 0 for size in (y, x))
     if fits and not shift and mask is None:
         return None
-    row, column = ((ops.arange(0, size) - shift) // window for size in (y, x))  # from -1
+    row, column = ((ops.arange(0, size) - shift) // window for size in (y, x))  # from -1 if shifted
     parts = (row[:, None] + 1) * (x + 2) + column[None, :] + 2
     parts = ops.broadcast_to(parts[None], (b, y, x))
     if mask is not None:
@@ -66,16 +67,18 @@ def parts_of_windows(b, y, x, window, shift, mask=None):
 
 
 def attend_in_windows(query, key, value, parts, bias, dropout=None):
-    """What each pixel attends to, `(b, p, n, h)`, and the scores, `(b, n, p, p)`; windows are the batch.
+    """Attention inside each window: the outputs, `(b, p, n, h)`, and the scores, `(b, n, p, p)`.
+
+    Here `b` counts all windows of all images.
 
     Args:
         query: `(b, p, n, h)`.
-        key: likewise.
-        value: likewise. Padding is finite.
+        key: `(b, p, n, h)`.
+        value: `(b, p, n, h)`. Padding must be finite.
         parts: `(b, p)` from `parts_of_windows`, or None.
-        bias: `(n, p, p)`, is added to the scores.
-        dropout: `(rate, seed)`: the share of the scores to drop, and a tensor that a `SeedGenerator`
-            drew. None drops nothing.
+        bias: `(n, p, p)`, added to the scores.
+        dropout: `(rate, seed)`: the fraction of scores to drop, and a seed tensor drawn from a
+            `SeedGenerator`. None drops nothing.
     """
     allowed = some = used = None
     if parts is not None:
@@ -92,9 +95,9 @@ def attend_in_windows(query, key, value, parts, bias, dropout=None):
 
 
 def offset_bias(table, window):
-    """`(n, p, p)`: for each head a number that depends on how far one pixel is from another.
+    """`(n, p, p)`: one bias per head and pair of pixels, which depends on the offset between the pixels.
 
-    `table: ((2 w - 1) ** 2, n)` has a row for each offset down, and in it for each to the right.
+    `table: ((2 w - 1) ** 2, n)` has one row per offset, ordered by the offset down and then to the right.
     """
     row, column = (
         ops.arange(0, window * window) // window,
