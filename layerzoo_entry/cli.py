@@ -1,4 +1,4 @@
-"""The command line: arguments are read here, before Keras is imported; `layerzoo.cli` does the work."""
+"""The command line. It parses arguments before Keras is imported; `layerzoo.cli` does the work."""
 
 import argparse
 import sys
@@ -11,29 +11,30 @@ REPORTS = (".json", ".md", ".html")
 
 
 def parser() -> argparse.ArgumentParser:
-    """The parser of every command."""
+    """The parser for all commands."""
     top = argparse.ArgumentParser(
         prog="layerzoo",
-        description="Layers that Keras does not ship, and a conformance kit for anybody's Keras layer.",
+        description="Layers that Keras does not ship, and a conformance kit for any Keras layer.",
         epilog="`layerzoo COMMAND --help` explains a command.",
     )
     top.add_argument("--version", action="version", version=f"layerzoo {version('layerzoo')}")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
 
-    each = commands.add_parser("list", help="list the layers, ours and the plug-ins'")
+    each = commands.add_parser("list", help="list the layers of layerzoo and of plug-ins")
     each.add_argument(
-        "pattern", nargs="?", default="*", help="a shell pattern for name, family or tag"
+        "pattern", nargs="?", default="*", help="shell pattern for a name, family or tag"
     )
 
-    each = commands.add_parser("show", help="show what a layer is, takes and claims")
+    each = commands.add_parser("show", help="show a layer's documentation and claims")
     each.add_argument("name", help="the layer's name, as `layerzoo list` prints it")
 
     each = commands.add_parser(
         "check",
         help="check the properties of layers",
         description=(
-            "Check layers property by property. Exit code 0: all hold. 1: one does not, or was not "
-            "checked. 2: misuse, or a target that cannot be used; the others are checked all the same."
+            "Check layers property by property. Exit code 0: all properties hold. 1: a property fails or "
+            "was not checked. 2: wrong usage, or a target that cannot be used; the other targets are "
+            "still checked."
         ),
     )
     each.add_argument(
@@ -42,19 +43,33 @@ def parser() -> argparse.ArgumentParser:
         metavar="TARGET",
         help=(
             "a layer's name as `layerzoo list` prints it, a module with a list CARDS, or module:CARDS, "
-            "module:card, module:Layer, importable from here; by default every installed layer"
+            "module:card or module:Layer, importable from here; default: every installed layer"
         ),
     )
-    each.add_argument("--only", action="append", default=[], metavar="ID", help="G1, gradient, S*")
-    each.add_argument("--profile", choices=PROFILES, default="dev", help="how thoroughly")
     each.add_argument(
-        "--backend", action="append", choices=(*BACKENDS, "all"), help="by default Keras's own"
+        "--only",
+        action="append",
+        default=[],
+        metavar="ID",
+        help="a property or group: G1, gradient, S*",
+    )
+    each.add_argument(
+        "--profile",
+        choices=PROFILES,
+        default="dev",
+        help="how thorough the checks are [%(default)s]",
+    )
+    each.add_argument(
+        "--backend",
+        action="append",
+        choices=(*BACKENDS, "all"),
+        help="default: the backend that Keras is configured to use",
     )
     each.add_argument(
         "--report",
         type=report_file,
         metavar="FILE",
-        help="write the results, as .json, .md or .html; may be given several times",
+        help="write the results as .json, .md or .html; can be repeated",
         action="append",
         default=[],
     )
@@ -62,68 +77,76 @@ def parser() -> argparse.ArgumentParser:
         "--measured",
         type=Path,
         metavar="FOLDER",
-        help="write one file for each layer below this folder, as the pages read them: measured",
+        help="write one file per layer below this folder, which the pages read: measured",
     )
     each.add_argument(
         "--mutate",
         action="store_true",
-        help="also put one defect after another into each layer, and demand that a property sees it",
+        help="also inject defects into each layer, and fail if any goes undetected",
     )
     each.add_argument("--part", action="store_true", help=argparse.SUPPRESS)  # of another run
 
     each = commands.add_parser(
-        "explain", help="explain properties: what is claimed, how it is checked, what it catches"
+        "explain", help="explain properties: what they claim, how they check it, what they catch"
     )
     each.add_argument(
-        "patterns", nargs="*", metavar="ID", help="G1, gradient, S*; by default a list"
+        "patterns", nargs="*", metavar="ID", help="G1, gradient, S*; default: list all of them"
     )
 
     each = commands.add_parser(
         "replay",
-        help="run one failed check again, by the token that its message names",
+        help="rerun one failed check, by the token in its message",
         description=(
-            "Run one check at one sample again. The module that the token names is imported. Exit code "
-            "0: it holds now. 1: it fails again. 2: it cannot be run."
+            "Rerun one check on one sample. This imports the module that the token names. Exit code 0: "
+            "the check passes now. 1: it fails again. 2: it cannot be run."
         ),
     )
     each.add_argument("token", metavar="TOKEN", help="contract:property:target:sample")
-    each.add_argument("--backend", choices=BACKENDS, help="by default Keras's own")
+    each.add_argument(
+        "--backend", choices=BACKENDS, help="default: the backend that Keras is configured to use"
+    )
 
     each = commands.add_parser(
         "selftest",
-        help="show that each property can fail here, and accuses no sound layer",
+        help="show that each property can fail here, and raises no false alarm",
         description=(
-            "Run each property on a layer that breaks it, and on a sound one. Exit code 1 if one of them "
-            "cannot fail in this environment: what it then says of other layers is worth nothing."
+            "Run each property on a layer that breaks it, and on a sound one. Exit code 1 if a property "
+            "cannot fail in this environment. Its results on other layers would then be worthless."
         ),
     )
-    each.add_argument("--only", action="append", default=[], metavar="ID", help="G1, gradient, S*")
+    each.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        metavar="ID",
+        help="a property or group: G1, gradient, S*",
+    )
     each.add_argument(
         "--matrix",
         type=Path,
         metavar="FOLDER",
-        help="run everything on everything, and write it into this folder: measured",
+        help="run every property on every broken and sound layer; write below this folder: measured",
     )
     each.add_argument(
         "--check",
         action="store_true",
-        help="with --matrix: write nothing; exit 1 if it is no longer so",
+        help="with --matrix: write nothing; exit 1 if the results have changed",
     )
 
     each = commands.add_parser(
         "infer",
-        help="print a first card of a class, to run at once and to edit",
-        description="Find arguments and inputs with which a layer runs, and print them as a card.",
+        help="print a first draft of a card for a class, ready to run and to edit",
+        description="Find arguments and inputs that a layer accepts, and print them as a card.",
     )
     each.add_argument("layer", metavar="MODULE:LAYER", help="a class, as in keras.layers:Dense")
 
     each = commands.add_parser(
         "demo",
-        help="train two models on real digits, save, reload, and draw what they attend to",
+        help="train two models on real digits, save and reload them, and plot what they attend to",
         description=(
             "Train a Sequential and a branching Functional model of these layers on the 1,797 handwritten "
-            "digits that scikit-learn ships, save both, reload them in a new process, compare the "
-            "predictions bit by bit, and write the models, the numbers and a figure. Takes about a minute."
+            "digits that scikit-learn ships. Save both, reload them in a new process and compare the "
+            "predictions bit by bit. Write the models, the numbers and a figure. Takes about a minute."
         ),
     )
     each.add_argument(
@@ -132,80 +155,86 @@ def parser() -> argparse.ArgumentParser:
         default=Path("layerzoo-demo"),
         help="folder for the results [%(default)s]",
     )
-    each.add_argument("--seed", type=natural, default=0, help="seed of data split and weights [0]")
+    each.add_argument(
+        "--seed", type=natural, default=0, help="seed for the data split and the weights [0]"
+    )
 
     each = commands.add_parser(
         "eject",
-        help="write a layer as one file of your own, without layerzoo",
-        description="Write a layer and all that it needs as one file that does not import layerzoo.",
+        help="write a layer as one file that does not need layerzoo",
+        description="Write a layer and everything it needs as one file that does not import layerzoo.",
     )
     each.add_argument("name", help="the layer's name")
-    each.add_argument("--package", default="my_layers", help="registers the class under this name")
-    each.add_argument("--out", type=Path, metavar="FILE", help="by default it is printed")
+    each.add_argument(
+        "--package",
+        default="my_layers",
+        help="package name to register the class under [%(default)s]",
+    )
+    each.add_argument("--out", type=Path, metavar="FILE", help="default: print it")
 
     each = commands.add_parser(
         "new",
-        help="write a plug-in package of your own: a layer, its card, its tests",
+        help="write your own plug-in package: a layer, its card, its tests",
         description=(
-            "Write a package that installs and passes its tests as it stands: one layer, the card that "
-            "makes layerzoo list and check it, a test, a README."
+            "Write a package that can be installed and passes its tests right away: one layer, the card "
+            "that lets layerzoo list and check it, a test and a README."
         ),
     )
-    each.add_argument("name", help="the package's name, as in my-layers; the module is my_layers")
-    each.add_argument("--out", type=Path, metavar="FOLDER", help="by default the package's name")
+    each.add_argument("name", help="the package's name; my-layers gets the module my_layers")
+    each.add_argument("--out", type=Path, metavar="FOLDER", help="default: the package's name")
 
     each = commands.add_parser("docs", help="write the generated pages of the documentation")
-    each.add_argument("--root", type=Path, default=Path("docs"), help="the pages' folder [docs]")
+    each.add_argument("--root", type=Path, default=Path("docs"), help="folder of the pages [docs]")
     each.add_argument(
         "--package",
         default="layerzoo",
         metavar="MODULE",
-        help="whose layers, as in my_layers: a plug-in gets a page and a picture for each [%(default)s]",
+        help="package with the layers, as in my_layers; each gets a page and a picture [%(default)s]",
     )
     each.add_argument(
         "--check", action="store_true", help="write nothing; exit 1 if a page is stale"
     )
 
     each = commands.add_parser(
-        "bench", help="measure the layers beside what one would use instead, in alternating runs"
+        "bench", help="measure each layer against what you would use instead, in alternating runs"
     )
-    each.add_argument("names", nargs="*", metavar="NAME", help="layers; all of them by default")
-    each.add_argument("--pairs", type=int, default=15, help="counted pairs of runs [15]")
+    each.add_argument("names", nargs="*", metavar="NAME", help="layers; default: all of them")
+    each.add_argument("--pairs", type=int, default=15, help="number of measured pairs of runs [15]")
     each.add_argument(
-        "--long", action="store_true", help="large work, with the peak memory of each side"
+        "--long", action="store_true", help="large workloads, with the peak memory of each side"
     )
     each.add_argument("--report", type=Path, metavar="FILE", help="write the results as JSON")
     each.add_argument(
         "--measured",
         type=Path,
         metavar="FOLDER",
-        help="write one file for each layer below this folder, as the pages read them: measured",
+        help="write one file per layer below this folder, which the pages read: measured",
     )
     return top
 
 
 def natural(text: str) -> int:
-    """A whole number that is not negative, as argparse asks for a type."""
+    """An argparse type: an integer of at least 0."""
     if not text.isascii() or not text.isdigit():
-        raise argparse.ArgumentTypeError(f"must be a whole number from 0 up. Received: {text!r}")
+        raise argparse.ArgumentTypeError(f"must be an integer of at least 0. Received: {text!r}")
     return int(text)
 
 
 def report_file(text: str) -> Path:
-    """A file for a report, as argparse asks for a type: told before the run, which may be long."""
+    """An argparse type: a report file. It is checked before the run, which may take long."""
     path = Path(text)
     if path.suffix not in REPORTS:
         raise argparse.ArgumentTypeError(f"must end in {', '.join(REPORTS)}. Received: {text!r}")
     if not path.parent.is_dir():
-        raise argparse.ArgumentTypeError(f"must be in a folder that there is. Received: {text!r}")
+        raise argparse.ArgumentTypeError(f"must be in an existing folder. Received: {text!r}")
     return path
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command. Exit codes: 0 well, 1 the command's own no, 2 misuse, 130 interrupted."""
+    """Run a command. Exit codes: 0 success, 1 a negative result, 2 wrong usage, 130 interrupted."""
     options = parser().parse_args(arguments)
     try:
-        if options.command == "new":  # copies files, for which nobody should wait for Keras
+        if options.command == "new":  # it only copies files, so it need not wait for Keras
             return _new(options)
         from layerzoo import cli
 
@@ -229,7 +258,7 @@ def _new(options) -> int:
 
 
 def _ours(error: BaseException) -> bool:
-    """Whether the error states a rule to the user, rather than showing a defect of ours."""
+    """Whether the error tells the user about a rule, as opposed to a bug in layerzoo."""
     return isinstance(error, OSError) or any(
         sign in str(error) for sign in ("Received:", "layerzoo[", "layerzoo needs")
     )

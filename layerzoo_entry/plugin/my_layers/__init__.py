@@ -1,4 +1,4 @@
-"""Layers for Keras 3. Importing the package registers them, so that saved models load."""
+"""Layers for Keras 3. Importing the package registers them, so that saved models can be loaded."""
 
 from my_layers.affine import Affine
 

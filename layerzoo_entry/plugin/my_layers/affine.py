@@ -4,41 +4,41 @@ from keras import initializers, layers
 
 @keras.saving.register_keras_serializable(package="my_layers")
 class Affine(layers.Layer):
-    r"""Gives each feature a learned gain and a learned shift.
+    r"""Scales and shifts each feature by learned numbers.
 
     $$
     y_d = g_d\, x_d + b_d
     $$
 
-    $g$ is the gain and $b$ the shift, each a vector with one number for each feature $d$ of the last axis.
+    $g$ is the gain and $b$ the shift. Both are vectors with one number per feature $d$ of the last axis.
 
     Use when:
-        - features should be scaled and shifted, and no statistics of the batch be computed.
+        - features should be scaled and shifted without any statistics of the batch.
         - a residual branch should start small: `init_value=0.1`.
 
     Avoid when:
-        - a linear map follows at once: it can learn both by itself.
+        - a linear map follows directly: it can learn both by itself.
 
     Args:
-        init_value: Finite number. What each gain starts as.
-        use_bias: Boolean. Whether there is a shift.
-        bias_initializer: Initializer of the shift.
-        **kwargs: Keras's own: `name`, `dtype`, `trainable`.
+        init_value: Finite number. Initial value of every gain. Defaults to 1.
+        use_bias: Boolean. Whether to add a shift. Defaults to True.
+        bias_initializer: Initializer for the shift. Defaults to `"zeros"`.
+        **kwargs: Standard Keras layer arguments: `name`, `dtype`, `trainable`.
 
     Call arguments:
         inputs: Features on the last axis.
 
     Input shape:
-        `(batch, ..., width)`. Every axis but the last may be unknown.
+        `(batch, ..., width)`. All sizes except `width` may be unknown.
 
     Output shape:
-        The input's.
+        Same as the input.
 
     Masking:
-        Passed on: each step is treated alone.
+        The mask is passed on: each step is processed independently.
 
     Raises:
-        ValueError: `init_value` is no finite number, or the width is unknown when the layer is built.
+        ValueError: if `init_value` is not a finite number, or the width is unknown when the layer is built.
 
     Example:
         ```python
@@ -51,7 +51,7 @@ class Affine(layers.Layer):
         ```
 
     Reference:
-        [ResMLP](https://arxiv.org/abs/2105.03404), which puts it where a Transformer has its norms.
+        [ResMLP](https://arxiv.org/abs/2105.03404), which uses it in place of a Transformer's norms.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What layerzoo must know of each layer: configs to try, axes, claims, and configs to refuse."""
+"""What layerzoo needs to know about each layer: configs to try, axes, claims, and configs to refuse."""
 
 from layerzoo.catalogue import Card, Traits
 

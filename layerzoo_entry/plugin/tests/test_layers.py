@@ -33,7 +33,7 @@ def test_affine_is_its_equation(shape, use_bias):
     np.testing.assert_allclose(ops.convert_to_numpy(layer(x)), expected, rtol=1e-6, atol=1e-6)
 
 
-def test_an_affine_layer_starts_as_it_was_told():
+def test_an_affine_layer_starts_with_its_initial_values():
     layer = Affine(init_value=0.1, bias_initializer="ones")
     layer.build((None, 3))
     gain, bias = layer.get_weights()
@@ -42,6 +42,6 @@ def test_an_affine_layer_starts_as_it_was_told():
 
 
 @pytest.mark.parametrize("init_value", ["one", None, True, float("nan"), float("inf")])
-def test_affine_refuses_what_is_no_finite_number(init_value):
+def test_affine_refuses_anything_but_a_finite_number(init_value):
     with pytest.raises(ValueError, match=r"must be a finite number\. Received: init_value="):
         Affine(init_value=init_value)
