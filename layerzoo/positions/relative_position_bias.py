@@ -37,8 +37,8 @@ class RelativePositionBias(layers.Layer):
         num_buckets: Integer. Number of rows of the table. Must be even and at least 4 if `bidirectional`,
             otherwise at least 2. Defaults to 32.
         max_distance: Integer. This distance and all larger ones share the last bucket. Must exceed
-            `num_buckets // 4` if `bidirectional`, otherwise `num_buckets // 2`: smaller distances have a
-            bucket each. Defaults to 128.
+            `num_buckets // 4` if `bidirectional`, otherwise `num_buckets // 2`. Distances below that number
+            have a bucket each. Defaults to 128.
         bidirectional: Boolean. Whether later keys have buckets of their own. Defaults to True.
         embeddings_initializer: Initializer for the table. Defaults to `"uniform"`.
         **kwargs: Standard Keras layer arguments: `name`, `dtype`, `trainable`.
