@@ -11,8 +11,8 @@ import pytest
 
 import layerzoo
 from layerzoo import DropPath, GatedMLP, Residual, RotaryEmbedding, SelfAttention
-from layerzoo.cookbook.pages import layer
 from layerzoo.cookbook.drawing import HEADS, draw, snake_case
+from layerzoo.cookbook.pages import layer
 
 SHAPE = {"inputs": {"b": 13, "t": 17, "d": 64}}
 LAYERS = {
