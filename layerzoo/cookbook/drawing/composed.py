@@ -1,0 +1,289 @@
+"""The boxes of a picture that a person would draw of what `call` does.
+
+A layer inside the layer is a box, and so is a call of a function of a module named `ops`, whatever it
+does inside. What is left is arithmetic, drawn small, and moves, drawn as arrows. Where more than `MOST`
+boxes are left, the picture is made simpler step by step.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+
+from layerzoo.cookbook.drawing.layout import Box
+from layerzoo.cookbook.drawing.tracing import Shapes, Site, Source, Step, run, written
+
+MOST, LONGEST = 12, 10
+"""A picture with more boxes, or more of them one below the other, is made simpler."""
+
+MOVES = {
+    *("broadcast_to", "cast", "convert_to_tensor", "expand_dims", "flatten", "get_item", "moveaxis"),
+    *("pad", "ravel", "repeat", "reshape", "split", "squeeze", "stack", "stop_gradient", "swapaxes"),
+    *("tile", "transpose", "unstack", "view"),
+}
+"""Operations that only move values: an arrow goes through them."""
+
+WORDS = {
+    "add": "+",
+    "subtract": "−",
+    "multiply": "×",
+    "divide": "÷",
+    "true_divide": "÷",
+    "negative": "−",
+    "matmul": "matrix product",
+    "einsum": "sum of products",
+    "re_lu": "ReLU",
+    "re_lu6": "ReLU6",
+    "leaky_re_lu": "leaky ReLU",
+    "silu": "SiLU",
+    "gelu": "GELU",
+    "elu": "ELU",
+    "selu": "SELU",
+    "amax": "maximum",
+    "max": "maximum",
+    "amin": "minimum",
+    "min": "minimum",
+    "where": "select",
+    "less": "<",
+    "greater": ">",
+    "power": "power",
+}
+"""What is written for an operation; others are written by their names."""
+
+ADVANCES = {".,:;'|!Iijl ": 4.0, "()[]/ftr": 5.0, "mwMW%@→+−×÷<>=": 11.8}
+"""Upper bounds for the widths of characters, in the widest of the common fonts at 12 pixels."""
+
+
+@dataclass(eq=False)
+class Part(Box):
+    """A box of the composed picture, or a small round one for arithmetic."""
+
+    name: str = ""
+    pieces: list[tuple[str, bool]] = field(default_factory=list)
+    site: Site = ()
+    time: float = -1
+
+    @property
+    def title(self) -> str:
+        """What stands on the box, without what is quiet."""
+        return " ".join(text for text, quiet in self.pieces if not quiet)
+
+    @property
+    def lines(self) -> list[list[tuple[str, bool]]]:
+        """One line."""
+        return [self.pieces]
+
+    @property
+    def width(self) -> float:
+        """Width in pixels."""
+        text = " ".join(text for text, _ in self.pieces)
+        if self.kind == "small" and len(text) == 1:
+            return self.height
+        return 14 + sum(map(_advance, text))
+
+    @property
+    def height(self) -> float:
+        """Height in pixels."""
+        return 22 if self.kind in ("small", "source") else 25
+
+
+def _advance(character):
+    for characters, width in ADVANCES.items():
+        if character in characters:
+            return width
+    return 9.4 if character.isupper() else 7.7
+
+
+def compose(layer: keras.layers.Layer, shapes: Shapes, names: Mapping[str, str]) -> list[Box]:
+    """The boxes of `layer.call`, each after those that it reads.
+
+    Args:
+        layer: The layer.
+        shapes: The size of every axis letter of each input.
+        names: The words for a box by the name of the layer, function, weight or operation.
+    """
+    try:
+        steps, ends = run(layer, shapes, sources=True, methods=names)
+    except Exception:  # a `call` may do more with a weight than `keras.ops` does: draw it without
+        steps, ends = run(layer, shapes)
+    parts = _parts(steps, ends, names, shapes)
+    parts = _without(parts, MOVES)
+    for simpler in (_roll, _without_joins, _fold_runs, _fold_onto_layers):
+        if len(parts) > MOST or _longest(parts) > LONGEST:
+            parts = simpler(parts)
+    return list(parts)
+
+
+def _longest(parts):
+    """How many parts stand one below the other."""
+    depth: dict[Box, int] = {}
+    for part in parts:
+        depth[part] = 1 + max((depth[read] for read in part.reads), default=0)
+    return max(depth.values())
+
+
+def _parts(steps, ends, names, shapes):
+    """One part for each call of a function that is a box, and for each other step."""
+    mixed = {call.frame for step in steps if step.is_layer for call in step.calls}
+    made: dict[Any, Part] = {}
+    of: dict[Step, Part] = {}
+    for step in sorted(steps, key=lambda step: step.time):
+        call = _function(step, mixed, names)
+        key = call.frame if call else step
+        if key not in made:
+            made[key] = _part_of_call(call, names) if call else _part(step, names, shapes)
+        part = of[step] = made[key]
+        part.time = step.time
+        part.reads += [of[read] for read in step.reads if of[read] not in (part, *part.reads)]
+    outputs = [
+        Part("output", reads=[of[step]], pieces=[(f"outputs {written(shape, shapes)}", False)])
+        for step, shape in ends
+    ]
+    return [*sorted(made.values(), key=lambda part: part.time), *outputs]
+
+
+def _function(step, mixed, names):
+    """The outermost call around a step that is a box, or None. One that runs a layer is none."""
+    for call in [] if step.is_layer else step.calls:
+        if call.frame not in mixed and (call.of_ops or call.name in names):
+            return call
+    return None
+
+
+def _part_of_call(call, names):
+    pieces = [(_words(call.name, names), False)]
+    return Part("function", name=call.name, pieces=pieces, site=call.site)
+
+
+def _part(step, names, shapes):
+    operation, place = step.operation, dict(name=step.name, site=step.site)
+    if isinstance(operation, Source):
+        words = _words(operation.source, names)
+        if operation.kind == "method":
+            return Part("function", pieces=[(words, False)], **place)
+        words = f"learned {words}" if operation.kind == "weight" else "random numbers"
+        return Part("source", pieces=[(words, False)], **place)
+    if step.node.is_input:
+        shape = written(step.node.outputs[0].shape, shapes)
+        return Part("input", pieces=[(f"{operation.name} {shape}", False)])
+    if not step.is_layer:
+        operands = (*step.node.arguments.args, *step.node.arguments.kwargs.values())
+        words = _arithmetic(step.name, operands, names)
+        return Part("small", pieces=[(words, False)], **place)
+    kind = type(operation).__name__
+    if step.made_up_name:
+        return Part("layer", pieces=[(_words(kind, names), False)], **place)
+    pieces = [(_words(operation.name, names), False), (kind.replace("Normalization", "Norm"), True)]
+    pieces = pieces[:1] if pieces[0][0] == pieces[1][0] else pieces
+    return Part("layer", pieces=pieces, **place)
+
+
+def _words(name, names):
+    """The words for a name, or for the name without the number at its end, or the name itself."""
+    return names.get(name) or names.get(re.sub(r"_\d+$", "", name)) or name.replace("_", " ")
+
+
+def _arithmetic(name, operands, names):
+    """What is written for an operation, with a number that it takes."""
+    words = names.get(name) or WORDS.get(name) or name.replace("_", " ")
+    numbers = [_number(operand) for operand in operands]
+    given = [number for number in numbers if number is not None]
+    if len(words) > 1 or len(given) != 1 or len(operands) != 2:
+        return words
+    return f"{words} {given[0]}" if numbers[0] is None else f"{given[0]} {words}"
+
+
+def _number(operand):
+    if isinstance(operand, keras.KerasTensor | keras.Variable | bool):
+        return None
+    if getattr(operand, "shape", None) == ():
+        operand = keras.ops.convert_to_numpy(operand).item()
+    return f"{operand:.4g}" if isinstance(operand, int | float) else None
+
+
+def _without(parts, names):
+    """Without the small parts of these names: what reads one of them reads what that reads."""
+    kept: list[Part] = []
+    instead: dict[Box, list[Box]] = {}
+    for part in parts:
+        part.reads = _distinct(one for read in part.reads for one in instead[read])
+        gone = part.kind == "small" and part.name in names
+        instead[part] = part.reads if gone else [part]
+        kept += [] if gone else [part]
+    return _reached(kept)
+
+
+def _reached(parts):
+    """The parts that an output depends on, and the inputs."""
+    reached = {part for part in parts if part.kind in ("input", "output")}
+    for part in reversed(parts):
+        if part in reached:
+            reached.update(part.reads)
+    return [part for part in parts if part in reached]
+
+
+def _distinct(parts):
+    return list(dict.fromkeys(parts))
+
+
+def _merged(parts, into):
+    """Without the parts that are merged into an earlier one, which is read in their place."""
+    for part in parts:
+        part.reads = _distinct(into.get(read, read) for read in part.reads)
+    return _reached([part for part in parts if part not in into])
+
+
+def _roll(parts):
+    """The rounds of a loop as its first round, where each round reads what the one before it gave."""
+    rounds: dict[Site, list[Part]] = {}
+    for part in parts:
+        if part.site:
+            rounds.setdefault(part.site, []).append(part)
+    counts = Counter(len(same) for same in rounds.values() if len(same) > 1)
+    if not counts:
+        return parts
+    times = counts.most_common(1)[0][0]
+    loop = [same for same in rounds.values() if len(same) == times]
+    if not any(_reads(same[1], same[0]) for same in loop):
+        return parts
+    into = {later: same[0] for same in loop for later in same[1:]}
+    for first, *_ in loop:
+        first.times = times
+        text, quiet = first.pieces[0]
+        first.pieces[0] = (re.sub(r" \d+$", "", text), quiet)
+    return _merged(parts, into)
+
+
+def _reads(later, earlier):
+    return later is earlier or any(_reads(read, earlier) for read in later.reads)
+
+
+def _without_joins(parts):
+    return _without(parts, {"concatenate"})
+
+
+def _fold_runs(parts):
+    """Arithmetic that follows arithmetic stands on one part."""
+    return _folded(parts, ("small",))
+
+
+def _fold_onto_layers(parts):
+    """Arithmetic that follows a box stands on it."""
+    return _folded(parts, ("small", "layer", "function"))
+
+
+def _folded(parts, onto):
+    into: dict[Part, Part] = {}
+    for part in parts:
+        if part.kind != "small" or len(part.reads) != 1:
+            continue
+        above = part.reads[0]
+        readers = [other for other in parts if above in other.reads]
+        above = into.get(above, above)
+        if len(readers) == 1 and above.kind in onto and above.times == part.times:
+            above.pieces += [("→", True), *part.pieces]
+            into[part] = above
+    return _merged(parts, into)
