@@ -203,6 +203,9 @@ class Card:
         year: Year of the paper.
         tags: Words to find the layer by.
         peer: What a user would take instead. `layerzoo bench` measures the layer against it.
+        boxes: Words for the boxes of the picture, by the name of a layer inside, a weight, an operation, a
+            function or a method. A function or method named here gets a box of its own, unless it runs a
+            layer.
     """
 
     layer: type[keras.layers.Layer]
@@ -216,6 +219,7 @@ class Card:
     year: int | None = None
     tags: Sequence[str] = ()
     peer: Peer | None = None
+    boxes: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self):
         if not (isinstance(self.layer, type) and issubclass(self.layer, keras.layers.Layer)):

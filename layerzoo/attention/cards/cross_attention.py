@@ -71,4 +71,7 @@ CARD = Card(
     year=2017,
     tags=["sequence"],
     peer=PEER,
+    boxes={
+        "key_value": "key, value",
+    },
 )

@@ -45,4 +45,10 @@ CARD = Card(
     year=2024,
     tags=["sequence"],
     peer=PEER,
+    boxes={
+        "query_key_value": "queries, keys, value",
+        "_difference": "first − λ second",
+        "lambdas": "λ",
+        "head_norm": "norm of each head",
+    },
 )

@@ -33,4 +33,8 @@ CARD = Card(
     year=2018,
     tags=["sequence", "pooling"],
     peer=PEER,
+    boxes={
+        "weigh": "softmax",
+        "einsum": "weighted sum",
+    },
 )

@@ -45,4 +45,8 @@ CARD = Card(
     year=2020,
     tags=["sequence"],
     peer=PEER,
+    boxes={
+        "query_key_value": "query, key, value",
+        "elu_plus_one": "ELU + 1",
+    },
 )

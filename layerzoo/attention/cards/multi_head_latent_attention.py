@@ -45,4 +45,9 @@ CARD = Card(
     year=2024,
     tags=["sequence"],
     peer=PEER,
+    boxes={
+        "key_value": "key, value",
+        "rotate": "rotary",
+        "latent_norm": "RMSNorm",
+    },
 )

@@ -77,4 +77,10 @@ CARD = Card(
     year=2022,
     tags=["sequence", "pooling"],
     peer=PEER,
+    boxes={
+        "input_norm": "LayerNorm",
+        "latent_norm": "LayerNorm",
+        "hidden_norm": "LayerNorm",
+        "output_norm": "LayerNorm",
+    },
 )

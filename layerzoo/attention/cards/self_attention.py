@@ -119,4 +119,8 @@ CARD = Card(
     year=2017,
     tags=["sequence"],
     peer=PEER,
+    boxes={
+        "RotaryEmbedding": "rotary",
+        "query_key_value": "query, key, value",
+    },
 )

@@ -61,4 +61,9 @@ CARD = Card(
     year=2021,
     tags=["image"],
     peer=PEER,
+    boxes={
+        "query_key_value": "query, key, value",
+        "offset_bias": "bias by offset",
+        "attend_in_windows": "attention in each window",
+    },
 )

@@ -34,4 +34,8 @@ CARD = Card(
     year=2018,
     tags=["image", "convolution"],
     peer=PEER,
+    boxes={
+        "_mean_and_max": "mean and maximum",
+        "sum": "+",
+    },
 )

@@ -20,8 +20,26 @@ MOST, LONGEST = 12, 10
 """A picture with more boxes, or more of them one below the other, is made simpler."""
 
 MOVES = {
-    *("broadcast_to", "cast", "convert_to_tensor", "expand_dims", "flatten", "get_item", "moveaxis"),
-    *("pad", "ravel", "repeat", "reshape", "split", "squeeze", "stack", "stop_gradient", "swapaxes"),
+    *(
+        "broadcast_to",
+        "cast",
+        "convert_to_tensor",
+        "expand_dims",
+        "flatten",
+        "get_item",
+        "moveaxis",
+    ),
+    *(
+        "pad",
+        "ravel",
+        "repeat",
+        "reshape",
+        "split",
+        "squeeze",
+        "stack",
+        "stop_gradient",
+        "swapaxes",
+    ),
     *("tile", "transpose", "unstack", "view"),
 }
 """Operations that only move values: an arrow goes through them."""
@@ -52,6 +70,8 @@ WORDS = {
     "power": "power",
 }
 """What is written for an operation; others are written by their names."""
+
+NUMBER = re.compile(r"[ _]\d+$")
 
 ADVANCES = {".,:;'|!Iijl ": 4.0, "()[]/ftr": 5.0, "mwMW%@→+−×÷<>=": 11.8}
 """Upper bounds for the widths of characters, in the widest of the common fonts at 12 pixels."""
@@ -164,8 +184,10 @@ def _part(step, names, shapes):
         words = _words(operation.source, names)
         if operation.kind == "method":
             return Part("function", pieces=[(words, False)], **place)
-        words = f"learned {words}" if operation.kind == "weight" else "random numbers"
-        return Part("source", pieces=[(words, False)], **place)
+        if operation.kind == "draw":
+            return Part("source", pieces=[("random numbers", False)], **place)
+        learned = "learned " if operation.kind == "trainable" else ""
+        return Part("source", pieces=[(f"{learned}{words}", False)])
     if step.node.is_input:
         shape = written(step.node.outputs[0].shape, shapes)
         return Part("input", pieces=[(f"{operation.name} {shape}", False)])
@@ -183,25 +205,26 @@ def _part(step, names, shapes):
 
 def _words(name, names):
     """The words for a name, or for the name without the number at its end, or the name itself."""
-    return names.get(name) or names.get(re.sub(r"_\d+$", "", name)) or name.replace("_", " ")
+    return names.get(name) or names.get(NUMBER.sub("", name)) or name.replace("_", " ")
 
 
 def _arithmetic(name, operands, names):
-    """What is written for an operation, with a number that it takes."""
+    """What is written for an operation; arithmetic, with what it takes besides what an arrow brings."""
     words = names.get(name) or WORDS.get(name) or name.replace("_", " ")
-    numbers = [_number(operand) for operand in operands]
-    given = [number for number in numbers if number is not None]
-    if len(words) > 1 or len(given) != 1 or len(operands) != 2:
+    if len(words) > 1 or len(operands) != 2:
         return words
-    return f"{words} {given[0]}" if numbers[0] is None else f"{given[0]} {words}"
+    left, right = (_operand(operand) for operand in operands)
+    return f"{left} {words} {right}".strip()
 
 
-def _number(operand):
-    if isinstance(operand, keras.KerasTensor | keras.Variable | bool):
-        return None
+def _operand(operand):
+    if isinstance(operand, keras.KerasTensor):
+        return ""
+    if isinstance(operand, keras.Variable):
+        return operand.name
     if getattr(operand, "shape", None) == ():
         operand = keras.ops.convert_to_numpy(operand).item()
-    return f"{operand:.4g}" if isinstance(operand, int | float) else None
+    return f"{operand:.4g}" if isinstance(operand, int | float) else "constant"
 
 
 def _without(parts, names):
@@ -237,28 +260,29 @@ def _merged(parts, into):
 
 
 def _roll(parts):
-    """The rounds of a loop as its first round, where each round reads what the one before it gave."""
-    rounds: dict[Site, list[Part]] = {}
+    """The rounds of a loop as its first round, if all do the same and each takes up the one before it."""
+    alike: dict[tuple, list[Part]] = {}
     for part in parts:
         if part.site:
-            rounds.setdefault(part.site, []).append(part)
-    counts = Counter(len(same) for same in rounds.values() if len(same) > 1)
-    if not counts:
+            words = tuple(NUMBER.sub("", text) for text, _ in part.pieces)
+            alike.setdefault((part.site, words), []).append(part)
+    counts = Counter(len(same) for same in alike.values() if len(same) > 1)
+    times = counts.most_common(1)[0][0] if counts else 0
+    loop = [same for same in alike.values() if len(same) == times]
+    rounds = {part: (same[0], k) for same in loop for k, part in enumerate(same)}
+    links = {part: [rounds[read] for read in part.reads if read in rounds] for part in rounds}
+    within = {part: [one for one, k in links[part] if k == rounds[part][1]] for part in rounds}
+    across = [
+        rounds[part][1] - k for part in rounds for _, k in links[part] if k != rounds[part][1]
+    ]
+    if set(across) != {1} or any(
+        within[part] != within[first] for part, (first, _) in rounds.items()
+    ):
         return parts
-    times = counts.most_common(1)[0][0]
-    loop = [same for same in rounds.values() if len(same) == times]
-    if not any(_reads(same[1], same[0]) for same in loop):
-        return parts
-    into = {later: same[0] for same in loop for later in same[1:]}
     for first, *_ in loop:
         first.times = times
-        text, quiet = first.pieces[0]
-        first.pieces[0] = (re.sub(r" \d+$", "", text), quiet)
-    return _merged(parts, into)
-
-
-def _reads(later, earlier):
-    return later is earlier or any(_reads(read, earlier) for read in later.reads)
+        first.pieces = [(NUMBER.sub("", text), quiet) for text, quiet in first.pieces]
+    return _merged(parts, {part: first for part, (first, k) in rounds.items() if k})
 
 
 def _without_joins(parts):

@@ -108,9 +108,9 @@ def _fold(boxes):
                 into[box] = into.get(above, above)
     if len(kept) - len(into) < 5:
         return boxes
-    for box, run in into.items():
-        run.names += box.names
-        run.shape, run.detail = box.shape, ""
+    for box, head in into.items():
+        head.names += box.names
+        head.shape, head.detail = box.shape, ""
     kept = [box for box in kept if box not in into]
     for box in kept:
         box.reads = list(dict.fromkeys(into.get(read, read) for read in reads[box]))

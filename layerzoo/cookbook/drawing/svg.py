@@ -18,9 +18,7 @@ class Style(NamedTuple):
     tip: tuple[float, float]  # of an arrow: half its width, and its height
 
 
-MONOSPACE = Style(
-    "ui-monospace, SFMono-Regular, Menlo, Consolas, monospace", 600, 12, 30, (4, 7)
-)
+MONOSPACE = Style("ui-monospace, SFMono-Regular, Menlo, Consolas, monospace", 600, 12, 30, (4, 7))
 SANS = Style("system-ui, Segoe UI, Roboto, Helvetica, Arial, sans-serif", 500, 3, 15, (3, 6))
 
 

@@ -42,9 +42,14 @@ class Call:
 
 @dataclass(eq=False)
 class Step:
-    """One operation, layer or input: what it reads, where it was run, and as the how manieth.
+    """One operation, layer or input.
 
-    `calls` are the calls of functions that it was run in, outermost first.
+    Attributes:
+        node: What Keras knows of it.
+        reads: The steps that it reads.
+        calls: The calls of functions that it was run in, the outermost first.
+        site: Where in the code it was run.
+        time: Earlier steps have smaller ones.
     """
 
     node: Any
@@ -75,7 +80,11 @@ class Step:
 
 
 class Source(keras.Operation):
-    """A tensor that `call` takes from elsewhere than its inputs: `kind` is "weight", "draw" or "method"."""
+    """A tensor that `call` takes from elsewhere than its inputs.
+
+    Its `kind` is "trainable" or "fixed" for a weight, "draw" for random numbers, "method" for what a
+    method of the layer gives.
+    """
 
     def __init__(self, kind, source, value):
         super().__init__()
@@ -162,11 +171,10 @@ def _noticed(places) -> Iterator[None]:
 def _place() -> tuple[list[Call], Site]:
     """The calls between `run` and here that are none of Keras, outermost first, and the whole site."""
     frames = []
-    frame = sys._getframe(2)
+    frame: Any = sys._getframe(2)
     while frame.f_code is not run.__code__:
         if frame.f_globals.get("__name__", "").split(".")[0] not in LIBRARIES:
             frames.append(frame)
-        assert frame.f_back is not None
         frame = frame.f_back
     calls: list[Call] = []
     site: Site = ()
@@ -191,7 +199,7 @@ def _sources(layer, methods) -> Iterator[None]:
         return function
 
     own: dict[str, Any] = {
-        name: Source("weight", name, value).symbolic_call()
+        name: Source("trainable" if value.trainable else "fixed", name, value).symbolic_call()
         for name, value in vars(layer).items()
         if isinstance(value, keras.Variable)
     }

@@ -12,6 +12,7 @@ from layerzoo.cookbook import exports
 from layerzoo.cookbook.pages import lists
 from layerzoo.cookbook.pages.kit import properties_page
 from layerzoo.cookbook.pages.layer import (
+    PICTURES,
     layer_page,
     ours,
     page_path,
@@ -27,7 +28,7 @@ def render(docs: Path = Path("docs"), package: str = "layerzoo") -> dict[Path, s
     """Everything that is generated for the layers of a package, by the path of its file.
 
     Those of layerzoo make a site, and the lists in other files of the checkout around it. A plug-in gets
-    a page and a picture for each layer, in plain Markdown that needs no theme.
+    a page and two pictures for each layer, in plain Markdown that needs no theme.
 
     Args:
         docs: The folder of the pages. What was measured is in `measured` beside it.
@@ -44,7 +45,9 @@ def render(docs: Path = Path("docs"), package: str = "layerzoo") -> dict[Path, s
         )
     folder = docs.parent / "measured"
     pages = {page_path(card): layer_page(card, folder) for card in cards}
-    pages |= {page_path(card, ".svg"): picture_file(card) for card in cards}
+    pages |= {
+        page_path(card, suffix): picture_file(card, suffix) for card in cards for suffix in PICTURES
+    }
     if package != "layerzoo":
         return {docs / path: text for path, text in pages.items()}
     pages |= lists.pages(cards)

@@ -14,7 +14,7 @@ import keras
 from layerzoo import measured
 from layerzoo.card import Card
 from layerzoo.catalogue import catalogue
-from layerzoo.cookbook.drawing import draw, snake_case
+from layerzoo.cookbook.drawing import picture, snake_case, trace
 from layerzoo.cookbook.pages.kit import GROUPS, NAMES
 from layerzoo.testing import PROPERTIES
 
@@ -33,6 +33,9 @@ SECTIONS = (
 GENERATED = "<!-- Written by `layerzoo docs` from the layer's card and docstring. Edit those. -->"
 SIZES = {"b": 13, "t": 17, "s": 19, "y": 23, "x": 29}
 """Sizes by which a drawing tells axes apart: primes that no layer has by chance."""
+
+PICTURES = (".svg", ".trace.svg")
+"""The ends of the files that show what a layer computes, and every operation of it."""
 
 SHOWN = {"b": 2, "n": 4, "t": 10, "s": 12, "y": 8, "x": 8}
 WIDTH = 64
@@ -142,10 +145,14 @@ def layer_page(card, folder):
     doc = sections(card.layer.__doc__ or "")
     shown = plain(card)
     if ours(card):
-        figure = included_picture(card, "lz-picture")
+        figure = f"{included_picture(card, 'lz-picture')}\n\n{_included_trace(card)}"
         generated = GENERATED
     else:
-        figure = f"![What {card.name} computes]({page_path(card, '.svg').removeprefix('layers/')})"
+        drawn, traced = (page_path(card, suffix).split("/")[-1] for suffix in PICTURES)
+        figure = (
+            f"![What {card.name} computes]({drawn})\n\n"
+            f"[A picture of every operation of `call`]({traced})."
+        )
         generated = GENERATED.replace("docs`", f"docs --package {root_of(card)}`")
     parts = [
         _front_matter(card),
@@ -170,32 +177,38 @@ def _front_matter(card):
     return f"---\ndescription: {description}\ntags:{tags}\n---" if tags else ""
 
 
-def picture(shown):
-    """The drawing of a layer."""
-    inputs = {
-        name: {letter: SIZES.get(letter, shown.sizes[letter]) for letter in letters}
-        for name, letters in shown.axes.items()
-    }
-    return draw(shown.layer(), inputs)
-
-
-def picture_file(card):
-    """The drawing of a layer, as a file of its own.
+def picture_file(card, suffix):
+    """The picture of a layer, or its trace, as a file of its own.
 
     Pages of ours include it, so that it takes the colour of the text around it. A plug-in's page shows it
     as an image, which needs a ground of its own.
     """
-    drawing = picture(plain(card)) + "\n"
+    shown = plain(card)
+    inputs = {
+        name: {letter: SIZES.get(letter, shown.sizes[letter]) for letter in letters}
+        for name, letters in shown.axes.items()
+    }
+    layer = shown.layer()
+    drawn = picture(layer, inputs, card.boxes) if suffix == ".svg" else trace(layer, inputs)
     if ours(card):
-        return drawing
+        return drawn + "\n"
     paper = '<rect width="100%" height="100%" fill="white" stroke="none"/><title>'
-    return drawing.replace("<title>", paper, 1)
+    return drawn.replace("<title>", paper, 1) + "\n"
 
 
 def included_picture(card, style=""):
-    """The drawing of a layer of ours, where a page includes it."""
+    """The picture of a layer of ours, where a page includes it."""
     kind = f' class="{style}"' if style else ""
     return f'<figure{kind}>\n--8<-- "docs/{page_path(card, ".svg")}"\n</figure>'
+
+
+def _included_trace(card):
+    """The trace of a layer of ours, folded. In an indented block, an SVG would be read as Markdown."""
+    return (
+        '<details class="note">\n<summary>Every operation of <code>call</code></summary>\n'
+        '<figure class="lz-picture">\n'
+        f'--8<-- "docs/{page_path(card, ".trace.svg")}"\n</figure>\n</details>'
+    )
 
 
 def _when(doc):

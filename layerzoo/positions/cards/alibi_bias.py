@@ -44,4 +44,7 @@ CARD = Card(
     year=2021,
     tags=["sequence", "position"],
     peer=PEER,
+    boxes={
+        "bias": "− slope × distance",
+    },
 )

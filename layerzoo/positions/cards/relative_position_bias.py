@@ -46,4 +46,7 @@ CARD = Card(
     year=2019,
     tags=["sequence", "position"],
     peer=PEER,
+    boxes={
+        "bias": "bias by distance",
+    },
 )

@@ -48,4 +48,7 @@ CARD = Card(
     year=2021,
     tags=["sequence", "position"],
     peer=PEER,
+    boxes={
+        "rotate": "turn pairs by position",
+    },
 )

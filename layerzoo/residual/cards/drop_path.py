@@ -32,4 +32,7 @@ CARD = Card(
     year=2016,
     tags=["regularisation"],
     peer=PEER,
+    boxes={
+        "where": "kept, or 0",
+    },
 )

@@ -57,4 +57,7 @@ CARD = Card(
     year=2015,
     tags=["wrapper"],
     peer=PEER,
+    boxes={
+        "norm_in": "LayerNorm",
+    },
 )
