@@ -263,12 +263,12 @@ def plugin(tmp_path, monkeypatch):
 
 def test_a_plugin_gets_a_page_in_plain_markdown_whose_code_runs(plugin, tmp_path, monkeypatch):
     rendered = render(tmp_path / "docs", "stripes")
-    assert set(rendered) == {"layers/cross.md", "layers/cross.svg"}
+    assert set(rendered) == {"layers/cross.md", "layers/cross.svg", "layers/cross.trace.svg"}
     page = rendered["layers/cross.md"]
     assert "def compute_output_shape(self, inputs_shape" in page, "the source stands on the page"
     for of_our_theme in ("\n===", "???", "--8<--", "<svg", "<figure"):
         assert of_our_theme not in page
-    assert re.findall(r"\]\(([^)]*)\)", page) == ["cross.svg"]
+    assert re.findall(r"\]\(([^)]*)\)", page) == ["cross.svg", "cross.trace.svg"]
     assert '| `mode` | <code>str &#124; None</code> | `"mean"` | Word. |' in page
     found = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     assert len(found) == 4

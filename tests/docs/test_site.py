@@ -98,7 +98,9 @@ def html(site):
 
 def test_every_layer_has_a_page_with_a_drawing(html):
     for name, card in layerzoo.catalogue().items():
-        assert html[f"layers/{card.family}/{snake_case(name)}/index.html"].drawings == 1
+        assert html[f"layers/{card.family}/{snake_case(name)}/index.html"].drawings == 2, (
+            "and the trace"
+        )
     assert html["catalogue/index.html"].drawings == len(layerzoo.catalogue())
 
 

@@ -162,7 +162,7 @@ def test_a_new_package_installs_is_listed_gets_its_page_and_passes_its_tests(tmp
     page = (plug_in / "docs" / "layers" / "affine.md").read_text(encoding="utf-8")
     assert "# Affine\n" in page
     links = re.findall(r"\]\((?!https://arxiv)([^)]*)\)", page)
-    assert links == ["affine.svg"]
+    assert links == ["affine.svg", "affine.trace.svg"]
     assert (plug_in / "docs" / "layers" / "affine.svg").read_text().startswith("<svg ")
 
     report = run(bin / "python", "-P", "-m", "pytest", cwd=plug_in)

@@ -67,9 +67,9 @@ WORDS = {
     "where": "select",
     "less": "<",
     "greater": ">",
-    "power": "power",
+    "attention_with_scores": "attention",
 }
-"""What is written for an operation; others are written by their names."""
+"""What is written for an operation or a function, where its name does not say it well."""
 
 NUMBER = re.compile(r"[ _]\d+$")
 
@@ -159,7 +159,9 @@ def _parts(steps, ends, names, shapes):
         part.time = step.time
         part.reads += [of[read] for read in step.reads if of[read] not in (part, *part.reads)]
     outputs = [
-        Part("output", reads=[of[step]], pieces=[(f"outputs {written(shape, shapes)}", False)])
+        Part(
+            "output", reads=[of[step]], pieces=[("outputs", False), (written(shape, shapes), True)]
+        )
         for step, shape in ends
     ]
     return [*sorted(made.values(), key=lambda part: part.time), *outputs]
@@ -174,7 +176,8 @@ def _function(step, mixed, names):
 
 
 def _part_of_call(call, names):
-    pieces = [(_words(call.name, names), False)]
+    words = names.get(call.name) or WORDS.get(call.name) or _words(call.name, names)
+    pieces = [(words, False)]
     return Part("function", name=call.name, pieces=pieces, site=call.site)
 
 
@@ -190,7 +193,7 @@ def _part(step, names, shapes):
         return Part("source", pieces=[(f"{learned}{words}", False)])
     if step.node.is_input:
         shape = written(step.node.outputs[0].shape, shapes)
-        return Part("input", pieces=[(f"{operation.name} {shape}", False)])
+        return Part("input", pieces=[(operation.name, False), (shape, True)])
     if not step.is_layer:
         operands = (*step.node.arguments.args, *step.node.arguments.kwargs.values())
         words = _arithmetic(step.name, operands, names)
