@@ -367,6 +367,24 @@ def out(x):
     assert found == (["up and down"] * 2 if box else ["exp", "+ 1", "− 1"] * 2)
     assert between(lambda layer, x: space.out(x)) == (["out"] if box else ["exp", "+ 1", "− 1"] * 2)
     assert between(lambda layer, x: space.out(x), names={"out": "wave"}) == ["wave"]
+    assert between(lambda layer, x: space._up(x)) == ["exp", "+ 1"], "it is private"
+
+
+def test_a_generator_is_no_box_for_others_run_in_between():
+    code = """
+from keras import ops
+
+def waves(x):
+    between = yield ops.exp(x)
+    yield ops.sin(between)
+"""
+    exec(code, vars(space := types.ModuleType("mine.ops")))
+
+    def call(layer, x):
+        waves = space.waves(x)
+        return waves.send(next(waves) + 1.0)
+
+    assert between(call) == ["exp", "+ 1", "sin"]
 
 
 def test_a_method_is_a_box_where_the_card_names_it():
@@ -418,6 +436,25 @@ def test_moves_are_arrows():
 def test_arithmetic_says_what_it_takes_and_on_which_side():
     assert between(lambda layer, x: (1.0 - x) / 4) == ["1 −", "÷ 4"]
     assert between(lambda layer, x: x - 0.25) == ["− 0.25"]
+
+
+def test_a_weight_stands_just_above_what_reads_it():
+    def call(layer, x):
+        return keras.ops.sin(keras.ops.exp(x)) * layer.weight
+
+    found = composed(Holds(call), SHAPE)
+    assert found.index("exp") < found.index("learned weight") < found.index("×")
+
+
+def test_a_long_picture_has_runs_as_one_box_but_not_what_is_read_twice():
+    run = ["exp", "sin", "tan", "sinh", "cosh", "tanh", "sqrt", "arctan", "log1p"]
+
+    def call(layer, x):
+        for name in run:
+            x = getattr(keras.ops, name)(x)
+        return keras.ops.cos(x) * x
+
+    assert between(call) == [" → ".join(run), "cos", "×"]
 
 
 def test_a_draw_is_drawn_and_changes_nothing():

@@ -20,27 +20,26 @@ MOST, LONGEST = 12, 10
 """A picture with more boxes, or more of them one below the other, is made simpler."""
 
 MOVES = {
-    *(
-        "broadcast_to",
-        "cast",
-        "convert_to_tensor",
-        "expand_dims",
-        "flatten",
-        "get_item",
-        "moveaxis",
-    ),
-    *(
-        "pad",
-        "ravel",
-        "repeat",
-        "reshape",
-        "split",
-        "squeeze",
-        "stack",
-        "stop_gradient",
-        "swapaxes",
-    ),
-    *("tile", "transpose", "unstack", "view"),
+    "broadcast_to",
+    "cast",
+    "convert_to_tensor",
+    "expand_dims",
+    "flatten",
+    "get_item",
+    "moveaxis",
+    "pad",
+    "ravel",
+    "repeat",
+    "reshape",
+    "split",
+    "squeeze",
+    "stack",
+    "stop_gradient",
+    "swapaxes",
+    "tile",
+    "transpose",
+    "unstack",
+    "view",
 }
 """Operations that only move values: an arrow goes through them."""
 
