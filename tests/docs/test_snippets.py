@@ -7,6 +7,7 @@ from collections import defaultdict
 from contextlib import redirect_stdout
 from pathlib import Path
 
+import keras
 import pytest
 
 import layerzoo
@@ -25,6 +26,12 @@ def expected(code):
     """What the `#>` lines of a block say that it prints."""
     lines = re.findall(r"^#>(?: (.*))?$", code, re.MULTILINE)
     return "".join(line + "\n" for line in lines)
+
+
+def backend_of(code):
+    """The backend that a block chooses before it imports Keras, or None if it runs on each."""
+    chosen = re.search(r'^os\.environ\["KERAS_BACKEND"\] = "(\w+)"$', code, re.MULTILINE)
+    return chosen and chosen[1]
 
 
 FAILING = "docs/hunting.md"
@@ -51,6 +58,9 @@ def folders(tmp_path_factory):
 
 @pytest.mark.parametrize(("page", "code"), list(all_blocks()))
 def test_the_block_prints_what_it_says(page, code, folders, monkeypatch):
+    if backend_of(code) not in (None, keras.backend.backend()):
+        pytest.skip(f"a program for the backend {backend_of(code)}")
+    monkeypatch.setenv("KERAS_BACKEND", keras.backend.backend())  # which a block may set as well
     monkeypatch.chdir(folders[page])
     printed = io.StringIO()
     source = folders[page] / "block.py"
@@ -64,3 +74,10 @@ def test_a_block_is_found_inside_a_tab_and_an_include_is_not():
     text = '=== "Tab"\n\n    ```python\n    print(1)\n    #> 1\n    ```\n\n````python\n--8<-- "x"\n````\n'
     assert blocks(text) == ["print(1)\n#> 1"]
     assert expected("print('a\\n')\n#> a\n#>\n") == "a\n\n"
+
+
+def test_a_block_for_one_backend_says_so():
+    page = (ROOT / "docs" / "guide" / "three-ways.md").read_text(encoding="utf-8")
+    named = [backend_of(code) for code in blocks(page)]
+    assert sorted(filter(None, named)) == ["jax", "tensorflow", "torch"]
+    assert backend_of("import keras") is None

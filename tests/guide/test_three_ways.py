@@ -2,6 +2,7 @@
 
 import inspect
 import re
+import textwrap
 from pathlib import Path
 
 import keras
@@ -11,6 +12,9 @@ from arrays import random
 from keras import layers, ops
 
 from layerzoo import DropPath, GatedMLP, Residual, RotaryEmbedding, SelfAttention
+
+GUIDE = Path(__file__).parents[2] / "docs" / "guide" / "three-ways.md"
+BACKEND = keras.backend.backend()
 
 
 @pytest.fixture(autouse=True)
@@ -407,7 +411,7 @@ def test_functional_refuses_an_if_on_a_tensor():
 
     x = np.full((2, 4), -3.0, "float32")
     equal(numbers(Either()(x)), -x)
-    if keras.backend.backend() != "torch":  # the two backends that compile `predict` by default
+    if BACKEND != "torch":  # the two backends that compile `predict` by default
         with pytest.raises(TypeError, match="bool"):
             Either().predict(x, verbose=0)
 
@@ -634,7 +638,205 @@ def test_a_sublayer_misses_its_owners_dtype():
     assert {layer.compute_dtype for layer in (ours.gate, ours.up, ours.down)} == {"float16"}
 
 
+# Overriding a step
+
+
+def small(way=keras.Model):
+    """A network with noise and a regularizer, the same in each call."""
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((4,))
+    x = Residual(GatedMLP(8), norm="pre", drop_path=0.3)(inputs)
+    return way(inputs, layers.Dense(1, kernel_regularizer="l2")(x))
+
+
+def stepped(name):
+    """A model whose step adds an entry to what the default step returns."""
+
+    def step(self, *args):
+        logs = getattr(keras.Model, name)(self, *args)
+        if BACKEND == "jax":
+            logs, state = logs
+            return {**logs, "added": ops.ones(())}, state
+        return {**logs, "added": ops.ones(())}
+
+    model = small(type("Stepped", (keras.Model,), {name: step}))
+    model.compile("sgd", "mse")
+    return model
+
+
+@pytest.fixture(scope="module")
+def watched():
+    """The class that the guide shows for this backend."""
+    page = GUIDE.read_text(encoding="utf-8")
+    programs = re.findall(r"^ *```python\n(.*?)^ *```$", page, re.MULTILINE | re.DOTALL)
+    (program,) = [each for each in programs if f'"KERAS_BACKEND"] = "{BACKEND}"' in each]
+    namespace = {"__name__": "guide"}
+    exec(compile(textwrap.dedent(program), str(GUIDE), "exec"), namespace)
+    return namespace["Watched"]
+
+
+def test_compute_loss_serves_training_and_evaluation():
+    """`fit` minimises what `compute_loss` returns, and `evaluate` reports it."""
+
+    class Offset(keras.Model):
+        def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+            loss = super().compute_loss(x, y, y_pred, sample_weight, training)
+            return 0 * loss + (3 if training else 5)
+
+    model, x = small(Offset), random(8, 4)
+    model.compile("sgd", "mse")
+    before = model.get_weights()
+    history = model.fit(x, x[:, :1], validation_data=(x, x[:, :1]), verbose=0).history
+    assert history == {"loss": [3.0], "val_loss": [5.0]}
+    assert model.evaluate(x, x[:, :1], verbose=0) == 5.0
+    for after, weight in zip(model.trainable_weights, before, strict=False):
+        np.testing.assert_array_equal(numbers(after), weight)  # the gradients are zero
+
+
+def test_train_step_is_what_fit_repeats():
+    """`fit` and `train_on_batch` return what an overridden `train_step` returns."""
+    model, x = stepped("train_step"), random(8, 4)
+    history = model.fit(x, x[:, :1], validation_data=(x, x[:, :1]), verbose=0).history
+    assert set(history) == {"loss", "added", "val_loss"}
+    assert set(model.train_on_batch(x, x[:, :1], return_dict=True)) == {"loss", "added"}
+    assert set(model.evaluate(x, x[:, :1], return_dict=True, verbose=0)) == {"loss"}
+
+
+def test_test_step_is_what_evaluate_repeats():
+    """`evaluate`, `test_on_batch` and the validation in `fit` return what `test_step` returns."""
+    model, x = stepped("test_step"), random(8, 4)
+    history = model.fit(x, x[:, :1], validation_data=(x, x[:, :1]), verbose=0).history
+    assert set(history) == {"loss", "val_loss", "val_added"}
+    assert set(model.test_on_batch(x, x[:, :1], return_dict=True)) == {"loss", "added"}
+    evaluated = model.evaluate(x, x[:, :1], return_dict=True, verbose=0)
+    assert set(evaluated) == {"loss", "added"}
+
+
+def test_a_model_with_its_own_step_keeps_its_graph():
+    """A subclass of `Model` made from inputs and outputs is a Functional model all the same."""
+    model, x = stepped("train_step"), random(3, 4)
+    assert model.output_shape == (None, 1)
+    inner = keras.Model(model.inputs[0], model.layers[1].output)
+    equal(numbers(inner(x)), numbers(model.layers[1](x)))
+
+
+def test_a_written_out_train_step_trains_like_the_default(watched):
+    """The guide's step gives the default's losses, metrics and weights, and the right norm."""
+    x, sample_weight = random(70, 4), np.linspace(0.5, 2, 70)
+    histories, models = [], []
+    for way in (keras.Model, watched):
+        model = small(way)
+        model.compile("adam", "mse", metrics=["mae"], weighted_metrics=["mse"])
+        fitted = model.fit(x, x[:, :1], sample_weight=sample_weight, epochs=2, verbose=0)
+        histories.append(fitted.history)
+        models.append(model)
+    default, ours = histories
+    assert set(ours) == {*default, "gradient_norm"}
+    for name, values in default.items():
+        equal(ours[name], values)
+    for expected, weight in zip(models[0].get_weights(), models[1].get_weights(), strict=True):
+        equal(weight, expected)
+
+    model = small(watched)
+    model.compile(keras.optimizers.SGD(0.5), "mse")
+    before = [numbers(weight) for weight in model.trainable_weights]
+    norm = model.train_on_batch(x, x[:, :1], return_dict=True)["gradient_norm"]
+    moved = [old - numbers(new) for old, new in zip(before, model.trainable_weights, strict=True)]
+    np.testing.assert_allclose(
+        norm, np.sqrt(sum(np.sum(np.square(each / 0.5)) for each in moved)), rtol=1e-4
+    )
+
+
+def test_train_step_takes_the_state_first_on_jax():
+    """On JAX a step receives the values of all variables as a tuple, and returns them."""
+    expected = ["self", "state", "data"] if BACKEND == "jax" else ["self", "data"]
+    received = {}
+
+    def recorded(name):
+        def step(self, *args):
+            received[name] = args
+            return getattr(keras.Model, name)(self, *args)
+
+        return step
+
+    names = ("train_step", "test_step")
+    model = small(type("Recorded", (keras.Model,), {name: recorded(name) for name in names}))
+    model.compile("adam", "mse")
+    x = random(8, 4)
+    model.fit(x, x[:, :1], validation_data=(x, x[:, :1]), verbose=0)
+    for name in names:
+        assert list(inspect.signature(getattr(keras.Model, name)).parameters) == expected
+        assert len(received[name]) == len(expected) - 1
+    if BACKEND == "jax":
+        trainable, rest = model.trainable_variables, model.non_trainable_variables
+        optimizer, metrics = model.optimizer.variables, model.metrics_variables
+        for name, groups in (
+            ("train_step", (trainable, rest, optimizer, metrics)),
+            ("test_step", (trainable, rest, metrics)),
+        ):
+            shapes = [[value.shape for value in group] for group in received[name][0]]
+            assert shapes == [[variable.shape for variable in group] for group in groups]
+        assert any("seed" in variable.path for variable in rest)
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="PyTorch keeps gradients with the weights")
+def test_torch_adds_up_gradients_without_zero_grad():
+    """A second `backward` adds to the gradients of the first, and `zero_grad` clears them."""
+    model, x = small(), random(3, 4)
+    weight = model.trainable_weights[0].value
+
+    def gradient():
+        ops.sum(model(x, training=False)).backward()
+        return numbers(weight.grad).copy()
+
+    once = gradient()
+    assert np.max(np.abs(once)) > 1e-3
+    equal(gradient(), 2 * once)
+    model.zero_grad()
+    equal(gradient(), once)
+
+
+def test_float16_needs_a_scaled_loss(watched):
+    """A `LossScaleOptimizer` divides by its scale, so that the loss must be multiplied by it."""
+    half = keras.Sequential([keras.Input((4,)), layers.Dense(1)])
+    half.dtype_policy = keras.DTypePolicy("mixed_float16")
+    half.compile("sgd", "mse")
+    assert isinstance(half.optimizer, keras.optimizers.LossScaleOptimizer)
+
+    class Scaled(watched):
+        def compute_loss(self, *args, **kwargs):
+            loss = super().compute_loss(*args, **kwargs)
+            return loss if BACKEND == "jax" else self.optimizer.scale_loss(loss)
+
+    x = random(8, 4)
+    updates, norms = {}, {}
+    for way in (keras.Model, watched, Scaled):
+        model = small(way)
+        optimizer = keras.optimizers.SGD(0.1)
+        model.compile(keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=1024), "mse")
+        before = [numbers(weight).copy() for weight in model.trainable_weights]
+        logs = model.train_on_batch(x, x[:, :1], return_dict=True)
+        after = [numbers(weight) for weight in model.trainable_weights]
+        updates[way] = np.concatenate(
+            [np.ravel(new - old) for new, old in zip(after, before, strict=True)]
+        )
+        norms[way] = logs.get("gradient_norm")
+    size = {way: np.linalg.norm(update) for way, update in updates.items()}
+    equal(updates[Scaled], updates[keras.Model])
+    np.testing.assert_allclose(norms[Scaled], 1024 * size[keras.Model] / 0.1, rtol=1e-3)
+    factor = 1 if BACKEND == "jax" else 1024
+    np.testing.assert_allclose(size[watched], size[keras.Model] / factor, rtol=1e-2)
+
+
 # Predicting
+
+
+def test_a_called_model_can_be_differentiated(gradients):
+    """`model(x)` gives tensors with gradients by the input and by each weight."""
+    model = functional()
+    found = gradients(model, random(2, 6, 8))
+    assert len(found) == 1 + len(model.trainable_weights)
+    assert np.max(np.abs(found[0])) > 1e-6
 
 
 @WAYS
@@ -696,7 +898,7 @@ def test_predict_step_is_what_predict_repeats():
     class Classes(keras.Model):
         def predict_step(self, *args):
             outputs = super().predict_step(*args)
-            if keras.backend.backend() == "jax":
+            if BACKEND == "jax":
                 scores, state = outputs
                 return ops.argmax(scores, axis=-1), state
             return ops.argmax(outputs, axis=-1)
@@ -712,7 +914,7 @@ def test_predict_step_is_what_predict_repeats():
 def test_predict_step_takes_the_state_first_on_jax():
     """`predict_step` gets one batch, on JAX after the state, which it then returns too."""
     parameters = list(inspect.signature(keras.Model.predict_step).parameters)
-    on_jax = keras.backend.backend() == "jax"
+    on_jax = BACKEND == "jax"
     assert parameters == (["self", "state", "data"] if on_jax else ["self", "data"])
 
 
@@ -761,9 +963,68 @@ def test_predict_takes_a_py_dataset():
 
 # The guide
 
+TEST = re.compile(r"\btest_(?!step\b|on_batch\b)[a-z0-9_]+\b(?!\.py)")  # not the methods of Model
 
-def test_the_guide_names_every_test_and_no_other():
-    """Each test here is named in the guide, and each name in the guide is a test here."""
-    guide = Path(__file__).parents[2] / "docs" / "guide" / "three-ways.md"
-    named = set(re.findall(r"\btest_[a-z0-9_]+\b(?!\.py)", guide.read_text(encoding="utf-8")))
-    assert named == {name for name in globals() if name.startswith("test_")}
+
+def gaps(page, tests):
+    """Where a page's claims, its notes and the tests are out of step."""
+    text = re.sub(r"^( *)```.*?^\1```$", "", page, flags=re.MULTILINE | re.DOTALL)
+    notes = dict(re.findall(r"^\[\^([\w-]+)\]: (.*)$", text, re.MULTILINE))
+    body = re.sub(r"^\[\^[\w-]+\]: .*$", "", text, flags=re.MULTILINE)
+    used = set(re.findall(r"\[\^([\w-]+)\]", body))
+    named = set(TEST.findall(" ".join(notes.values())))
+    for name in TEST.findall(body):
+        yield f"{name} is named outside a note"
+    for label in used ^ set(notes):
+        yield f"the note {label} is used or written, but not both"
+    for label in notes:
+        if not TEST.search(notes[label]):
+            yield f"the note {label} names no test"
+    for name in named - tests:
+        yield f"there is no {name}"
+    for name in tests - named:
+        yield f"no note names {name}"
+    for table in re.findall(r"(?:^\|.*\n)+", body, re.MULTILINE):
+        for row in table.splitlines()[2:]:
+            if "[^" not in row:
+                yield f"a row without a note: {row}"
+    claims = body.partition("## Fifteen claims")[2].partition("\n## ")[0]
+    listed = re.split(r"^(\d+)\. ", claims, flags=re.MULTILINE)[1:]
+    if listed[::2] != [str(number) for number in range(1, 16)]:
+        yield "there are not fifteen claims"
+    for number, claim in zip(listed[::2], listed[1::2], strict=True):
+        if not re.search(
+            r"\*(Still\s+true|No\s+longer\s+true|Never\s+quite\s+true|Settled)\b", claim
+        ):
+            yield f"claim {number} is not settled"
+        if f"[^claim-{number}]" not in claim:
+            yield f"claim {number} has no note"
+
+
+def test_every_claim_names_its_tests():
+    """The notes name each test here and no other; each claim and each table row has a note."""
+    tests = {name for name in globals() if name.startswith("test_")}
+    assert list(gaps(GUIDE.read_text(encoding="utf-8"), tests)) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "gap"),
+    [
+        ("[^add]: `test_sequential_", "[^add]: `test_serial_", "there is no test_serial_list"),
+        ("model.[^claim-1]", "model.", "claim 1 has no note"),
+        ("*Settled.*", "*Perhaps.*", "claim 15 is not settled"),
+        ("10. **Subclassing", "9. **Subclassing", "there are not fifteen claims"),
+        ("| several inputs[^inputs] |", "| several inputs |", "a row without a note"),
+        ("`test_the_three_ways_nest`", "", "no note names test_the_three_ways_nest"),
+        ("[^layer]: `test_the_base", "[^layer]: see the base", "the note layer names no test"),
+        ("There is no `add`.", "Proof: test_functional_has_no_add.", "outside a note"),
+        ("[^dataset]: `test_predict_takes_a_py_dataset`\n", "", "the note dataset is used or"),
+    ],
+)
+def test_a_page_with_a_gap_is_refused(old, new, gap):
+    """Taking a note, a test's name or a verdict off the page is seen."""
+    page = GUIDE.read_text(encoding="utf-8")
+    tests = {name for name in globals() if name.startswith("test_")}
+    assert old in page
+    found = list(gaps(page.replace(old, new), tests))
+    assert any(gap in each for each in found)
