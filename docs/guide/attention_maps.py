@@ -1,6 +1,6 @@
 """The models, numbers and pictures of the page on attention maps: `python docs/guide/attention_maps.py`.
 
-Everything is written to `docs/assets/attention_maps`, or to the folder that is given.
+It writes to `docs/assets/attention_maps`, or to the folder that you pass.
 """
 
 import json
@@ -32,7 +32,7 @@ def load_digits():
 
 # --8<-- [start:cards]
 def rows_of_cards(images, digits, count, generator):
-    """Cards in rows. A card shows a digit and bears +1 or -1; the answer is the mean of its digit's."""
+    """Rows of cards. Each card has a digit and +1 or -1; its answer is the mean over its digit."""
     cards = generator.integers(len(images), size=(count, STEPS))
     borne = generator.choice([-1.0, 1.0], size=(count, STEPS))
     shown = digits[cards]
@@ -43,10 +43,10 @@ def rows_of_cards(images, digits, count, generator):
 
 
 def model_of_cards():
-    """Reads a row of cards, and answers for each of them."""
+    """Reads a row of cards, and gives one answer for each card."""
     return keras.Sequential(
         [
-            keras.Input((STEPS, 65)),  # 64 pixels and what the card bears
+            keras.Input((STEPS, 65)),  # 64 pixels, and the card's +1 or -1
             keras.layers.Dense(64, activation="relu"),
             SelfAttention(2, qk_norm=True, name="attend"),
             keras.layers.Dense(1),
@@ -58,7 +58,7 @@ def model_of_cards():
 # --8<-- [end:cards]
 # --8<-- [start:bags]
 def bags(images, digits, count, generator):
-    """Bags of images, of which every second one holds at least one nine; that is the whole answer."""
+    """Bags of images. Every second bag holds at least one nine, and the answer says whether it does."""
     nines, others = np.flatnonzero(digits == 9), np.flatnonzero(digits != 9)
     bag = generator.choice(others, size=(count, STEPS))
     placed = generator.random((count, STEPS)) < 0.1
@@ -69,7 +69,7 @@ def bags(images, digits, count, generator):
 
 
 def model_of_bags():
-    """Reads a bag, and says whether there is a nine in it."""
+    """Reads a bag, and says whether it holds a nine."""
     return keras.Sequential(
         [
             keras.Input((None, 64)),
@@ -86,7 +86,7 @@ def trained(model, loss, inputs, answers, epochs):
     """Fit a model.
 
     Returns:
-        How many seconds it took.
+        The seconds that training took.
     """
     start = time.perf_counter()
     model.compile(keras.optimizers.Adam(0.003), loss)
@@ -95,11 +95,11 @@ def trained(model, loss, inputs, answers, epochs):
 
 
 THEMES = {"light": ("#26323f", "Blues"), "dark": ("#d6dbe0", "Blues_r")}
-"""For a light page and a dark one: the colour of what is written, and the colours of the scores."""
+"""For a light and a dark page: the colour of the text, and the colour map of the scores."""
 
 
 def pictures(folder, name, model, inputs, layer, images, digits):
-    """Write the map of one sample for light and for dark pages, with the images beside the labels."""
+    """Write the map of one sample for light and dark pages, with images beside the labels."""
     written = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
     for theme, (text, cmap) in THEMES.items():
         with rc_context(dict.fromkeys(written, text) | {"svg.hashsalt": name}):
@@ -114,7 +114,7 @@ def pictures(folder, name, model, inputs, layer, images, digits):
 
 
 def add_images(panel, images, colour, axis):
-    """Put the image of each step between an axis and its labels."""
+    """Draw the image of each step between an axis and its labels."""
     ink = LinearSegmentedColormap.from_list("ink", [to_rgba(colour, 0), to_rgba(colour, 1)])
     panel.tick_params(axis=axis, pad=21)
     across = axis == "x"
@@ -130,7 +130,7 @@ def add_images(panel, images, colour, axis):
 
 
 def write(folder, count=6000, epochs=10):
-    """Train both models, and write what the page shows of them."""
+    """Train both models, and write the numbers and pictures for the page."""
     keras.utils.set_random_seed(SEED)
     generator = np.random.default_rng(SEED)
     images, held_images, digits, held_digits = load_digits()

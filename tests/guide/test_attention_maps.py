@@ -37,16 +37,16 @@ def test_the_page_says_what_was_measured(page):
     first, second = cards["share_on_the_same_digit"]
     passes, count, held_out = results["epochs"], results["count"], results["held_out"]
     for said in (
-        f"{passes} passes over {count:,} rows, {cards['seconds']:.0f} seconds, bring the squared error on "
-        f"{held_out} rows of held-out digits to {cards['error']:.3f}, where answering zero has "
+        f"{passes} passes over {count:,} rows in {cards['seconds']:.0f} seconds. The squared error on "
+        f"{held_out} rows of held-out digits is then {cards['error']:.3f}; always answering zero gives "
         f"{cards['error_of_zero']:.3f}.",
-        f"Over all {held_out}, head 1 puts {first:.1%} of its attention on cards with the digit of the "
-        f"query; attention that is the same everywhere would put {cards['share_if_uniform']:.1%} there.",
+        f"Over all {held_out} rows, head 1 puts {first:.1%} of its attention on cards with the same digit "
+        f"as the query. Uniform attention would put {cards['share_if_uniform']:.1%} there.",
         f"Head 2 puts {second:.1%} there",
-        f"After {passes} passes over {count:,} bags, {bags['seconds']:.0f} seconds, it is right about "
-        f"{bags['right']} of {held_out} bags",
+        f"After {passes} passes over {count:,} bags, which take {bags['seconds']:.0f} seconds, the model "
+        f"is right about {bags['right']} of {held_out} bags",
         f"In {bags['heaviest_is_a_nine']} of the {bags['with_nines']} bags with nines",
-        f"nines are {bags['share_of_nines']:.1%} of the images in these bags, and have "
+        f"Nines are {bags['share_of_nines']:.1%} of the images in these bags, and get "
         f"{bags['weight_on_nines']:.1%} of the weight",
     ):
         assert said in page
