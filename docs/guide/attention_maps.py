@@ -1,6 +1,7 @@
 """The models, numbers and pictures of the page on attention maps: `python docs/guide/attention_maps.py`.
 
-It writes to `docs/assets/attention_maps`, or to the folder that you pass.
+It writes pictures to `docs/assets/attention_maps` and numbers to `measured/guide/attention_maps.json`, or
+both to the folder that you pass.
 """
 
 import json
@@ -129,8 +130,8 @@ def add_images(panel, images, colour, axis):
         )
 
 
-def write(folder, count=6000, epochs=10):
-    """Train both models, and write the numbers and pictures for the page."""
+def write(folder, numbers, count=6000, epochs=10):
+    """Train both models, and write the pictures into a folder and the numbers into a file."""
     keras.utils.set_random_seed(SEED)
     generator = np.random.default_rng(SEED)
     images, held_images, digits, held_digits = load_digits()
@@ -173,10 +174,14 @@ def write(folder, count=6000, epochs=10):
         "share_of_nines": float((shown == 9)[with_nines].mean()),
     }
     pictures(folder, "bags", model, inputs[:1], "pool", inputs[0], shown[0])
-    (folder / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+    numbers.write_text(json.dumps(results, indent=1) + "\n")
     return results
 
 
 if __name__ == "__main__":
-    default = Path(__file__).parents[1] / "assets" / "attention_maps"
-    print(json.dumps(write(Path(sys.argv[1]) if sys.argv[1:] else default), indent=1))
+    root = Path(__file__).parents[2]
+    places = [root / "docs/assets/attention_maps", root / "measured/guide/attention_maps.json"]
+    if sys.argv[1:]:
+        folder = Path(sys.argv[1])
+        places = [folder, folder / "attention_maps.json"]
+    print(json.dumps(write(*places), indent=1))
