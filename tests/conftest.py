@@ -1,7 +1,9 @@
 """What the tests of the layers share: random weights, and gradients on whichever backend Keras runs."""
 
+import functools
 import itertools
 import os
+from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # small work, and a process for each core
 
@@ -15,6 +17,55 @@ def pytest_configure(config):
     # TensorFlow's variables do not take NumPy 2's `copy` yet, so that every save of a model warns.
     ignored = "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
     config.addinivalue_line("filterwarnings", ignored)
+
+
+HERE = Path(__file__).parent
+ONCE = (
+    "cookbook/test_bench.py",
+    "cookbook/test_demo.py",
+    "cookbook/test_drawing.py",
+    "cookbook/test_eject.py",
+    "cookbook/test_pages.py",
+    "docs/",
+    "entry/",
+    "hunting/test_cards.py",
+    "test_catalogue.py",
+    "test_package.py",
+    "test_shape_of_code.py",
+    "testing/test_broken_zoo.py",
+    "testing/test_matrix.py",
+    "testing/test_plugins.py",
+    "testing/test_pytest_plugin.py",
+    "testing/test_replay.py",
+    "testing/test_reports.py",
+    "testing/test_targets.py",
+)
+"""What CI runs on TensorFlow alone: it asks nothing of the backend, or another step asks it there.
+
+The command line, the scaffold, pages, site and the shape of the code are the same on each backend. The
+kill matrix looks at every broken layer on each of them, and the kit at every layer and at the example in
+its docstring.
+"""
+
+EVERYWHERE = (
+    "cookbook/test_demo.py::test_a_run_leaves_what_it_reports",
+    "cookbook/test_eject.py::test_the_ejected_layer_gives_the_same_numbers",
+    "cookbook/test_eject.py::test_the_ejected_layer_is_saved_and_loaded_without_custom_objects",
+    "docs/test_snippets.py::test_the_block_prints_what_it_says[README.md",
+    "test_package.py::test_every_layer_is_registered",
+    "test_package.py::test_importing_it_registers_the_layers_and_brings_no_tool_along",
+)
+"""What CI runs on each backend all the same: a model trained and reloaded, an ejected layer, the README."""
+
+
+def pytest_collection_modifyitems(items):
+    """Mark what CI runs on one backend: `-m "not once"` leaves it out on the others."""
+    for item in items:
+        if HERE not in item.path.parents:
+            continue  # what `--layerzoo` adds
+        name = f"{item.path.relative_to(HERE).as_posix()}::{item.nodeid.partition('::')[2]}"
+        if name.startswith(ONCE) and not name.startswith(EVERYWHERE):
+            item.add_marker("once")
 
 
 finished = itertools.count(1)
@@ -47,39 +98,50 @@ def randomise():
     return randomise
 
 
+@functools.lru_cache(maxsize=4)
+def _compiled(layer):
+    """On JAX, one program for the outputs and all gradients, which later calls of equal shapes reuse."""
+    import jax
+
+    def loss(x, weights, rest, kwargs):
+        outputs, _ = layer.stateless_call(weights, rest, x, **kwargs)
+        return ops.sum(ops.square(outputs)), outputs
+
+    return jax.jit(jax.grad(loss, argnums=(0, 1), has_aux=True))
+
+
 @pytest.fixture(scope="session")
-def gradients():
-    """Gradients of the sum of the squared outputs: by the inputs first, then by each weight."""
+def results():
+    """The outputs, then the gradients of the sum of their squares: by the inputs, then by each weight."""
 
-    def gradients(layer, inputs, **kwargs):
-        def loss(x):
-            return ops.sum(ops.square(layer(x, **kwargs)))
-
+    def results(layer, inputs, **kwargs):
         x = ops.convert_to_tensor(inputs)
         if keras.backend.backend() == "tensorflow":
             import tensorflow as tf
 
             with tf.GradientTape() as tape:
                 tape.watch(x)
-                value = loss(x)
-            found = tape.gradient(value, [x, *(w.value for w in layer.trainable_weights)])
+                outputs = layer(x, **kwargs)
+                loss = ops.sum(ops.square(outputs))
+            found = tape.gradient(loss, [x, *(w.value for w in layer.trainable_weights)])
         elif keras.backend.backend() == "jax":
-            import jax
-
-            def stateless_loss(x, weights):
-                rest = [v.value for v in layer.non_trainable_variables]
-                outputs, _ = layer.stateless_call(weights, rest, x, **kwargs)
-                return ops.sum(ops.square(outputs))
-
             weights = [w.value for w in layer.trainable_variables]
-            by_inputs, by_weights = jax.grad(stateless_loss, argnums=(0, 1))(x, weights)
+            rest = [v.value for v in layer.non_trainable_variables]
+            (by_inputs, by_weights), outputs = _compiled(layer)(x, weights, rest, kwargs)
             found = [by_inputs, *by_weights]
         else:
             import torch
 
             x.requires_grad_()
+            outputs = layer(x, **kwargs)
             leaves = [x, *(w.value for w in layer.trainable_weights)]
-            found = torch.autograd.grad(loss(x), leaves)
-        return [ops.convert_to_numpy(gradient) for gradient in found]
+            found = torch.autograd.grad(ops.sum(ops.square(outputs)), leaves)
+        return [ops.convert_to_numpy(each) for each in (outputs, *found)]
 
-    return gradients
+    return results
+
+
+@pytest.fixture(scope="session")
+def gradients(results):
+    """Gradients of the sum of the squared outputs: by the inputs first, then by each weight."""
+    return lambda layer, inputs, **kwargs: results(layer, inputs, **kwargs)[1:]

@@ -1,5 +1,3 @@
-import re
-
 import keras
 import numpy as np
 import pytest
@@ -91,20 +89,6 @@ def test_a_fully_padded_sample_gives_the_bias_and_finite_gradients(randomise, gr
     assert by_inputs[mask].all()
 
 
-@pytest.mark.parametrize("padding", [np.nan, np.inf, 1e30])
-def test_what_stands_in_padding_reaches_nothing(randomise, gradients, padding):
-    layer, _ = built(randomise)
-    mask = np.array([LEFT, INSIDE], bool)
-
-    def results(filling):
-        x = np.where(mask[..., None], X, np.float32(filling))
-        return [ops.convert_to_numpy(layer(x, mask=mask)), *gradients(layer, x, mask=mask)]
-
-    for spoilt, clean in zip(results(padding), results(0.0), strict=True):
-        np.testing.assert_array_equal(spoilt, clean)
-        assert np.isfinite(spoilt).all()
-
-
 def test_equal_steps_get_equal_scores(randomise):
     layer, weights = built(randomise, num_queries=2)
     x = np.repeat(X[:, :1], 5, axis=1)
@@ -128,29 +112,3 @@ def test_the_steps_and_their_mask_are_gone_in_every_kind_of_model(randomise):
     sequential = keras.Sequential([keras.Input((None, 8)), layers.Masking(), layer, dense])
     answer = sequential.predict(X * mask[..., None], verbose=0)
     close(answer, expected @ ops.convert_to_numpy(dense.kernel))
-
-
-@pytest.mark.parametrize(
-    ("config", "message"),
-    [
-        (dict(num_heads=0), "`num_heads` must be a positive integer. Received: num_heads=0"),
-        (dict(num_heads=2, num_queries=0), "`num_queries` must be a positive integer. Received: "),
-        (dict(num_heads=2, head_dim=1.5), "`head_dim` must be a positive integer. Received: head"),
-    ],
-)
-def test_bad_arguments_are_refused(config, message):
-    with pytest.raises(ValueError, match="^" + re.escape(message)):
-        AttentionPooling(**config)
-
-
-def test_bad_inputs_are_refused_and_change_nothing():
-    layer = AttentionPooling(3)
-    with pytest.raises(ValueError, match=r"must divide.*Received: num_heads=3, input_shape=\(2, 5"):
-        layer(X)
-    with pytest.raises(ValueError, match=r"known size. Received: input_shape=\(None, 5, None\)"):
-        layer(keras.Input((5, None)))
-    assert not layer.built
-    assert not layer.variables
-    layer(X[..., :6])
-    with pytest.raises(ValueError, match=r"value 6, but received input with shape \(2, 5, 8\)"):
-        layer(X)

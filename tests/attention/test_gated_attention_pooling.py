@@ -1,5 +1,3 @@
-import re
-
 import keras
 import numpy as np
 import pytest
@@ -81,35 +79,6 @@ def test_equals_the_paper_s_code_in_torch(randomise, gated):
         close(pooled, expected.detach().numpy())
 
 
-@pytest.mark.parametrize("samples", [[[0] * 5], [[0] * 5, RIGHT]], ids=["alone", "beside another"])
-def test_a_fully_padded_bag_gives_zeros_and_finite_gradients(randomise, gradients, samples):
-    layer, _ = built(randomise)
-    x, mask = random(len(samples), 5, 6), np.array(samples, bool)
-    outputs, scores = map(ops.convert_to_numpy, layer(x, mask=mask, return_attention_scores=True))
-    assert not outputs[0].any()
-    assert outputs[1:].all()
-    np.testing.assert_array_equal(scores > 0, mask)
-    by_inputs, *by_weights = gradients(layer, x, mask=mask)
-    assert all(np.isfinite(gradient).all() for gradient in (by_inputs, *by_weights))
-    assert not by_inputs[~mask].any()
-    assert any(gradient.any() for gradient in by_weights) == mask.any()
-
-
-@pytest.mark.parametrize("instances", [LEFT, RIGHT, INSIDE], ids=["left", "right", "inside"])
-@pytest.mark.parametrize("padding", [np.nan, np.inf, 1e30])
-def test_what_stands_in_padding_reaches_nothing(randomise, gradients, instances, padding):
-    layer, _ = built(randomise)
-    x, mask = random(2, 5, 6), np.array([instances, [1] * 5], bool)
-    spoilt = np.where(mask[..., None], x, np.float32(padding))
-    np.testing.assert_array_equal(
-        ops.convert_to_numpy(layer(spoilt, mask=mask)), ops.convert_to_numpy(layer(x, mask=mask))
-    )
-    clean = gradients(layer, x, mask=mask)
-    for gradient, expected in zip(gradients(layer, spoilt, mask=mask), clean, strict=True):
-        np.testing.assert_array_equal(gradient, expected)
-        assert np.isfinite(gradient).all()
-
-
 def test_equal_instances_get_equal_scores_and_one_instance_gets_all(randomise):
     layer, _ = built(randomise)
     x = np.repeat(random(2, 1, 6), 4, axis=1)
@@ -150,28 +119,3 @@ def test_half_precision_stays_near_float32_in_large_bags(randomise, policy, unit
     y = half(x)
     assert keras.backend.standardize_dtype(y.dtype) == half.compute_dtype
     close(ops.cast(y, "float32"), precise(x), relative=2 * unit)
-
-
-@pytest.mark.parametrize(
-    ("config", "message"),
-    [
-        (dict(units=0), "`units` must be a positive integer. Received: units=0"),
-        (dict(units=2.0), "`units` must be a positive integer. Received: units=2.0"),
-    ],
-)
-def test_bad_arguments_are_refused(config, message):
-    with pytest.raises(ValueError, match="^" + re.escape(message)):
-        GatedAttentionPooling(**config)
-
-
-def test_bad_inputs_are_refused_and_change_nothing():
-    layer = GatedAttentionPooling(4)
-    with pytest.raises(ValueError, match=r"known size. Received: input_shape=\(None, 5, None\)"):
-        layer(keras.Input((5, None)))
-    with pytest.raises(ValueError, match=r"expected ndim=3, found ndim=2"):
-        layer(random(5, 6))
-    assert not layer.built
-    assert not layer.variables
-    layer(random(2, 5, 6))
-    with pytest.raises(ValueError, match=r"value 6, but received input with shape \(2, 5, 8\)"):
-        layer(random(2, 5, 8))

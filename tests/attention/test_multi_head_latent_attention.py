@@ -1,5 +1,3 @@
-import re
-
 import keras
 import numpy as np
 import pytest
@@ -177,39 +175,6 @@ def test_outputs_depend_on_positions_by_their_distance_alone(randomise):
     assert np.abs(backwards - y).max() > 0.01
 
 
-@pytest.mark.parametrize(
-    "samples", [[[0] * 5] * 2, [[0] * 5, RIGHT]], ids=["alone", "beside another"]
-)
-@pytest.mark.parametrize("use_bias", [False, True])
-def test_a_fully_padded_sample_gives_zeros_and_finite_gradients(
-    randomise, gradients, samples, use_bias
-):
-    layer, _ = built(randomise, **PLAIN, query_latent_dim=3, use_bias=use_bias)
-    x, mask = random(2, 5, 8), np.array(samples, bool)
-    outputs = ops.convert_to_numpy(layer(x, mask=mask))
-    assert not outputs[~mask].any()
-    assert outputs[mask].all()
-    by_inputs, *by_weights = gradients(layer, x, mask=mask)
-    assert all(np.isfinite(gradient).all() for gradient in (by_inputs, *by_weights))
-    assert not by_inputs[~mask].any()
-    assert any(gradient.any() for gradient in by_weights) == mask.any()
-
-
-@pytest.mark.parametrize("steps", [LEFT, RIGHT, INSIDE], ids=["left", "right", "inside"])
-@pytest.mark.parametrize("padding", [np.nan, np.inf, 1e30])
-def test_what_stands_in_padding_reaches_nothing(randomise, gradients, steps, padding):
-    layer, _ = built(randomise, **PLAIN, query_latent_dim=3, causal=True)
-    x, mask = random(2, 5, 8), np.array([steps, [1] * 5], bool)
-    spoilt = np.where(mask[..., None], x, np.float32(padding))
-    np.testing.assert_array_equal(
-        ops.convert_to_numpy(layer(spoilt, mask=mask)), ops.convert_to_numpy(layer(x, mask=mask))
-    )
-    clean = gradients(layer, x, mask=mask)
-    for gradient, expected in zip(gradients(layer, spoilt, mask=mask), clean, strict=True):
-        np.testing.assert_array_equal(gradient, expected)
-        assert np.isfinite(gradient).all()
-
-
 @pytest.mark.parametrize("training", [False, True])
 def test_returned_scores_are_the_ones_that_give_the_outputs(randomise, training):
     layer, weights = built(randomise, **PLAIN, use_bias=False, dropout=0.5, seed=1)
@@ -228,14 +193,6 @@ def test_returned_scores_are_the_ones_that_give_the_outputs(randomise, training)
         assert 0.3 < np.mean(visible == 0) < 0.7
     else:
         np.testing.assert_allclose(scores.sum(axis=-1), 1, atol=1e-6)
-
-
-def test_symbolic_scores_have_the_shape_of_real_ones():
-    layer = MultiHeadLatentAttention(**PLAIN)
-    outputs, scores = layer(keras.Input((None, 8)), return_attention_scores=True)
-    assert (outputs.shape, scores.shape) == ((None, None, 8), (None, 2, None, None))
-    real = layer(random(2, 5, 8), return_attention_scores=True)
-    assert [tuple(x.shape) for x in real] == [(2, 5, 8), (2, 2, 5, 5)]
 
 
 def test_batch_and_time_may_be_unknown_in_every_kind_of_model(randomise):
@@ -262,34 +219,6 @@ def test_batch_and_time_may_be_unknown_in_every_kind_of_model(randomise):
         mask = np.arange(time) < time - 1
         expected = reference(x, weights, everywhere & mask, **config)
         close(sequential(x * mask[:, None]), expected)
-
-
-@pytest.mark.parametrize(
-    ("policy", "unit"), [("mixed_float16", 2.0**-11), ("mixed_bfloat16", 2.0**-8)]
-)
-def test_half_precision_stays_near_float32(randomise, policy, unit):
-    config = dict(PLAIN, query_latent_dim=3, causal=True)
-    precise, _ = built(randomise, **config)
-    half, _ = built(randomise, **config, dtype=policy)
-    x, mask = random(2, 64, 8), np.arange(64) < [[64], [50]]
-    y = half(x, mask=mask)
-    assert keras.backend.standardize_dtype(y.dtype) == half.compute_dtype
-    close(ops.cast(y, "float32"), precise(x, mask=mask), relative=8 * unit)
-
-
-@pytest.mark.parametrize(
-    ("config", "message"),
-    [
-        (dict(num_heads=0), "`num_heads` must be a positive integer. Received: num_heads=0"),
-        (dict(latent_dim=1.5), "`latent_dim` must be a positive integer. Received: latent_dim=1.5"),
-        (dict(query_latent_dim=0), "`query_latent_dim` must be a positive integer. Received: qu"),
-        (dict(rope_dim=3), "`rope_dim` must be even. Received: rope_dim=3"),
-        (dict(dropout=-0.5), "`dropout` must be between 0 and 1. Received: dropout="),
-    ],
-)
-def test_bad_arguments_are_refused(config, message):
-    with pytest.raises(ValueError, match="^" + re.escape(message)):
-        MultiHeadLatentAttention(**{**PLAIN, **config})
 
 
 def test_bad_inputs_are_refused_and_change_nothing():

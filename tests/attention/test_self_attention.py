@@ -1,5 +1,3 @@
-import re
-
 import keras
 import numpy as np
 import pytest
@@ -139,34 +137,6 @@ def test_equals_scaled_dot_product_attention_in_torch(randomise, causal, padded)
     close(ops.convert_to_numpy(layer(x, mask=mask))[mask], expected[mask])
 
 
-@pytest.mark.parametrize("samples", [[[0] * 5], [[0] * 5, RIGHT]], ids=["alone", "beside another"])
-def test_a_fully_padded_sample_gives_zeros_and_finite_gradients(randomise, gradients, samples):
-    layer, _ = built(randomise, num_heads=2, qk_norm=True, position=RotaryEmbedding())
-    x, mask = random(len(samples), 5, 8), np.array(samples, bool)
-    outputs = ops.convert_to_numpy(layer(x, mask=mask))
-    assert not outputs[~mask].any()
-    assert outputs[mask].all()
-    by_inputs, *by_weights = gradients(layer, x, mask=mask)
-    assert all(np.isfinite(gradient).all() for gradient in (by_inputs, *by_weights))
-    assert not by_inputs[~mask].any()
-    assert any(gradient.any() for gradient in by_weights) == mask.any()
-
-
-@pytest.mark.parametrize("steps", [LEFT, RIGHT, INSIDE], ids=["left", "right", "inside"])
-@pytest.mark.parametrize("padding", [np.nan, np.inf, 1e30])
-def test_what_stands_in_padding_reaches_nothing(randomise, gradients, steps, padding):
-    layer, _ = built(randomise, num_heads=2, causal=True, qk_norm=True)
-    x, mask = random(2, 5, 8), np.array([steps, [1] * 5], bool)
-    spoilt = np.where(mask[..., None], x, np.float32(padding))
-    np.testing.assert_array_equal(
-        ops.convert_to_numpy(layer(spoilt, mask=mask)), ops.convert_to_numpy(layer(x, mask=mask))
-    )
-    clean = gradients(layer, x, mask=mask)
-    for gradient, expected in zip(gradients(layer, spoilt, mask=mask), clean, strict=True):
-        np.testing.assert_array_equal(gradient, expected)
-        assert np.isfinite(gradient).all()
-
-
 def test_a_window_of_one_sees_only_the_step_itself(randomise):
     layer, weights = built(randomise, num_heads=2, window=1)
     x = random(2, 5, 8)
@@ -212,14 +182,6 @@ def test_returned_scores_are_the_ones_that_give_the_outputs(randomise, training)
         close(outputs, layer(x, mask=mask), relative=1e-6)  # PyTorch has a kernel without scores
 
 
-def test_symbolic_scores_have_the_shape_of_real_ones():
-    layer = SelfAttention(4, num_key_value_heads=2)
-    outputs, scores = layer(keras.Input((None, 8)), return_attention_scores=True)
-    assert (outputs.shape, scores.shape) == ((None, None, 8), (None, 4, None, None))
-    real = layer(random(3, 5, 8), return_attention_scores=True)
-    assert [tuple(x.shape) for x in real] == [(3, 5, 8), (3, 4, 5, 5)]
-
-
 def test_batch_and_time_may_be_unknown_in_every_kind_of_model(randomise):
     layer, weights = built(randomise, num_heads=2, causal=True)
     inputs = keras.Input((None, 8))
@@ -235,19 +197,6 @@ def test_batch_and_time_may_be_unknown_in_every_kind_of_model(randomise):
         close(sequential.predict(x * mask[:, None], verbose=0), expected)
 
 
-@pytest.mark.parametrize(
-    ("policy", "unit"), [("mixed_float16", 2.0**-11), ("mixed_bfloat16", 2.0**-8)]
-)
-def test_half_precision_stays_near_float32(randomise, policy, unit):
-    config = dict(num_heads=2, causal=True, position=RotaryEmbedding(), qk_norm=True)
-    precise, _ = built(randomise, **config)
-    half, _ = built(randomise, dtype=policy, **config)
-    x, mask = random(2, 200, 8), np.arange(200) < [[200], [150]]
-    y = half(x, mask=mask)
-    assert keras.backend.standardize_dtype(y.dtype) == half.compute_dtype
-    close(ops.cast(y, "float32"), precise(x, mask=mask), relative=4 * unit)
-
-
 def test_one_position_layer_serves_two_attention_layers(randomise):
     class Learned(layers.Layer):
         def build(self, input_shape):
@@ -261,52 +210,6 @@ def test_one_position_layer_serves_two_attention_layers(randomise):
     first.build((None, None, 8))
     second.build((None, None, 8))
     assert len(shared.weights) == 1
-
-
-@pytest.mark.parametrize(
-    ("config", "message"),
-    [
-        (dict(num_heads=0), "`num_heads` must be a positive integer. Received: num_heads=0"),
-        (dict(num_heads=True), "`num_heads` must be a positive integer. Received: num_heads=True"),
-        (
-            dict(num_heads=4, num_key_value_heads=3),
-            "`num_key_value_heads` must divide `num_heads`. "
-            "Received: num_heads=4, num_key_value_heads=3",
-        ),
-        (dict(num_heads=2, head_dim=1.5), "`head_dim` must be a positive integer. Received: head"),
-        (dict(num_heads=2, window=-1), "`window` must be a positive integer. Received: window=-1"),
-        (dict(num_heads=2, dropout=-0.5), "`dropout` must be between 0 and 1. Received: dropout="),
-    ],
-)
-def test_bad_arguments_are_refused(config, message):
-    with pytest.raises(ValueError, match="^" + re.escape(message)):
-        SelfAttention(**config)
-
-
-def test_bad_inputs_are_refused_and_change_nothing(randomise):
-    layer = SelfAttention(3)
-    with pytest.raises(ValueError, match=r"must divide.*Received: num_heads=3, input_shape=\(2, 5"):
-        layer(random(2, 5, 8))
-    with pytest.raises(ValueError, match=r"known size. Received: input_shape=\(None, 5, None\)"):
-        layer(keras.Input((5, None)))
-    with pytest.raises(ValueError, match=r"known size. Received: input_shape=None"):
-        layer.build(None)
-    with pytest.raises(ValueError, match=r"expected ndim=3, found ndim=2"):
-        layer(random(5, 6))
-    assert not layer.built
-    assert not layer.variables
-
-    layer(random(2, 5, 6))
-    weights = randomise(layer)
-    with pytest.raises(ValueError, match=r"value 6, but received input with shape \(2, 5, 8\)"):
-        layer(random(2, 5, 8))
-    for weight, value in zip(layer.get_weights(), weights.values(), strict=True):
-        np.testing.assert_allclose(weight, value, atol=1e-6)
-
-
-def test_a_position_is_a_layer():
-    with pytest.raises(TypeError, match=r"`position` must be a Keras layer.*Received: position='"):
-        SelfAttention(2, position="rotary")
 
 
 def test_an_odd_head_cannot_be_rotated():

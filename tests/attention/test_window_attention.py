@@ -1,5 +1,3 @@
-import re
-
 import keras
 import numpy as np
 import pytest
@@ -125,34 +123,6 @@ def test_a_pixel_sees_its_window_and_nothing_else(randomise):
         np.testing.assert_array_equal(changed, same)
 
 
-@pytest.mark.parametrize("samples", [1, 2])
-def test_a_fully_padded_image_gives_zeros_and_finite_gradients(randomise, gradients, samples):
-    layer, _ = built(randomise, shift=1)
-    x, mask = random(2, 4, 5, 6)[:samples], padded(2, 4, 5)[:samples]
-    mask[0] = False
-    outputs = ops.convert_to_numpy(layer(x, mask=mask))
-    assert not outputs[~mask].any()
-    assert outputs[mask].all()
-    by_inputs, *by_weights = gradients(layer, x, mask=mask)
-    assert all(np.isfinite(gradient).all() for gradient in (by_inputs, *by_weights))
-    assert not by_inputs[~mask].any()
-    assert any(gradient.any() for gradient in by_weights) == mask.any()
-
-
-@pytest.mark.parametrize("padding", [np.nan, np.inf, 1e30])
-def test_what_stands_in_padding_reaches_nothing(randomise, gradients, padding):
-    layer, _ = built(randomise, shift=1)
-    x, mask = random(2, 4, 5, 6), padded(2, 4, 5)
-    spoilt = np.where(mask[..., None], x, np.float32(padding))
-    np.testing.assert_array_equal(
-        ops.convert_to_numpy(layer(spoilt, mask=mask)), ops.convert_to_numpy(layer(x, mask=mask))
-    )
-    clean = gradients(layer, x, mask=mask)
-    for gradient, expected in zip(gradients(layer, spoilt, mask=mask), clean, strict=True):
-        np.testing.assert_array_equal(gradient, expected)
-        assert np.isfinite(gradient).all()
-
-
 def test_a_mask_of_rows_and_one_of_pixels_are_alike_and_as_good_as_a_smaller_image(randomise):
     layer, _ = built(randomise, shift=1)
     x, rows = random(2, 5, 7, 6), np.array([[1, 1, 1, 0, 0]] * 2, bool)
@@ -191,15 +161,6 @@ def test_returned_scores_are_the_ones_that_give_the_outputs(randomise, training)
         assert (sums > 0).sum() == 2 * mask.sum()
 
 
-def test_symbolic_scores_have_the_shape_of_real_ones():
-    layer = WindowAttention(2, 3, shift=1)
-    outputs, scores = layer(keras.Input((None, 7, 6)), return_attention_scores=True)
-    assert outputs.shape == (None, None, 7, 6)
-    assert scores.shape == (None, None, 3, 2, 9, 9)
-    real = layer(random(2, 5, 7, 6), return_attention_scores=True)
-    assert [tuple(x.shape) for x in real] == [(2, 5, 7, 6), (2, 2, 3, 2, 9, 9)]
-
-
 def test_sizes_may_be_unknown_in_every_kind_of_model(randomise):
     layer, weights = built(randomise, shift=1)
     inputs = keras.Input((None, None, 6))
@@ -211,50 +172,3 @@ def test_sizes_may_be_unknown_in_every_kind_of_model(randomise):
         x[:, -1] = x[:, 0, 0] = 0  # which is padding for `Masking`
         expected = reference(x, weights, 2, 3, 1, mask=x.any(-1))
         close(sequential.predict(x, verbose=0), expected)
-
-
-@pytest.mark.parametrize(
-    ("policy", "unit"), [("mixed_float16", 2.0**-11), ("mixed_bfloat16", 2.0**-8)]
-)
-def test_half_precision_stays_near_float32(randomise, policy, unit):
-    precise, _ = built(randomise, shift=1)
-    half, _ = built(randomise, shift=1, dtype=policy)
-    x = random(2, 5, 7, 6)
-    y = half(x)
-    assert keras.backend.standardize_dtype(y.dtype) == half.compute_dtype
-    close(ops.cast(y, "float32"), precise(x), relative=4 * unit)
-
-
-@pytest.mark.parametrize(
-    ("config", "message"),
-    [
-        (dict(num_heads=0), "`num_heads` must be a positive integer. Received: num_heads=0"),
-        (dict(window_size=(7, 7)), "`window_size` must be a positive integer. Received: window_s"),
-        (
-            dict(shift=3),
-            "`shift` must be an integer from 0 to `window_size - 1`. Received: shift=3, window_size=3",
-        ),
-        (dict(shift=-1), "`shift` must be an integer from 0 to `window_size - 1`. Received: shift"),
-        (dict(shift=1.0), "`shift` must be an integer from 0 to `window_size - 1`. Received: shif"),
-        (dict(shift=True), "`shift` must be an integer from 0 to `window_size - 1`. Received: shi"),
-        (dict(dropout=2), "`dropout` must be between 0 and 1. Received: dropout=2"),
-    ],
-)
-def test_bad_arguments_are_refused(config, message):
-    with pytest.raises(ValueError, match="^" + re.escape(message)):
-        WindowAttention(**{"num_heads": 2, "window_size": 3, **config})
-
-
-def test_bad_inputs_are_refused_and_change_nothing():
-    layer = WindowAttention(4, 3)
-    with pytest.raises(ValueError, match=r"must divide.*Received: num_heads=4, input_shape=\(2, 3"):
-        layer(random(2, 3, 3, 6))
-    with pytest.raises(ValueError, match=r"known size. Received: input_shape=\(None, 3, 3, None\)"):
-        layer(keras.Input((3, 3, None)))
-    with pytest.raises(ValueError, match=r"expected ndim=4, found ndim=3"):
-        layer(random(3, 3, 8))
-    assert not layer.built
-    assert not layer.variables
-    layer(random(2, 3, 3, 8))
-    with pytest.raises(ValueError, match=r"value 8, but received input with shape \(2, 3, 3, 4\)"):
-        layer(random(2, 3, 3, 4))

@@ -1,5 +1,4 @@
 import json
-import re
 
 import keras
 import numpy as np
@@ -165,35 +164,3 @@ def test_half_precision_stays_near_float32(randomise, policy, unit):
     y = half(x)
     assert keras.backend.standardize_dtype(y.dtype) == half.compute_dtype
     close(ops.cast(y, "float32"), precise(x), relative=4 * unit)
-
-
-@pytest.mark.parametrize(
-    ("config", "message"),
-    [
-        (dict(ratio=0), "`ratio` must be a positive integer. Received: ratio=0"),
-        (
-            dict(kernel_size=(7, 7)),
-            "`kernel_size` must be a positive integer. Received: kernel_size=(7, 7)",
-        ),
-        (
-            dict(data_format="last"),
-            "`data_format` must be one of ('channels_last', 'channels_first'). Received: data_f",
-        ),
-    ],
-)
-def test_bad_arguments_are_refused(config, message):
-    with pytest.raises(ValueError, match="^" + re.escape(message)):
-        ConvolutionalBlockAttention(**config)
-
-
-def test_bad_inputs_are_refused_and_change_nothing():
-    layer = ConvolutionalBlockAttention(2)
-    with pytest.raises(ValueError, match=r"known size. Received: input_shape=\(None, 5, 5, None\)"):
-        layer(keras.Input((5, 5, None)))
-    with pytest.raises(ValueError, match=r"expected ndim=4, found ndim=3"):
-        layer(random(2, 5, 6))
-    assert not layer.built
-    assert not layer.variables
-    layer(random(2, 5, 5, 6))
-    with pytest.raises(ValueError, match=r"value 6, but received input with shape \(2, 5, 5, 8\)"):
-        layer(random(2, 5, 5, 8))

@@ -1,5 +1,3 @@
-import re
-
 import keras
 import numpy as np
 import pytest
@@ -90,38 +88,6 @@ def test_equals_a_convolution_over_channels_in_torch(randomise, channels, size):
     close(layer(x), (z * gate).permute(0, 2, 3, 1).detach().numpy())
 
 
-@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
-def test_a_fully_padded_sample_gives_zeros_and_finite_gradients(randomise, gradients, data_format):
-    x, mask = random(2, 5, 5), np.array([[0] * 5, RIGHT], bool)
-    valid = np.repeat(mask[..., None], 5, axis=-1)
-    valid = valid if data_format == "channels_last" else np.moveaxis(valid, -1, 1)
-    layer, _ = built(randomise, 5, data_format=data_format)
-    outputs = ops.convert_to_numpy(layer(x, mask=mask))
-    assert not outputs[~valid].any()
-    assert outputs[valid].all()
-    for samples in (1, 2):
-        by_inputs, by_kernel = gradients(layer, x[:samples], mask=mask[:samples])
-        assert np.isfinite(by_inputs).all()
-        assert np.isfinite(by_kernel).all()
-        assert not by_inputs[~valid[:samples]].any()
-        assert by_kernel.any() == (samples == 2)
-
-
-@pytest.mark.parametrize("steps", [LEFT, RIGHT, INSIDE], ids=["left", "right", "inside"])
-@pytest.mark.parametrize("padding", [np.nan, np.inf, 1e30])
-def test_what_stands_in_padding_reaches_nothing(randomise, gradients, steps, padding):
-    layer, _ = built(randomise)
-    x, mask = random(2, 5, 8), np.array([steps, [1] * 5], bool)
-    spoilt = np.where(mask[..., None], x, np.float32(padding))
-    np.testing.assert_array_equal(
-        ops.convert_to_numpy(layer(spoilt, mask=mask)), ops.convert_to_numpy(layer(x, mask=mask))
-    )
-    clean = gradients(layer, x, mask=mask)
-    for gradient, expected in zip(gradients(layer, spoilt, mask=mask), clean, strict=True):
-        np.testing.assert_array_equal(gradient, expected)
-        assert np.isfinite(gradient).all()
-
-
 def test_sizes_may_be_unknown_in_every_kind_of_model(randomise):
     layer, kernel = built(randomise)
     inputs = keras.Input((None, None, 8))
@@ -158,32 +124,3 @@ def test_half_precision_stays_near_float32(randomise, policy, unit):
     y = half(x)
     assert keras.backend.standardize_dtype(y.dtype) == half.compute_dtype
     close(ops.cast(y, "float32"), precise(x), relative=4 * unit)
-
-
-@pytest.mark.parametrize(
-    ("config", "message"),
-    [
-        (dict(gamma=0), "`gamma` must be a positive number. Received: gamma=0"),
-        (dict(beta=-1.0), "`beta` must be a positive number. Received: beta=-1.0"),
-        (
-            dict(data_format="last"),
-            "`data_format` must be one of ('channels_last', 'channels_first'). Received: data_f",
-        ),
-    ],
-)
-def test_bad_arguments_are_refused(config, message):
-    with pytest.raises(ValueError, match="^" + re.escape(message)):
-        EfficientChannelAttention(**config)
-
-
-def test_bad_inputs_are_refused_and_change_nothing():
-    layer = EfficientChannelAttention()
-    with pytest.raises(ValueError, match=r"known size. Received: input_shape=\(None, 5, None\)"):
-        layer(keras.Input((5, None)))
-    with pytest.raises(ValueError, match=r"min_ndim=3, found ndim=2"):
-        layer(random(5, 6))
-    assert not layer.built
-    assert not layer.variables
-    layer(random(2, 5, 6))
-    with pytest.raises(ValueError, match=r"value 6, but received input with shape \(2, 5, 8\)"):
-        layer(random(2, 5, 8))

@@ -1,6 +1,5 @@
 import json
 import math
-import re
 
 import keras
 import numpy as np
@@ -117,47 +116,3 @@ def test_axes_but_the_last_may_be_unknown_and_the_mask_passes(randomise):
     x = random(2, 5, 6)
     x[:, 3:] = 0
     close(model.predict(x, verbose=0), reference(x, weights)[:, :3].mean(axis=1))
-
-
-@pytest.mark.parametrize(
-    ("policy", "unit"), [("mixed_float16", 2.0**-11), ("mixed_bfloat16", 2.0**-8)]
-)
-def test_half_precision_stays_near_float32(randomise, policy, unit):
-    half, weights = built(randomise, hidden_dim=16, dtype=policy)
-    x = random(20, 6)
-    y = half(x)
-    assert keras.backend.standardize_dtype(y.dtype) == half.compute_dtype
-    close(ops.cast(y, "float32"), reference(x, weights), relative=4 * unit)
-
-
-@pytest.mark.parametrize(
-    ("config", "message"),
-    [
-        (dict(hidden_dim=0), "`hidden_dim` must be a positive integer. Received: hidden_dim=0"),
-        (dict(hidden_dim="4"), "`hidden_dim` must be a positive integer. Received: hidden_dim='4'"),
-        (dict(hidden_dim=4, units=-1), "`units` must be a positive integer. Received: units=-1"),
-        (dict(hidden_dim=4, dropout=1.5), "`dropout` must be between 0 and 1. Received: dropout="),
-    ],
-)
-def test_bad_arguments_are_refused(config, message):
-    with pytest.raises(ValueError, match="^" + re.escape(message)):
-        GatedMLP(**config)
-
-
-def test_bad_inputs_are_refused_and_change_nothing(randomise):
-    layer = GatedMLP(4)
-    with pytest.raises(ValueError, match=r"known size. Received: input_shape=\(None, None\)"):
-        layer(keras.Input((None,)))
-    with pytest.raises(ValueError, match=r"known size. Received: input_shape=None"):
-        layer.build(None)
-    with pytest.raises(ValueError, match=r"min_ndim=2, found ndim=1"):
-        layer(random(6))
-    assert not layer.built
-    assert not layer.variables
-
-    layer(random(2, 6))
-    weights = randomise(layer)
-    with pytest.raises(ValueError, match=r"value 6, but received input with shape \(2, 8\)"):
-        layer(random(2, 8))
-    for weight, value in zip(layer.get_weights(), weights.values(), strict=True):
-        np.testing.assert_allclose(weight, value, atol=1e-6)

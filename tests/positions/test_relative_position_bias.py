@@ -1,4 +1,3 @@
-import re
 from fractions import Fraction
 
 import keras
@@ -183,51 +182,3 @@ def test_sizes_may_be_unknown_in_every_kind_of_model(randomise):
         expected = scores + reference(table, *shape[2:], num_buckets=8, max_distance=6)
         for model in (functional, sequential):
             np.testing.assert_allclose(model.predict(scores, verbose=0), expected, atol=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("config", "message"),
-    [
-        (dict(num_buckets=0), "`num_buckets` must be a positive integer. Received: num_buckets=0"),
-        (
-            dict(num_buckets=7),
-            "`num_buckets` must be even and at least 4 if `bidirectional`, otherwise at least 2. "
-            "Received: num_buckets=7, bidirectional=True",
-        ),
-        (
-            dict(num_buckets=2),
-            "`num_buckets` must be even and at least 4 if `bidirectional`, otherwise",
-        ),
-        (
-            dict(num_buckets=1, bidirectional=False),
-            "`num_buckets` must be even and at least 4 if `bidirectional`, otherwise at least 2. ",
-        ),
-        (
-            dict(max_distance=8),
-            "`max_distance` must exceed `num_buckets // 4` if `bidirectional`, otherwise "
-            "`num_buckets // 2`. Received: max_distance=8, num_buckets=32, bidirectional=True",
-        ),
-        (
-            dict(max_distance=16, bidirectional=False),
-            "`max_distance` must exceed `num_buckets // 4` if",
-        ),
-    ],
-)
-def test_bad_arguments_are_refused(config, message):
-    with pytest.raises(ValueError, match="^" + re.escape(message)):
-        RelativePositionBias(**config)
-
-
-def test_bad_inputs_are_refused_and_change_nothing():
-    layer = RelativePositionBias()
-    with pytest.raises(
-        ValueError, match=r"heads must have a known size. Received: input_shape=\(N"
-    ):
-        layer(keras.Input((None, 4, 4)))
-    with pytest.raises(ValueError, match=r"expected ndim=4, found ndim=3"):
-        layer(random(2, 4, 4))
-    assert not layer.built
-    assert not layer.variables
-    layer(random(1, 6, 4, 4))
-    with pytest.raises(ValueError, match=r"value 6, but received input with shape \(1, 4, 4, 4\)"):
-        layer(random(1, 4, 4, 4))

@@ -55,6 +55,7 @@ CARD = Card(
         dict(num_heads=2, window_size=2.5),
         dict(num_heads=2, window_size=3, shift=3),
         dict(num_heads=2, window_size=3, shift=-1),
+        dict(num_heads=2, window_size=3, shift=1.0),
         dict(num_heads=2, window_size=3, dropout=1.5),
     ],
     paper="arXiv:2103.14030",
