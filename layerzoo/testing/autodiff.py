@@ -6,8 +6,9 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
-from layerzoo.testing.compat import BACKEND, array, optimized, tensor
+from layerzoo.testing.compat import BACKEND, array, tensor
 from layerzoo.testing.outcomes import NotApplicable
+from layerzoo.testing.quick import optimized
 from layerzoo.testing.tracing import quick, tensorflow_traced
 
 

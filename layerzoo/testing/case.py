@@ -140,7 +140,8 @@ class Case:
             value = compat.array(weight)
             if np.issubdtype(value.dtype, np.floating):
                 step = generator.normal(size=value.shape, scale=0.3)
-                weight.assign(value + (step if weight.trainable else np.abs(step)))
+                moved = value + (step if weight.trainable else np.abs(step))
+                weight.assign(compat.tensor(moved.astype(value.dtype)))
 
     def twin(self, layer, **settings) -> keras.layers.Layer:
         """A new layer with the weights of a given one."""
@@ -166,7 +167,7 @@ class Case:
 
         Inference is asked for: some of Keras's layers train where nothing is said.
         """
-        copies = {name: a.copy() for name, a in arrays.items()}
+        copies = {name: compat.copied(a) for name, a in arrays.items()}
         with self.resting(layer):
             return compat.call(layer, copies, **{"training": False, **arguments})
 

@@ -8,21 +8,20 @@ Where a hook is missing, the function that needs it raises `Inconclusive` and sa
 import collections
 import contextlib
 import copy
-import functools
 import gc
 import inspect
 import logging
-import os
 import random
 import traceback
 import warnings
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import keras
 import numpy as np
 
+from layerzoo.testing import quick
 from layerzoo.testing.outcomes import Inconclusive
 
 BACKEND = keras.backend.backend()
@@ -47,6 +46,11 @@ def tensor(x: np.ndarray):
     import torch
 
     return torch.tensor(x)  # a copy: `from_numpy` would share the caller's memory
+
+
+def copied(x: np.ndarray):
+    """A copy of an array as a caller has it; on JAX a tensor, for Keras compiles how it makes one."""
+    return tensor(x) if BACKEND == "jax" else x.copy()
 
 
 def evaluate(layer, values, inputs: dict, **arguments):
@@ -383,61 +387,11 @@ def forget_unfinished_calls() -> None:
 
 
 @contextlib.contextmanager
-def optimized(wanted: bool) -> Iterator[None]:
-    """Whether JAX optimizes what it compiles meanwhile, which costs more than a few small calls gain.
-
-    Where it is wanted, everything is compiled as in a user's program.
-    """
-    if BACKEND != "jax":
-        yield
-        return
-    import jax
-    from jax._src import compiler
-
-    name = "jax_disable_most_optimizations"
-    before, options_before = jax.config.read(name), compiler.get_compile_options
-    jax.config.update(name, not wanted)
-    plain = inspect.unwrap(options_before)
-    compiler.get_compile_options = plain if wanted else _with_options(plain, _quick_options())
-    try:
-        yield
-    finally:
-        jax.config.update(name, before)
-        compiler.get_compile_options = options_before
-
-
-QUICK = "xla_cpu_use_fusion_emitters"
-"""Without this option XLA compiles a small program for a CPU in a third of the time."""
-
-
-@functools.cache
-def _quick_options() -> dict[str, bool]:
-    """What XLA is to do otherwise where nothing is optimized; nothing where it, or the user, decides."""
-    import jax
-
-    if jax.default_backend() != "cpu" or QUICK in os.environ.get("XLA_FLAGS", ""):
-        return {}
-    try:
-        jax.jit(jax.numpy.sign, compiler_options={QUICK: False})(0.0)
-    except jax.errors.JaxRuntimeError:  # an XLA that does not have the option
-        return {}
-    return {QUICK: False}
-
-
-def _with_options(get_compile_options: Callable, options: dict) -> Callable:
-    """JAX's own function with other defaults: a context cannot set them, only each `jax.jit` its own."""
-
-    @functools.wraps(get_compile_options)
-    def wrapped(*args, env_options_overrides=None, **kwargs):
-        overrides = {**options, **(env_options_overrides or {})}
-        return get_compile_options(*args, env_options_overrides=overrides, **kwargs)
-
-    return wrapped
-
-
-@contextlib.contextmanager
 def undisturbed() -> Iterator[None]:
-    """Put Keras's global settings back, and show errors as they are raised, without Keras's frame."""
+    """Let the kit work: put Keras's global settings back, and show errors without Keras's frame.
+
+    Where JAX compiles, it does so quickly; see `quick`.
+    """
     policy = keras.config.dtype_policy()
     floatx = keras.config.floatx()
     image = keras.config.image_data_format()
@@ -452,7 +406,7 @@ def undisturbed() -> Iterator[None]:
         logger.setLevel(logging.ERROR)
     keras.config.disable_traceback_filtering()
     try:
-        with optimized(False):
+        with quick.optimized(False), quick.initial_values():
             yield
     finally:
         keras.config.set_dtype_policy(policy)

@@ -9,8 +9,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from layerzoo.testing.compat import BACKEND, array, call, evaluate, optimized, tensor, values
+from layerzoo.testing.compat import BACKEND, array, call, evaluate, tensor, values
 from layerzoo.testing.outcomes import NotApplicable
+from layerzoo.testing.quick import optimized
 
 
 def quick(function: Callable) -> Callable:

@@ -1,0 +1,141 @@
+"""What the kit does to spend less time on JAX, which compiles a program for each operation and shape.
+
+A user's program is compiled as ever: nothing here lasts longer than a check, and no environment changes.
+"""
+
+import contextlib
+import functools
+import inspect
+import os
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+
+import keras
+import numpy as np
+
+OPTION = "xla_cpu_use_fusion_emitters"
+"""Without this option XLA compiles a small program for a CPU in a third of the time."""
+
+
+@contextlib.contextmanager
+def optimized(wanted: bool) -> Iterator[None]:
+    """Whether JAX optimizes what it compiles meanwhile, which costs more than a few small calls gain.
+
+    Where it is wanted, everything is compiled as in a user's program.
+    """
+    if keras.backend.backend() != "jax":
+        yield
+        return
+    import jax
+    from jax._src import compiler
+
+    name = "jax_disable_most_optimizations"
+    before, options_before = jax.config.read(name), compiler.get_compile_options
+    jax.config.update(name, not wanted)
+    plain = inspect.unwrap(options_before)
+    compiler.get_compile_options = plain if wanted else _with_options(plain, _quick_options())
+    try:
+        yield
+    finally:
+        jax.config.update(name, before)
+        compiler.get_compile_options = options_before
+
+
+@functools.cache
+def _quick_options() -> dict[str, bool]:
+    """What XLA is told where nothing is optimized; nothing on another device, or where the user decided."""
+    import jax
+
+    if jax.default_backend() != "cpu" or OPTION in os.environ.get("XLA_FLAGS", ""):
+        return {}
+    try:
+        jax.jit(jax.numpy.sign, compiler_options={OPTION: False})(0.0)
+    except jax.errors.JaxRuntimeError:  # an XLA that does not have the option
+        return {}
+    return {OPTION: False}
+
+
+def _with_options(get_compile_options: Callable, options: dict) -> Callable:
+    """JAX's own function with other defaults: JAX takes options for one `jax.jit`, and not for all."""
+
+    @functools.wraps(get_compile_options)
+    def wrapped(*args, env_options_overrides=None, **kwargs):
+        overrides = {**options, **(env_options_overrides or {})}
+        return get_compile_options(*args, env_options_overrides=overrides, **kwargs)
+
+    return wrapped
+
+
+@contextlib.contextmanager
+def initial_values() -> Iterator[None]:
+    """On JAX, let NumPy draw what Keras's initializers draw.
+
+    An initializer still says which distribution and which seed, and computes the rest by itself.
+    """
+    if keras.backend.backend() != "jax":
+        yield
+        return
+    from keras.src.initializers import constant_initializers, random_initializers
+
+    random, ops = random_initializers.random, constant_initializers.ops
+    draws = {name: _drawn(getattr(random, name), draw) for name, draw in DRAWS.items()}
+    fills = {name: _filled(getattr(ops, name), fill) for name, fill in FILLS.items()}
+    random_initializers.random = SimpleNamespace(**{**vars(random), **draws})
+    constant_initializers.ops = SimpleNamespace(**{**vars(ops), **fills})
+    try:
+        yield
+    finally:
+        random_initializers.random, constant_initializers.ops = random, ops
+
+
+def _truncated_normal(generator, shape, mean=0.0, stddev=1.0) -> np.ndarray:
+    x = generator.standard_normal(shape)
+    while np.any(far := np.abs(x) > 2):
+        x = np.where(far, generator.standard_normal(shape), x)
+    return mean + stddev * x
+
+
+DRAWS: dict[str, Callable] = {
+    "normal": lambda generator, shape, mean=0.0, stddev=1.0: (
+        mean + stddev * generator.standard_normal(shape)
+    ),
+    "truncated_normal": _truncated_normal,
+    "uniform": lambda generator, shape, minval=0.0, maxval=1.0: (
+        minval + (maxval - minval) * generator.random(shape)
+    ),
+}
+"""The functions of `keras.random` that initializers use, by NumPy."""
+
+FILLS: dict[str, Callable] = {"zeros": np.zeros, "ones": np.ones}
+
+
+def _drawn(original: Callable, draw: Callable) -> Callable:
+    """A function of `keras.random`, by NumPy where seed, type and parameters are plain."""
+
+    def drawn(shape, dtype=None, seed=None, **how):
+        plain = isinstance(seed, int) and all(isinstance(x, int | float) for x in how.values())
+        if not plain or not _known(dtype):
+            return original(shape, dtype=dtype, seed=seed, **how)
+        return _placed(draw(np.random.default_rng(seed % 2**32), shape, **how), dtype)
+
+    return drawn
+
+
+def _filled(original: Callable, fill: Callable) -> Callable:
+    """`keras.ops.zeros` or `ones`, by NumPy."""
+
+    def filled(shape, dtype=None):
+        return _placed(fill(shape), dtype) if _known(dtype) else original(shape, dtype=dtype)
+
+    return filled
+
+
+def _known(dtype) -> bool:
+    return keras.backend.standardize_dtype(dtype) in ("bfloat16", "float16", "float32", "float64")
+
+
+def _placed(x, dtype):
+    import jax
+
+    dtype = keras.backend.standardize_dtype(dtype)
+    return jax.device_put(np.asarray(x).astype(jax.numpy.dtype(dtype)))
