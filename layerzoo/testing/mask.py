@@ -55,6 +55,7 @@ class Marked(keras.layers.Layer):
 
 @declare(
     "M1",
+    brief=2,
     tier="trait",
     cost="fair",
     hint=(
@@ -149,6 +150,7 @@ def mask_propagation(case):
 
 @declare(
     "M3",
+    brief=2,
     tier="should",
     cost="fair",
     hint=(

@@ -168,6 +168,7 @@ def large_values(case):
 
 @declare(
     "N4",
+    brief=2,
     tier="should",
     hint=(
         "Usually a reduction or a norm over the batch axis, or padding that is multiplied by zero: "

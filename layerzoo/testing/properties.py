@@ -18,6 +18,7 @@ GROUP = "layerzoo.properties"
 
 Tier = Literal["must", "should", "trait"]
 Cost = Literal["cheap", "fair", "dear", "long"]
+COSTS: tuple[Cost, ...] = get_args(Cost)
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,8 @@ class Property:
         hint: What is usually the cause where it fails; a `Violation` may know better.
         shown: Lines of Python that show the property on a layer, as `Case.snippet` takes them: they end
             in an `assert` that fails, or raise, where the property fails.
+        brief: At how many samples JAX and PyTorch look in a short profile, if the property applies to
+            them: 2 where an option decides what is claimed, so that the plain layer is looked at too.
     """
 
     id: str
@@ -53,6 +56,7 @@ class Property:
     never: str = ""
     hint: str = ""
     shown: str = ""
+    brief: int = 1
 
 
 PROPERTIES: dict[str, Property] = {}
@@ -65,6 +69,7 @@ def declare(
     never: str = "",
     hint: str = "",
     shown: str = "",
+    brief: int = 1,
 ):
     """Register the decorated function as a property; its docstring's first line is the statement.
 
@@ -104,6 +109,7 @@ def declare(
             never=never,
             hint=hint,
             shown=inspect.cleandoc(shown),
+            brief=brief,
         )
         return check
 

@@ -55,6 +55,7 @@ def inference_deterministic(case):
 
 @declare(
     "R2",
+    brief=2,
     never=(
         "The card says that training draws random numbers or computes something else than inference; in "
         "no sample did it differ from inference."

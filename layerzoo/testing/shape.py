@@ -94,6 +94,7 @@ def spec_dtype(case):
 
 @declare(
     "S4",
+    brief=2,
     tier="should",
     hint="Keep `compute_output_shape` in step with `call`, also where the layer has a "
     "`compute_output_spec`: wrappers and `Sequential` ask for the shape alone, and with the batch unknown.",
