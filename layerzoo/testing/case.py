@@ -167,9 +167,10 @@ class Case:
 
         Inference is asked for: some of Keras's layers train where nothing is said.
         """
-        copies = {name: compat.copied(a) for name, a in arrays.items()}
         with self.resting(layer):
-            return compat.call(layer, copies, **{"training": False, **arguments})
+            return compat.call(
+                layer, compat.handed(layer, arrays), **{"training": False, **arguments}
+            )
 
     def resting(self, layer):
         """Keep the state of a layer, or of a model around it, whose every call would move it."""

@@ -48,9 +48,11 @@ def tensor(x: np.ndarray):
     return torch.tensor(x)  # a copy: `from_numpy` would share the caller's memory
 
 
-def copied(x: np.ndarray):
-    """A copy of an array as a caller has it; on JAX a tensor, for Keras compiles how it makes one."""
-    return tensor(x) if BACKEND == "jax" else x.copy()
+def handed(layer, arrays: dict[str, np.ndarray]) -> dict:
+    """Copies of a caller's arrays; on JAX tensors, if Keras would make them: it compiles how it does."""
+    if BACKEND == "jax" and getattr(layer, "_convert_input_args", False):
+        return {path: tensor(a) for path, a in arrays.items()}
+    return {path: a.copy() for path, a in arrays.items()}
 
 
 def evaluate(layer, values, inputs: dict, **arguments):
@@ -406,7 +408,7 @@ def undisturbed() -> Iterator[None]:
         logger.setLevel(logging.ERROR)
     keras.config.disable_traceback_filtering()
     try:
-        with quick.optimized(False), quick.initial_values():
+        with quick.optimized(False), quick.initial_values(), quick.serialization():
             yield
     finally:
         keras.config.set_dtype_policy(policy)

@@ -1,4 +1,4 @@
-"""What the kit does to spend less time on JAX, which compiles a program for each operation and shape.
+"""What the kit does to spend less time, most of it about JAX, which compiles for each operation and shape.
 
 A user's program is compiled as ever: nothing here lasts longer than a check, and no environment changes.
 """
@@ -7,6 +7,7 @@ import contextlib
 import functools
 import inspect
 import os
+import sys
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 
@@ -139,3 +140,33 @@ def _placed(x, dtype):
 
     dtype = keras.backend.standardize_dtype(dtype)
     return jax.device_put(np.asarray(x).astype(jax.numpy.dtype(dtype)))
+
+
+@contextlib.contextmanager
+def serialization() -> Iterator[None]:
+    """Let Keras write a config without importing TensorFlow, whose types it looks for in it.
+
+    Until somebody imports TensorFlow there can be none, and importing it takes seconds.
+    """
+    from keras.src.saving import serialization_lib
+
+    tensorflow = serialization_lib.tf
+    serialization_lib.tf = _IfImported(tensorflow)
+    try:
+        yield
+    finally:
+        serialization_lib.tf = tensorflow
+
+
+class _IfImported:
+    """One of Keras's lazy modules, which is available once it is imported."""
+
+    def __init__(self, module):
+        self._module = module
+
+    @property
+    def available(self) -> bool:
+        return self._module.name in sys.modules and self._module.available
+
+    def __getattr__(self, name):
+        return getattr(self._module, name)

@@ -30,13 +30,13 @@ class Profile:
         rows: Rows of the pairwise deck, by the property's cost.
         draws: Random samples after the deck, by the property's cost. The properties take them in turn from
             one pool, so that together they look at more than any of them.
-        brief: For which costs JAX and PyTorch look at as few samples as the property's `brief` says. They
-            begin with the row in which every option is moved. TensorFlow looks at all.
+        brief: Whether JAX and PyTorch look at as few samples as the property's `brief` says, beginning with
+            the row in which every option is moved. TensorFlow looks at all.
     """
 
     rows: dict[str, int]
     draws: dict[str, int]
-    brief: tuple[str, ...] = COSTS
+    brief: bool = True
 
 
 def _by_cost(*numbers: int) -> dict[str, int]:
@@ -47,8 +47,8 @@ PROFILES = {
     "smoke": Profile(_by_cost(2, 2, 2, 0), _by_cost(0, 0, 0, 0)),
     "proof": Profile(_by_cost(2, 2, 2, 1), _by_cost(0, 0, 0, 0)),
     "dev": Profile(_by_cost(3, 2, 2, 0), _by_cost(0, 1, 0, 0)),
-    "ci": Profile(_by_cost(30, 12, 4, 2), _by_cost(20, 6, 1, 0), brief=("long",)),
-    "deep": Profile(_by_cost(60, 60, 20, 8), _by_cost(500, 100, 20, 2), brief=()),
+    "ci": Profile(_by_cost(30, 12, 4, 2), _by_cost(20, 6, 1, 0), brief=False),
+    "deep": Profile(_by_cost(60, 60, 20, 8), _by_cost(500, 100, 20, 2), brief=False),
 }
 
 
@@ -167,7 +167,7 @@ def _search(card, each, profile, target, simplify) -> tuple[Status, int, str, st
     refuted: list[bool] = []
     excuses: list[str] = []
     notes: dict[str, None] = {}
-    enough = each.brief if _is_brief(profile, each) else math.inf
+    enough = each.brief if _is_brief(profile) else math.inf
     token = lambda sample: str(Token(each.id, target, sample))  # noqa: E731
     for sample in looked_at(card, each, profile):
         outcome = _outcome(card, each, sample)
@@ -205,17 +205,15 @@ def _outcome(card, each, sample):
         return error
 
 
-def _is_brief(profile: Profile, each: Property) -> bool:
-    return each.cost in profile.brief and compat.BACKEND != "tensorflow"
+def _is_brief(profile: Profile) -> bool:
+    return profile.brief and compat.BACKEND != "tensorflow"
 
 
 def looked_at(card: Card, each: Property, profile: Profile) -> list[Sample]:
     """Where a property is checked: the first rows of the deck, and its share of the pool of draws."""
-    number = profile.rows[each.cost]
-    rows = list(deck(card, number))
-    if _is_brief(profile, each):
-        plain, *others = deck(card, max(2, number))
-        rows = [*others[:1], plain, *others[1:]][:number]
+    rows = list(deck(card, profile.rows[each.cost]))
+    if _is_brief(profile):
+        rows = rows[1:2] + rows[:1] + rows[2:]
     share = profile.draws[each.cost]
     pool = drawn(card, max(POOL, *profile.draws.values())) if share else []
     first = sum(each.id.encode())  # stays where other properties come and go
