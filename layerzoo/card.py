@@ -199,6 +199,9 @@ class Card:
         errors: Configs that the constructor must refuse.
         expected_failures: The reason for each property that does not hold, by its id, as in
             `{"X1@torch": "..."}`. The property must keep failing.
+        expected_inconclusive: The reason for each property that can be neither shown nor refuted, by its
+            id, in the same way. The property must stay inconclusive. Without a reason here, an
+            inconclusive property fails a run.
         paper: arXiv id or URL.
         year: Year of the paper.
         tags: Words to find the layer by.
@@ -215,6 +218,7 @@ class Card:
     traits: Traits = field(default_factory=Traits)
     errors: Sequence[Config] = ()
     expected_failures: Mapping[str, str] = field(default_factory=dict)
+    expected_inconclusive: Mapping[str, str] = field(default_factory=dict)
     paper: str = ""
     year: int | None = None
     tags: Sequence[str] = ()

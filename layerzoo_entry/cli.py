@@ -32,9 +32,9 @@ def parser() -> argparse.ArgumentParser:
         "check",
         help="check the properties of layers",
         description=(
-            "Check layers property by property. Exit code 0: all properties hold. 1: a property fails or "
-            "was not checked. 2: wrong usage, or a target that cannot be used; the other targets are "
-            "still checked."
+            "Check layers property by property. Exit code 0: all properties hold. 1: a property fails, was "
+            "not checked, or is inconclusive although the card does not expect it. 2: wrong usage, or a "
+            "target that cannot be used; the other targets are still checked."
         ),
     )
     each.add_argument(
@@ -98,7 +98,7 @@ def parser() -> argparse.ArgumentParser:
         help="rerun one failed check, by the token in its message",
         description=(
             "Rerun one check on one sample. This imports the module that the token names. Exit code 0: "
-            "the check passes now. 1: it fails again. 2: it cannot be run."
+            "the check passes now. 1: it fails again or is inconclusive. 2: it cannot be run."
         ),
     )
     each.add_argument("token", metavar="TOKEN", help="contract:property:target:sample")

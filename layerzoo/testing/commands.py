@@ -50,7 +50,8 @@ def _unwarned() -> Iterator[None]:
 def check(options) -> int:
     """Check targets on one or several backends, each in a process of its own.
 
-    Exit code 1 if a property failed or was not checked, else 2 if a target could not be used.
+    Exit code 1 if a property failed, was not checked, or is inconclusive and the card does not expect
+    that; otherwise 2 if a target could not be used.
     """
     properties = select(*options.only)
     wanted = options.backend or [compat.BACKEND]
@@ -221,7 +222,7 @@ TIERS = {
 
 @_unwarned()
 def replay(options) -> int:
-    """Run one check of a report again; exit code 1 if it fails again, 2 if it cannot be run."""
+    """Run one check of a report again; exit code 1 if it fails or is inconclusive, 2 if it cannot run."""
     token = Token.parse(options.token)
     if options.backend not in (None, compat.BACKEND):
         command = [*AGAIN, "replay", "--", options.token]

@@ -210,21 +210,26 @@ def float64() -> Iterator[None]:
 
 def mask_of(x):
     """The mask that a tensor carries, or None."""
-    from keras.src import backend
-
-    if not hasattr(backend, "get_keras_mask"):
-        raise Inconclusive("this Keras does not say which mask a tensor carries (get_keras_mask)")
-    return backend.get_keras_mask(x)
+    return _masking("get_keras_mask")(x)
 
 
 def with_mask(x, mask):
     """The tensor, carrying a mask as the output of `Masking` does."""
+    _masking("set_keras_mask")(x, mask)
+    return x
+
+
+def _masking(name: str):
+    """Keras's private function of this name: Keras 3.16 moved both of them to `backend.common`."""
     from keras.src import backend
 
-    if not hasattr(backend, "set_keras_mask"):
-        raise Inconclusive("this Keras does not let a tensor carry a mask (set_keras_mask)")
-    backend.set_keras_mask(x, mask)
-    return x
+    for home in (backend, backend.common):
+        if hasattr(home, name):
+            return getattr(home, name)
+    raise Inconclusive(
+        "Keras must have its private functions for masks, in `keras.src.backend` or in "
+        f"`keras.src.backend.common`. Received: Keras {keras.__version__} without `{name}`"
+    )
 
 
 @contextlib.contextmanager

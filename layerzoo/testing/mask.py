@@ -109,6 +109,7 @@ def mask_invariance(case):
         "mask for each output where there are several."
     ),
     shown="""
+    from keras.src.backend.common import masking as on_tensors  # Keras has no public way
     first, masking = next(iter(inputs)), claimed["masking"]
     kept = (masking.get(first) if isinstance(masking, dict) else masking) in ("propagates", "passes")
     for x in keras.tree.flatten(inputs[first]):
@@ -116,9 +117,9 @@ def mask_invariance(case):
     tensors = keras.tree.map_structure(keras.ops.convert_to_tensor, inputs)
     for x in keras.tree.flatten(tensors[first]):
         mask = np.broadcast_to(np.arange(x.shape[1]) < 1, x.shape[:2])
-        keras.src.backend.set_keras_mask(x, keras.ops.convert_to_tensor(mask))
+        on_tensors.set_keras_mask(x, keras.ops.convert_to_tensor(mask))
     for y in keras.tree.flatten(make()(**tensors)):
-        found, due = keras.src.backend.get_keras_mask(y), kept and tuple(y.shape[:2]) == mask.shape
+        found, due = on_tensors.get_keras_mask(y), kept and tuple(y.shape[:2]) == mask.shape
         assert (found is not None) == due, f"an output {tuple(y.shape)} has the mask {found}, due: {due}"
         same = not due or np.array_equal(keras.ops.convert_to_numpy(found), mask)
         assert same, f"mask in {mask}, mask out {found}"
@@ -159,11 +160,12 @@ def mask_propagation(case):
     ),
     shown=PADDED
     + """
+from keras.src.backend.common import masking as on_tensors  # Keras has no public way
 kept = lambda t: t < max(1, len(t) - 1)
 given = masks(kept)
 tensors = tree(keras.ops.convert_to_tensor, inputs)
 for n in claims:
-    carry = lambda x, m: keras.src.backend.set_keras_mask(x, keras.ops.convert_to_tensor(m))
+    carry = lambda x, m: on_tensors.set_keras_mask(x, keras.ops.convert_to_tensor(m))
     tree(carry, tensors[n], given[n])
 due = numbers(layer(**inputs, **arguments(given)))
 forms = {"of floats by argument": arguments(given, "float32"), "on the tensor": tensors}

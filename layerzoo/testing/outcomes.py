@@ -18,7 +18,7 @@ class NotApplicable(Exception):
 
 
 class Inconclusive(Exception):
-    """The property could be neither shown nor refuted here; this never counts as passed."""
+    """The property could be neither shown nor refuted; a run fails over it unless the card expects it."""
 
 
 def demand(condition, message: str, hint: str = "") -> None:

@@ -37,20 +37,20 @@ class Check:
         """Run the check as a test; skip the test where it does not apply.
 
         Raises:
-            ConformanceError: the property does not hold, or could be neither shown nor refuted.
+            ConformanceError: the property does not hold, or is inconclusive and the card does not expect it.
         """
         judge(self.run(profile))
 
 
 def judge(result: Result) -> None:
-    """End the running test as the result of its check says.
+    """Pass, skip, xfail or fail the running test, as the result of its check says.
 
     Raises:
-        ConformanceError: the property does not hold, or could be neither shown nor refuted.
+        ConformanceError: the property does not hold, or is inconclusive and the card does not expect it.
     """
     if result.status == "not_applicable":
         pytest.skip(f"not applicable: {result.message}")
-    if result.status == "expected_failure":
+    if result.status in ("expected_failure", "expected_inconclusive"):
         pytest.xfail(result.message)
     if not result.ok:
         status = "" if result.status == "failed" else f"{result.status}\n"

@@ -6,8 +6,17 @@ from dataclasses import dataclass
 from typing import Literal
 
 Status = Literal[
-    "passed", "failed", "expected_failure", "unexpected_pass", "not_applicable", "inconclusive"
+    "passed",
+    "failed",
+    "expected_failure",
+    "unexpected_pass",
+    "not_applicable",
+    "inconclusive",
+    "expected_inconclusive",
 ]
+
+GOOD: tuple[Status, ...] = ("passed", "expected_failure", "not_applicable", "expected_inconclusive")
+"""The statuses with which a run succeeds: an inconclusive result is good only if the card expects it."""
 
 
 class ConformanceError(AssertionError):
@@ -23,7 +32,7 @@ class Result:
         name: The property's name.
         status: How it came out.
         samples: At how many samples the property was looked at and found to apply.
-        message: Why it did not pass; or what is to be known of how far it was checked.
+        message: Why it did not pass; or what a passed check left open.
         token: The check at the simplest sample found at which it fails; `layerzoo replay` runs it again.
         seconds: How long it took.
     """
@@ -38,8 +47,8 @@ class Result:
 
     @property
     def ok(self) -> bool:
-        """Whether a run with this result may be called good."""
-        return self.status in ("passed", "expected_failure", "not_applicable")
+        """Whether a run with this result can succeed."""
+        return self.status in GOOD
 
 
 @dataclass(frozen=True)
@@ -68,7 +77,8 @@ class Report:
     @property
     def missing(self) -> tuple[str, ...]:
         """Demanded properties without a result, or passed without having looked at any sample."""
-        looked = {r.id for r in self.results if r.status == "not_applicable" or r.samples > 0}
+        excused = ("not_applicable", "expected_inconclusive")
+        looked = {r.id for r in self.results if r.status in excused or r.samples > 0}
         looked |= {r.id for r in self.failures}
         return tuple(id for id in self.demanded if id not in looked)
 

@@ -16,9 +16,7 @@ import keras
 from layerzoo.testing import compat
 from layerzoo.testing.mutate import Verdict
 from layerzoo.testing.properties import Property
-from layerzoo.testing.report import Result
-
-GOOD = ("passed", "expected_failure", "not_applicable")
+from layerzoo.testing.report import GOOD, Result
 
 GLYPHS = {
     "passed": "✓",
@@ -27,6 +25,7 @@ GLYPHS = {
     "failed": "✗",
     "unexpected_pass": "!",
     "inconclusive": "?",
+    "expected_inconclusive": "~",
     "not_checked": "○",
 }
 
@@ -193,7 +192,9 @@ def _not_checked(data) -> Iterator[dict]:
             looked = False
             for identity in data["properties"]:
                 entry = results.get(identity, {}).get(backend)
-                looked |= entry is not None and entry["samples"] > 0
+                looked |= entry is not None and (
+                    entry["samples"] > 0 or entry["status"] == "expected_inconclusive"
+                )
                 if entry is None:
                     why = "there is no result"
                 elif entry["status"] == "passed" and entry["samples"] == 0:
@@ -325,6 +326,7 @@ def _asides(data) -> Iterator[tuple[str, list[str]]]:
     told["Mutants that no property saw"] = survivors(data)
     told["Does not apply"] = _reasons(data, "not_applicable")
     told["Expected failures"] = _reasons(data, "expected_failure")
+    told["Expected to be inconclusive"] = _reasons(data, "expected_inconclusive")
     yield from ((title, lines) for title, lines in told.items() if lines)
 
 
@@ -391,6 +393,7 @@ CLASSES = {
     "passed": "good",
     "expected_failure": "aside",
     "not_applicable": "aside",
+    "expected_inconclusive": "aside",
 }
 
 

@@ -6,7 +6,7 @@ import os
 import re
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import keras
@@ -146,14 +146,22 @@ def check_property(
         status, looked, message, token = _search(
             card, each, PROFILES[profile], target or home(card), simplify
         )
-    expected = card.expected_failures.get(f"{each.id}@{compat.BACKEND}") or (
-        card.expected_failures.get(each.id)
-    )
-    if expected and status == "failed":
-        status, message = "expected_failure", expected
-    elif expected and status == "passed":
-        status, message = "unexpected_pass", f"{each.id} now holds, and was not to: {expected}"
+    failure = _expected(card.expected_failures, each)
+    undecided = _expected(card.expected_inconclusive, each)
+    if failure and status == "failed":
+        status, message = "expected_failure", failure
+    elif undecided and status == "inconclusive":
+        status, message = "expected_inconclusive", undecided
+    elif (failure or undecided) and status == "passed":
+        to = "fail" if failure else "be inconclusive"
+        message = f"{each.id} passes, but the card expects it to {to}: {failure or undecided}"
+        status = "unexpected_pass"
     return Result(each.id, each.name, status, looked, message, token, time.perf_counter() - start)
+
+
+def _expected(reasons: Mapping[str, str], each: Property) -> str:
+    """The reason that a card gives for a property, on this backend or on all; empty if there is none."""
+    return reasons.get(f"{each.id}@{compat.BACKEND}") or reasons.get(each.id, "")
 
 
 def check_sample(card: Card, each: Property, sample: Sample) -> bool | str | None:
@@ -168,13 +176,14 @@ def _search(card, each, profile, target, simplify) -> tuple[Status, int, str, st
     excuses: list[str] = []
     notes: dict[str, None] = {}
     enough = each.brief if _is_brief(profile) else math.inf
+    undecided: list[tuple[Sample, Inconclusive]] = []
     token = lambda sample: str(Token(each.id, target, sample))  # noqa: E731
     for sample in looked_at(card, each, profile):
         outcome = _outcome(card, each, sample)
         if isinstance(outcome, NotApplicable):
             excuses.append(str(outcome))
         elif isinstance(outcome, Inconclusive):
-            return "inconclusive", looked, f"{each.id} {each.name}: {outcome}", token(sample)
+            undecided.append((sample, outcome))
         elif isinstance(outcome, Exception):
             kind = type(outcome)
             if simplify:
@@ -189,6 +198,10 @@ def _search(card, each, profile, target, simplify) -> tuple[Status, int, str, st
             refuted += [outcome] if outcome is not None else []
         if looked >= enough and (any(refuted) or not each.never):
             break
+    if undecided:  # and no sample failed
+        sample, reason = undecided[0]
+        message = _inconclusive_message(card, each, reason, Token(each.id, target, sample))
+        return "inconclusive", looked, message, token(sample)
     if refuted and not any(refuted):
         message = f"{card.name}  {each.id} {each.name}  FAILED\n  {each.never}"
         return "failed", looked, message, ""
@@ -245,6 +258,16 @@ def failure_message(card: Card, each: Property, sample: Sample, target: str) -> 
         + (f"  hint            {hint}\n" if hint else "")
         + f"  to see it\n{snippet}\n"
         f"  to check again  {Token(each.id, target, sample).command}"
+    )
+
+
+def _inconclusive_message(card: Card, each: Property, reason: Inconclusive, token: Token) -> str:
+    versions = f"keras {keras.__version__}, {compat.BACKEND}"
+    return (
+        f"{card.name}  {each.id} {each.name}  INCONCLUSIVE  ({versions})\n"
+        f"  {each.statement}\n  {str(reason).lstrip()}\n"
+        f"  hint            A card can expect this: expected_inconclusive={{{each.id!r}: 'why'}}\n"
+        f"  to check again  {token.command}"
     )
 
 

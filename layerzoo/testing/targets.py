@@ -242,13 +242,14 @@ def _looked_over(target: Target) -> Target:
 def _fault(card: Card) -> str:
     """What makes a card useless before any property is looked at."""
     case = Case(card, Sample())
-    unknown = [key for key in card.expected_failures if key.partition("@")[0] not in PROPERTIES]
-    if unknown:
-        return (
-            f"The card of `{card.name}` may expect failures only of properties that there are. "
-            f"Received: expected_failures={dict(card.expected_failures)!r}, unknown: "
-            f"{', '.join(unknown)}"
-        )
+    for name in ("expected_failures", "expected_inconclusive"):
+        expected = dict(getattr(card, name))
+        unknown = [key for key in expected if key.partition("@")[0] not in PROPERTIES]
+        if unknown:
+            return (
+                f"In the card of `{card.name}`, `{name}` must name properties that exist. "
+                f"Received: {name}={expected!r}, unknown: {', '.join(unknown)}"
+            )
     parts = {"configs": "config", "dims": "sizes", "traits": "traits"}
     with compat.undisturbed():
         for part, name in parts.items():
