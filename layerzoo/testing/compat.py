@@ -425,3 +425,63 @@ def undisturbed() -> Iterator[None]:
             logger.setLevel(level)
         if filtering:
             keras.config.enable_traceback_filtering()
+
+
+def lost() -> list[str]:
+    """The private parts of Keras that this module uses and that this Keras does not have, by name."""
+    return [name for name, works in HOOKS.items() if not _succeeds(works)]
+
+
+def _succeeds(works) -> bool:
+    try:
+        return bool(works())
+    except Exception:  # whatever a Keras without the name raises
+        return False
+
+
+def _narrows() -> bool:
+    from keras.src.backend.common import dtypes
+
+    return "float64" in dtypes.BIT64_TO_BIT32_DTYPE
+
+
+def _records() -> bool:
+    with recorded_variables() as made:
+        variable = keras.Variable(0.0)
+    return any(each is variable for each in made)
+
+
+def _numbers_anew() -> bool:
+    keras.layers.Dense(1)
+    with fresh_names():
+        return keras.layers.Dense(1).name == "dense"
+
+
+def _knows_the_call() -> bool:
+    from keras.src.backend.common import global_state
+
+    seen = []
+
+    class Probe(keras.layers.Layer):
+        def call(self, inputs):
+            seen.append(global_state.get_global_attribute("current_call_ctx"))
+            return inputs
+
+    Probe()(np.zeros((1, 1), "float32"))
+    return seen[0] is not None
+
+
+HOOKS = {
+    "get_keras_mask": lambda: mask_of(keras.ops.ones((1, 1))) is None,
+    "set_keras_mask": lambda: mask_of(with_mask(keras.ops.ones((1, 1)), np.ones(1))) is not None,
+    "BIT64_TO_BIT32_DTYPE": _narrows,
+    "Variable.__init__": _records,
+    "_flatten_layers": lambda: len(sublayers(keras.Sequential([keras.layers.Dense(1)]))) == 2,
+    "_is_default": lambda: is_default(keras.layers.ReLU().build),
+    "object_name_uids": _numbers_anew,
+    "_auto_config": lambda: keras.layers.Dense(1)._auto_config.config["units"] == 1,
+    "_seed_generators": lambda: len(keras.layers.Dropout(0.5)._seed_generators) == 1,
+    "_initial_seed": lambda: keras.random.SeedGenerator(3)._initial_seed == 3,
+    "current_call_ctx": _knows_the_call,
+}
+"""For each private name, whether it still does what this module needs. Many would be missed in silence."""
