@@ -24,6 +24,7 @@ class Finding:
         raises: The type of that error; `Exception` where each backend has its own, and the name of a signal
             where the process dies.
         upstream: The address of a report or a discussion, if one was found.
+        inconclusive: Which inconclusive results it explains, written like `covers`, which explains none.
     """
 
     id: str
@@ -35,20 +36,29 @@ class Finding:
     backends: tuple[str, ...] = BACKENDS
     raises: str = "AssertionError"
     upstream: str = ""
+    inconclusive: tuple[str, ...] = ()
 
     def explains(self) -> set[tuple[str, str, str]]:
         """Each layer, property and backend whose failure it may explain."""
-        found = set()
-        for line in self.covers:
-            names, _, rest = line.partition(": ")
-            ids, _, backends = rest.partition(" @ ")
-            found |= {
-                (name, id, backend)
-                for name in names.split(", ")
-                for id in ids.split()
-                for backend in backends.split() or BACKENDS
-            }
-        return found
+        return _results(self.covers)
+
+    def leaves_open(self) -> set[tuple[str, str, str]]:
+        """Each layer, property and backend whose inconclusive result it explains."""
+        return _results(self.inconclusive)
+
+
+def _results(lines: tuple[str, ...]) -> set[tuple[str, str, str]]:
+    found = set()
+    for line in lines:
+        names, _, rest = line.partition(": ")
+        ids, _, backends = rest.partition(" @ ")
+        found |= {
+            (name, id, backend)
+            for name in names.split(", ")
+            for id in ids.split()
+            for backend in backends.split() or BACKENDS
+        }
+    return found
 
 
 def findings(name: str = "findings.toml") -> list[Finding]:

@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from pathlib import Path
 
+from hunting.again import changed, gone, recorded
 from hunting.findings import BACKENDS, CLASSES, Finding, findings
 
 ROOT = Path(__file__).parents[1]
@@ -32,18 +33,28 @@ FOUND_BY_HAND = "Found beside the properties, while a card was written or a fail
 
 
 def failures(data) -> set[tuple[str, str, str]]:
-    """Layer, property and backend of each result that is not good."""
+    """Layer, property and backend of each result that is neither good nor inconclusive."""
+    return _with_status(data, lambda s: s not in ("passed", "not_applicable", "inconclusive"))
+
+
+def inconclusive(data) -> set[tuple[str, str, str]]:
+    """Layer, property and backend of each result that is inconclusive."""
+    return _with_status(data, lambda status: status == "inconclusive")
+
+
+def _with_status(data, wanted) -> set[tuple[str, str, str]]:
     return {
         (layer, id, backend)
         for layer, results in data["results"].items()
         for id, by_backend in results.items()
         for backend, status in by_backend.items()
-        if status not in ("passed", "not_applicable")
+        if wanted(status)
     }
 
 
-def render() -> str:
-    """The page."""
+def render(again: dict | None = None) -> str:
+    """The page, which marks what is gone on a newer Keras; `again` is what was found there."""
+    again = recorded() if again is None else again
     data = json.loads(FOUND.read_text(encoding="utf-8"))
     found = findings()
     failed = failures(data)
@@ -67,8 +78,9 @@ def render() -> str:
         "a SavedModel or a Flax module have no card: "
         "`StringLookup`, `TextVectorization`, `TFSMLayer`, `FlaxLayer`. `JaxLayer` was checked on JAX and "
         "`TorchModuleWrapper` on PyTorch.",
+        _newer(found, again),
         "## Findings",
-        *(_section(kind, found, failed) for kind in CLASSES),
+        *(_section(kind, found, failed, again) for kind in CLASSES),
         "## Layer by layer",
         "Where something fails on some backends only, their letters follow: T for TensorFlow, J for JAX, P "
         "for PyTorch. A number counts properties that hold, or do not apply, on every backend that was "
@@ -76,6 +88,7 @@ def render() -> str:
         _table(data, found, failed),
         *_keras_hub(),
         "## Do it again\n\n```bash\npython -m hunting.run --backend all\npython -m hunting.page\n```\n\n"
+        "On a newer Keras, `python -m hunting.again --backend all` runs the snippets alone. "
         "With `--library keras_hub` the first command looks at KerasHub's layers, for which `keras-hub` must "
         "be installed. "
         "A single layer is checked with `layerzoo check hunting.keras_layers:CARDS:Dense`.",
@@ -102,7 +115,7 @@ def _keras_hub() -> list[str]:
             "\n\n".join(
                 [
                     f"### KerasHub: {kind}",
-                    *(_entry(each, failed) for each in found if each.kind == kind),
+                    *(_entry(each, failed, {}) for each in found if each.kind == kind),
                 ]
             )
             for kind in CLASSES
@@ -119,12 +132,16 @@ def _counts(found, failed, data) -> str:
         on = [sum(backend in _shown_on(each, failed) for each in mine) for backend in BACKENDS]
         rows += [f"| {kind} | {len(mine)} | {' | '.join(map(str, on))} |"]
     by = Counter(backend for _, _, backend in failed)
+    undecided = Counter(backend for _, _, backend in inconclusive(data))
     total = {
         b: sum(b in by_backend for r in data["results"].values() for by_backend in r.values())
         for b in BACKENDS
     }
     rows += [f"| checks made | | {' | '.join(f'{total[b]:,}' for b in BACKENDS)} |"]
     rows += [f"| checks that fail | | {' | '.join(str(by[b]) for b in BACKENDS)} |"]
+    if undecided:
+        numbers = " | ".join(str(undecided[b]) for b in BACKENDS)
+        rows += [f"| checks that are inconclusive | | {numbers} |"]
     rows += [""] + [f"- **{kind}**: {meaning}" for kind, meaning in MEANING.items()]
     return "\n".join(rows)
 
@@ -135,17 +152,61 @@ def _shown_on(finding: Finding, failed) -> list[str]:
     return [backend for backend in BACKENDS if backend in explained]
 
 
-def _section(kind: str, found, failed) -> str:
+def _newer(found: list[Finding], again: dict) -> str:
+    """What a newer Keras than the one looked at has mended."""
+    titles = {each.id: each.title for each in found}
+    whole = [each.id for each in found if set(gone(again).get(each.id, ())) == set(each.backends)]
+    partly = {id: backends for id, backends in gone(again).items() if id not in whole}
+    version = again["keras"]
+    versions = ", ".join(
+        f"{NAMES[b]} {again['backends'][b]}" for b in BACKENDS if b in again["backends"]
+    )
+    lines = [f"- [{titles[id]}](#{id})" for id in whole]
+    lines += [
+        f"- [{titles[id]}](#{id}), on {_names(backends)} alone" for id, backends in partly.items()
+    ]
+    text = (
+        f"## On Keras {version}\n\nThe snippets were run again on this version, with {versions}. "
+        f"{len(whole)} of the {len(found)} findings are gone"
+        + (f", and {len(partly)} on some backends" if partly else "")
+        + ":\n\n"
+        + "\n".join(lines)
+    )
+    others = changed(again)
+    if others:
+        text += "\n\nThese still fail, in another error:\n\n"
+        text += "\n".join(
+            f"- [{each.title}](#{each.id}), on {NAMES[backend]}: `{end}`, not `{each.raises}`"
+            for each, backend, end in others
+        )
+    return (
+        text
+        + "\n\nAll of them stay in the lists below, because the released version still has them."
+    )
+
+
+def _names(backends) -> str:
+    return ", ".join(NAMES[backend] for backend in backends)
+
+
+def _section(kind: str, found, failed, again) -> str:
     mine = [each for each in found if each.kind == kind]
-    return "\n\n".join([f"### {kind.capitalize()}s", *(_entry(each, failed) for each in mine)])
+    return "\n\n".join(
+        [f"### {kind.capitalize()}s", *(_entry(each, failed, again) for each in mine)]
+    )
 
 
-def _entry(finding: Finding, failed) -> str:
+def _entry(finding: Finding, failed, again) -> str:
     explained = finding.explains() & failed
     layers = sorted({layer for layer, _, _ in explained})
     ids = sorted({id for _, id, _ in explained})
     on = ", ".join(NAMES[b] for b in _shown_on(finding, failed))
     facts = f"`{'`, `'.join(layers)}` · {', '.join(ids)} · {on}" if explained else FOUND_BY_HAND
+    facts += "".join(f" · {line} inconclusive" for line in map(_open, finding.inconclusive))
+    if again and finding.id in gone(again):
+        backends = gone(again)[finding.id]
+        where = "" if set(backends) == set(finding.backends) else f" on {_names(backends)}"
+        facts += f" · **gone in Keras {again['keras']}{where}**"
     if finding.upstream:
         facts += f" · [known upstream]({finding.upstream})"
     snippet = "\n".join(f"    {line}".rstrip() for line in finding.snippet.strip().split("\n"))
@@ -161,9 +222,21 @@ def _entry(finding: Finding, failed) -> str:
     )
 
 
+def _open(line: str) -> str:
+    """Which result is inconclusive, as a reader takes it: `AugMix: G1 @ torch` is G1 on PyTorch."""
+    ids, _, backends = line.partition(": ")[2].partition(" @ ")
+    return ", ".join(ids.split()) + (f" on {_names(backends.split())}" if backends else "")
+
+
 def _table(data, found, failed) -> str:
-    explained = {key: each.id for each in reversed(found) for key in each.explains()}
-    rows = ["| layer | holds | fails | does not apply | not looked at |", "|---|---|---|---|---|"]
+    explained = {
+        key: each.id for each in reversed(found) for key in each.explains() | each.leaves_open()
+    }
+    failed = failed | inconclusive(data)
+    rows = [
+        "| layer | holds | fails or is inconclusive | does not apply | not looked at |",
+        "|---|---|---|---|---|",
+    ]
     for layer, results in sorted(data["results"].items()):
         holds = away = 0
         broken: dict[tuple[str, str], list[str]] = {}
