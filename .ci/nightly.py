@@ -122,12 +122,13 @@ def step(title: str) -> None:
 def _environment(backend: str) -> str:
     """Make an environment with the newest nightly, and give its Python."""
     folder = ROOT / ".venv" / "nightly"
+    other = "tensorflow" if backend == "jax" else "jax"  # X5 compares with another backend
     step(f"an environment in {folder.relative_to(ROOT)}")
     venv.create(folder, clear=True, with_pip=True)
     python = str(folder / ("Scripts" if os.name == "nt" else "bin") / "python")
     pip = [python, "-m", "pip", "--quiet", "--disable-pip-version-check"]
     for command in (
-        ["install", "--editable", f"{ROOT}[{backend},testing]"],
+        ["install", "--editable", f"{ROOT}[{backend},{other},testing]"],
         ["uninstall", "--yes", "keras"],  # the two have the same files
         ["install", "--pre", "--no-deps", "keras-nightly"],
     ):

@@ -39,7 +39,9 @@ def prove(each: Property) -> Proof:
     result = check_property(sentinel.card, each, profile_of(each), simplify=False)
     raised = "\n  raised " in result.message
     if result.status != "failed":
-        troubles.append(f"{each.id} cannot fail here: {name} breaks it, and it {_came_out(result)}")
+        troubles.append(
+            f"{each.id} cannot fail here: {name} breaks it, but came out as {_came_out(result)}"
+        )
     elif raised != sentinel.raises:
         troubles.append(f"{each.id} fails here for another reason than {name}'s: {result.message}")
     nearest_first = sorted(SOUND, key=lambda card: not issubclass(sentinel.card.layer, card.layer))
