@@ -3,16 +3,14 @@
 The page is committed, and a test says when it is stale.
 """
 
-import json
 from collections import Counter
 from pathlib import Path
 
 from hunting.again import changed, gone, recorded
 from hunting.findings import BACKENDS, CLASSES, Finding, findings
+from hunting.results import FOUND, read
 
 ROOT = Path(__file__).parents[1]
-FOUND = ROOT / "docs" / "assets" / "hunting.json"
-FOUND_IN_KERAS_HUB = ROOT / "docs" / "assets" / "hunting_keras_hub.json"
 PAGE = ROOT / "docs" / "hunting.md"
 NAMES = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
 LETTERS = {"tensorflow": "T", "jax": "J", "torch": "P"}
@@ -55,7 +53,7 @@ def _with_status(data, wanted) -> set[tuple[str, str, str]]:
 def render(again: dict | None = None) -> str:
     """The page, which marks what is gone on a newer Keras; `again` is what was found there."""
     again = recorded() if again is None else again
-    data = json.loads(FOUND.read_text(encoding="utf-8"))
+    data = read(FOUND["keras"])
     found = findings()
     failed = failures(data)
     versions = ", ".join(f"{NAMES[b]} {data['backends'][b]}" for b in BACKENDS)
@@ -98,7 +96,7 @@ def render(again: dict | None = None) -> str:
 
 def _keras_hub() -> list[str]:
     """The part on KerasHub, whose cards, results and findings are kept apart."""
-    data = json.loads(FOUND_IN_KERAS_HUB.read_text(encoding="utf-8"))
+    data = read(FOUND["keras_hub"])
     found = findings("findings_keras_hub.toml")
     failed = failures(data)
     return [

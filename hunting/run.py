@@ -2,16 +2,15 @@
 
     python -m hunting.run --backend all
 
-Results are merged into `docs/assets/hunting.json`, so that a part can be run again: `--layers` and
-`--properties` take shell patterns. Each backend has a process of its own. Then `python -m hunting.page`
-writes `docs/hunting.md` anew. With `--library keras_hub` the cards are those of
-`hunting.keras_hub_layers`, and the results go to `docs/assets/hunting_keras_hub.json`.
+Results are merged into `measured/hunting/keras`, one file for each layer, so that a part can be run again:
+`--layers` and `--properties` take shell patterns. Each backend has a process of its own. Then
+`python -m hunting.page` writes `docs/hunting.md` anew. With `--library keras_hub` the cards are those of
+`hunting.keras_hub_layers`, and the results go to `measured/hunting/keras_hub`.
 """
 
 import argparse
 import gc
 import importlib
-import json
 import os
 import re
 import subprocess
@@ -21,12 +20,9 @@ from fnmatch import fnmatchcase
 from importlib.metadata import version
 from pathlib import Path
 
+from hunting.results import FOUND, write
+
 BACKENDS = ("tensorflow", "jax", "torch")
-ASSETS = Path(__file__).parents[1] / "docs" / "assets"
-FOUND = {
-    "keras": ASSETS / "hunting.json",
-    "keras_hub": ASSETS / "hunting_keras_hub.json",
-}
 
 
 def main(arguments=None) -> None:
@@ -37,7 +33,7 @@ def main(arguments=None) -> None:
     parser.add_argument("--layers", nargs="+", default=["*"])
     parser.add_argument("--properties", nargs="+", default=[])
     parser.add_argument("--library", default="keras", choices=list(FOUND))
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--out", type=Path, help="folder for the results, one file for each layer")
     parser.add_argument("--simplify", action="store_true", help="look for the simplest samples")
     parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--first", default="", help=argparse.SUPPRESS)
@@ -65,7 +61,7 @@ def _check_elsewhere(backend, options, arguments) -> None:
         first, id = _progress(options.out).read_text(encoding="utf-8").split()
         died.append(f"{first}:{id}")
         message = f"{first}  {id}  FAILED\n\n  the process died of signal {-code.returncode}"
-        _write(
+        write(
             options.out,
             {
                 "results": {first: {id: {backend: "failed"}}},
@@ -76,7 +72,7 @@ def _check_elsewhere(backend, options, arguments) -> None:
 
 def _progress(out: Path) -> Path:
     """The file that names the check in progress, for whoever comes after a crash."""
-    return out.with_suffix(".progress")
+    return out.with_name(f"{out.name}.progress")
 
 
 def _check(options) -> None:
@@ -104,7 +100,7 @@ def _check(options) -> None:
         },
         "results": {},
         "failures": {},
-        "seconds": {backend: {}},
+        "seconds": {},
     }
     labels = list(targets)
     for label in labels[labels.index(options.first) if options.first else 0 :]:
@@ -128,54 +124,19 @@ def _check(options) -> None:
                 failure = [result.token, _told(result.message)]
             found["failures"][label][each.id] = {backend: failure}
         seconds = time.perf_counter() - start
-        found["seconds"][backend][label] = round(seconds, 1)
+        found["seconds"][label] = {backend: round(seconds, 1)}
         bad = [id for id, by in results.items() if by[backend] not in ("passed", "not_applicable")]
         print(f"{backend} {label}: {seconds:.1f} s {' '.join(bad)}", flush=True)
-        _write(options.out, found)
+        write(options.out, found)
         keras.backend.clear_session()
         gc.collect()
     _progress(options.out).unlink(missing_ok=True)
-
-
-def _write(path: Path, found: dict) -> None:
-    """Merge what was found into a file, in which each layer has a line for its results and its failures."""
-    data = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    _merge(data, found)
-    data["failures"] = {
-        label: {
-            id: {backend: failure for backend, failure in by_backend.items() if failure}
-            for id, by_backend in by_property.items()
-            if any(by_backend.values())
-        }
-        for label, by_property in data["failures"].items()
-    }
-    parts = [
-        f"{json.dumps(key)}: {{\n"
-        + ",\n".join(f" {_line(k)}: {_line(v)}" for k, v in value.items())
-        + "\n}"
-        if isinstance(value, dict)
-        else f"{_line(key)}: {_line(value)}"
-        for key, value in data.items()
-    ]
-    path.write_text("{\n" + ",\n".join(parts) + "\n}\n", encoding="utf-8")
-
-
-def _line(value) -> str:
-    return json.dumps(value, ensure_ascii=False)
 
 
 def _told(message: str) -> str:
     """What a failure says, without the snippet, which has its place beside the finding, and without paths."""
     detail = message.split("\n  to see it")[0].split("\n  hint")[0]
     return re.sub(r"/\S*/(?=keras/|tensorflow/|torch/|jax/|layerzoo/|hunting/)", "", detail)
-
-
-def _merge(into: dict, found: dict) -> None:
-    for key, value in found.items():
-        if isinstance(value, dict) and isinstance(into.get(key), dict):
-            _merge(into[key], value)
-        else:
-            into[key] = value
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """Every finding can still be seen, and every result that is not good is explained by one."""
 
 import copy
-import json
 import re
 import sys
 
@@ -10,7 +9,8 @@ import pytest
 
 from hunting.again import WELL, _merge, changed, ending, gone, recorded, seen
 from hunting.findings import BACKENDS, CLASSES, Finding, findings
-from hunting.page import FOUND, NAMES, PAGE, failures, inconclusive, render
+from hunting.page import NAMES, PAGE, failures, inconclusive, render
+from hunting.results import FOUND, read
 
 pytestmark = pytest.mark.proof
 FINDINGS = findings()
@@ -44,7 +44,7 @@ def test_a_finding_is_well_formed(finding):
 
 def test_every_failure_is_explained_and_every_finding_explains_one():
     """A finding that covers nothing was made by hand: its snippet alone shows it."""
-    failed = failures(json.loads(FOUND.read_text(encoding="utf-8")))
+    failed = failures(read(FOUND["keras"]))
     explained = {key for each in FINDINGS for key in each.explains()}
     assert failed - explained == set()
     assert [each.id for each in FINDINGS if each.covers and not each.explains() & failed] == []
@@ -56,7 +56,7 @@ def test_the_page_is_fresh():
 
 def test_every_inconclusive_result_is_explained_as_one():
     """That a property fails does not explain why it could not be decided."""
-    data = json.loads(FOUND.read_text(encoding="utf-8"))
+    data = read(FOUND["keras"])
     explained = {key for each in FINDINGS for key in each.leaves_open()}
     assert inconclusive(data) == explained
     assert not failures(data) & explained

@@ -1,7 +1,6 @@
 """KerasHub's part of the hunting ground, which is looked at where KerasHub is installed."""
 
 import inspect
-import json
 import re
 import warnings
 from collections import defaultdict
@@ -11,7 +10,7 @@ import pytest
 
 from hunting.findings import BACKENDS, CLASSES, findings
 from hunting.page import failures
-from hunting.run import FOUND
+from hunting.results import FOUND, read
 from layerzoo.testing.samples import Replay, options
 from layerzoo.testing.snippets import same
 
@@ -95,7 +94,7 @@ def test_a_finding_is_well_formed(finding):
 
 
 def test_every_failure_is_explained_and_every_finding_explains_one():
-    failed = failures(json.loads(FOUND["keras_hub"].read_text(encoding="utf-8")))
+    failed = failures(read(FOUND["keras_hub"]))
     explained = {key for each in FINDINGS for key in each.explains()}
     assert failed - explained == set()
     assert [each.id for each in FINDINGS if each.covers and not each.explains() & failed] == []
