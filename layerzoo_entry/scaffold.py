@@ -15,7 +15,8 @@ FILES = (
     "README.md",
     "my_layers/__init__.py",
     "my_layers/affine.py",
-    "my_layers/cards.py",
+    "my_layers/cards/__init__.py",
+    "my_layers/cards/affine.py",
     "tests/test_layers.py",
 )
 

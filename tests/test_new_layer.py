@@ -52,8 +52,12 @@ def checkout(tmp_path_factory):
     before = read(copy)
     recipe = (PLUGIN / "affine.py").read_text().replace("my_layers", "layerzoo")
     (copy / "layerzoo/blocks/affine.py").write_text(recipe)
-    card = (PLUGIN / "cards.py").read_text().replace("my_layers.affine", "layerzoo.blocks.affine")
-    (copy / "layerzoo/blocks/cards/affine.py").write_text(card + "\nCARD = CARDS[0]\n")
+    card = (
+        (PLUGIN / "cards" / "affine.py")
+        .read_text()
+        .replace("my_layers.affine", "layerzoo.blocks.affine")
+    )
+    (copy / "layerzoo/blocks/cards/affine.py").write_text(card)
     run(copy, "-m", "layerzoo_entry.cli", "docs")
     return copy, before
 

@@ -32,7 +32,10 @@ def test_the_package_is_written_under_its_name(tmp_path, monkeypatch, capsys):
     written = tree(tmp_path / "Acme.Fine-Layers")
     assert set(written) == {
         *["pyproject.toml", "README.md", "tests/test_layers.py"],
-        *[f"acme_fine_layers/{name}.py" for name in ("__init__", "affine", "cards")],
+        *[
+            f"acme_fine_layers/{name}.py"
+            for name in ("__init__", "affine", "cards/__init__", "cards/affine")
+        ],
     }
     assert 'name = "Acme.Fine-Layers"' in written["pyproject.toml"]
     assert 'acme_fine_layers = "acme_fine_layers.cards:CARDS"' in written["pyproject.toml"]
