@@ -5,7 +5,7 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
-PROFILES = ("smoke", "dev", "ci", "deep")
+PROFILES = ("smoke", "proof", "dev", "ci", "deep")
 BACKENDS = ("tensorflow", "jax", "torch")
 REPORTS = (".json", ".md", ".html")
 

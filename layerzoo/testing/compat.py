@@ -394,6 +394,33 @@ def forget_unfinished_calls() -> None:
 
 
 @contextlib.contextmanager
+def initial_values() -> Iterator[None]:
+    """On JAX, which compiles a program for each shape, let NumPy draw what Keras's initializers draw."""
+    if BACKEND != "jax":
+        yield
+        return
+    from keras.src.initializers import constant_initializers, random_initializers
+
+    with (
+        quick.swapped(random_initializers, "random", quick.drawing),
+        quick.swapped(constant_initializers, "ops", quick.filling),
+    ):
+        yield
+
+
+@contextlib.contextmanager
+def serialization() -> Iterator[None]:
+    """Let Keras write a config without importing TensorFlow, whose types it looks for in it.
+
+    Until somebody imports TensorFlow there can be none, and importing it takes seconds.
+    """
+    from keras.src.saving import serialization_lib
+
+    with quick.swapped(serialization_lib, "tf", quick.IfImported):
+        yield
+
+
+@contextlib.contextmanager
 def undisturbed() -> Iterator[None]:
     """Let the kit work: put Keras's global settings back, and show errors without Keras's frame.
 
@@ -413,7 +440,7 @@ def undisturbed() -> Iterator[None]:
         logger.setLevel(logging.ERROR)
     keras.config.disable_traceback_filtering()
     try:
-        with quick.optimized(False), quick.initial_values(), quick.serialization():
+        with quick.optimized(False), initial_values(), serialization():
             yield
     finally:
         keras.config.set_dtype_policy(policy)

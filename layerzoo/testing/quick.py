@@ -68,25 +68,33 @@ def _with_options(get_compile_options: Callable, options: dict) -> Callable:
 
 
 @contextlib.contextmanager
-def initial_values() -> Iterator[None]:
-    """On JAX, let NumPy draw what Keras's initializers draw.
-
-    An initializer still says which distribution and which seed, and computes the rest by itself.
-    """
-    if keras.backend.backend() != "jax":
+def swapped(module, name: str, other: Callable) -> Iterator[None]:
+    """Let something in a module be `other` of what it is; nothing changes where it is missing."""
+    missing = object()
+    before = getattr(module, name, missing)
+    if before is missing:
         yield
         return
-    from keras.src.initializers import constant_initializers, random_initializers
-
-    random, ops = random_initializers.random, constant_initializers.ops
-    draws = {name: _drawn(getattr(random, name), draw) for name, draw in DRAWS.items()}
-    fills = {name: _filled(getattr(ops, name), fill) for name, fill in FILLS.items()}
-    random_initializers.random = SimpleNamespace(**{**vars(random), **draws})
-    constant_initializers.ops = SimpleNamespace(**{**vars(ops), **fills})
+    setattr(module, name, other(before))
     try:
         yield
     finally:
-        random_initializers.random, constant_initializers.ops = random, ops
+        setattr(module, name, before)
+
+
+def drawing(random) -> SimpleNamespace:
+    """`keras.random`, with NumPy drawing what initializers draw.
+
+    An initializer still says which distribution and which seed, and computes the rest by itself.
+    """
+    draws = {name: _drawn(getattr(random, name), draw) for name, draw in DRAWS.items()}
+    return SimpleNamespace(**{**vars(random), **draws})
+
+
+def filling(ops) -> SimpleNamespace:
+    """`keras.ops`, with NumPy making zeros and ones."""
+    fills = {name: _filled(getattr(ops, name), fill) for name, fill in FILLS.items()}
+    return SimpleNamespace(**{**vars(ops), **fills})
 
 
 def _truncated_normal(generator, shape, mean=0.0, stddev=1.0) -> np.ndarray:
@@ -142,30 +150,15 @@ def _placed(x, dtype):
     return jax.device_put(np.asarray(x).astype(jax.numpy.dtype(dtype)))
 
 
-@contextlib.contextmanager
-def serialization() -> Iterator[None]:
-    """Let Keras write a config without importing TensorFlow, whose types it looks for in it.
-
-    Until somebody imports TensorFlow there can be none, and importing it takes seconds.
-    """
-    from keras.src.saving import serialization_lib
-
-    tensorflow = serialization_lib.tf
-    serialization_lib.tf = _IfImported(tensorflow)
-    try:
-        yield
-    finally:
-        serialization_lib.tf = tensorflow
-
-
-class _IfImported:
-    """One of Keras's lazy modules, which is available once it is imported."""
+class IfImported:
+    """One of Keras's lazy modules, which is available once somebody has imported it."""
 
     def __init__(self, module):
         self._module = module
 
     @property
     def available(self) -> bool:
+        """Whether it is imported: asking Keras's own imports it."""
         return self._module.name in sys.modules and self._module.available
 
     def __getattr__(self, name):

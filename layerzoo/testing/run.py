@@ -83,8 +83,7 @@ def check_layer(
         card_or_layer: A card, or an instance of any Keras layer. An instance is not touched.
         inputs: For an instance, the shape of its input with the batch first, or a dict of shapes by the
             names of `call`'s arguments.
-        profile: `smoke`, `dev`, `ci` or `deep`. Default: the environment variable `LAYERZOO_PROFILE`, or
-            `dev`.
+        profile: One of `PROFILES`. Default: the environment variable `LAYERZOO_PROFILE`, or `dev`.
         only: Ids, names or groups of properties, shell patterns allowed. Default: all.
         traits: For an instance, what it claims beyond what every layer must keep.
 

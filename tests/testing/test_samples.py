@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 
 from layerzoo import Card, catalogue
 from layerzoo.gated import GatedMLP
-from layerzoo.testing.properties import select
-from layerzoo.testing.run import POOL, PROFILES, looked_at
+from layerzoo.testing import compat
+from layerzoo.testing.outcomes import NotApplicable
+from layerzoo.testing.properties import Property, select
+from layerzoo.testing.run import POOL, PROFILES, check_property, looked_at
 from layerzoo.testing.samples import (
     BUCKETS,
     VALUES,
@@ -82,6 +84,51 @@ def test_no_property_looks_twice_and_together_they_look_at_every_draw(profile):
         seen |= set(found)
     if any(profile.draws.values()):
         assert seen >= set(drawn(CARD, max(POOL, *profile.draws.values())))
+
+
+@pytest.fixture
+def looking(monkeypatch):
+    """Checks a property on a backend, and gives the samples that it was given."""
+
+    def looking(backend, outcome, profile="smoke", **how):
+        monkeypatch.setattr(compat, "BACKEND", backend)
+        found = []
+
+        def check(case):
+            found.append(case.sample)
+            return outcome(case.sample)
+
+        each = Property("a.b", "check", "a", "must", "cheap", "It holds.", check, **how)
+        return found, check_property(CARD, each, profile, simplify=False).status
+
+    return looking
+
+
+PLAIN, MOVED, *_ = deck(CARD, 2)
+
+
+def test_tensorflow_looks_at_every_row_and_the_others_at_the_moved_one(looking):
+    assert looking("tensorflow", lambda sample: None) == ([PLAIN, MOVED], "passed")
+    for backend in ("jax", "torch"):
+        assert looking(backend, lambda sample: None) == ([MOVED], "passed")
+        assert looking(backend, lambda sample: None, brief=2) == ([MOVED, PLAIN], "passed")
+
+
+def test_a_thorough_profile_looks_at_every_row_everywhere(looking):
+    assert len(looking("torch", lambda sample: None, "ci")[0]) > 30
+
+
+def test_a_row_that_does_not_decide_is_followed_by_the_next(looking):
+    def only_plain(sample):
+        if sample == MOVED:
+            raise NotApplicable("not here")
+
+    assert looking("torch", only_plain) == ([MOVED, PLAIN], "passed")
+    refuted = lambda sample: sample == PLAIN  # noqa: E731
+    assert looking("torch", refuted, never="never") == ([MOVED, PLAIN], "passed")
+    silent = lambda sample: None  # noqa: E731
+    assert looking("torch", silent, never="never") == ([MOVED, PLAIN], "passed")
+    assert looking("torch", lambda sample: False, never="never") == ([MOVED, PLAIN], "failed")
 
 
 def test_no_two_axes_of_a_bucket_that_meet_in_an_input_have_one_size():
