@@ -1,4 +1,4 @@
-"""Other installed backends, each in a process of its own, which serves as long as this one lives."""
+"""Other installed backends, each in its own process, which serves until this process ends."""
 
 import atexit
 import contextlib
@@ -22,29 +22,29 @@ from layerzoo.testing.outcomes import NotApplicable
 from layerzoo.testing.slice import Slice
 
 BACKENDS = ("tensorflow", "jax", "torch")
-"""Each named as its package is."""
+"""The backends, by the names of their packages."""
 
 _workers: dict[str, tuple[subprocess.Popen, IO[bytes]]] = {}
 
 
 def others() -> list[str]:
-    """The installed backends besides the one in use."""
+    """The installed backends other than the one in use."""
     return [name for name in BACKENDS if name != compat.BACKEND and find_spec(name) is not None]
 
 
 def job(case, layer, arrays, masks) -> bytes:
-    """A layer with its weights and inputs, as `elsewhere` hands it over.
+    """A layer with its weights and inputs, in the form that `elsewhere` sends to other processes.
 
     Raises:
-        NotApplicable: its class or its arguments cannot be handed to another process.
+        NotApplicable: its class or its arguments cannot be sent to another process.
     """
     if type(layer).__module__ == "__main__":
         raise NotApplicable("the class is in `__main__`, which another process does not have")
     try:
         made = pickle.dumps((type(layer), case.config))
-    except Exception as error:  # an argument may be anything
+    except Exception as error:  # an argument can be anything
         raise NotApplicable(
-            f"the arguments cannot be handed to another process: {type(error).__name__}: {error}"
+            f"the arguments cannot be sent to another process: {type(error).__name__}: {error}"
         ) from None
     modules = sorted({type(inner).__module__ for inner in compat.sublayers(layer)})
     weights = [compat.array(w) for w in layer.get_weights()]
@@ -52,13 +52,13 @@ def job(case, layer, arrays, masks) -> bytes:
 
 
 def elsewhere(given: bytes) -> dict[str, dict[str, np.ndarray] | str]:
-    """What each other backend finds for a job, or what the layer raised there.
+    """What each other backend computes for a job, or what the layer raised there.
 
     Raises:
         NotApplicable: the layer cannot be made in another process.
     """
     names = others()
-    for name in names:  # all first, for they start and compute side by side
+    for name in names:  # all requests first, so that the processes work in parallel
         _send(_process(name)[0].stdin, given)
     answers = {name: _answer(name) for name in names}
     for name, (kind, value) in answers.items():
@@ -80,10 +80,10 @@ def observed(layer, arrays, masks, seed) -> dict[str, np.ndarray]:
     try:
         subject = Slice(layer, arrays, seed, carried=carried)
         gradients = subject.gradient(subject.leaves)
-    except NotApplicable:  # no output or no input in which one may differentiate
+    except NotApplicable:  # no output or no leaf that can be differentiated
         return found
     for i, (name, gradient) in enumerate(zip(subject.names, gradients, strict=True)):
-        name = re.sub("_[0-9]+(?=/|$)", "", name)  # Keras numbers through a whole process
+        name = re.sub("_[0-9]+(?=/|$)", "", name)  # Keras numbers names across a process
         found[f"the gradient of leaf {i}, {name}"] = gradient
     return found
 
@@ -91,7 +91,7 @@ def observed(layer, arrays, masks, seed) -> dict[str, np.ndarray]:
 def serve() -> None:
     """Answer jobs from standard input on standard output until it is closed."""
     requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # whatever a library prints must not come between
+    os.dup2(2, 1)  # what a library prints must not mix with the answers
     while given := _receive(requests):
         with compat.undisturbed():
             _send(answers, pickle.dumps(_served(given)))
@@ -103,14 +103,14 @@ def _served(given: bytes) -> tuple[str, object]:
         for module in modules:
             importlib.import_module(module)
         cls, config = pickle.loads(made)
-    except Exception as error:  # importing runs whatever a module holds
+    except Exception as error:  # importing runs any code in the module
         return "unknown", f"{type(error).__name__}: {error}"
     try:
         layer = cls(**config)
         compat.call(layer, {path: a.copy() for path, a in arrays.items()})
         layer.set_weights(weights)
         return "found", observed(layer, arrays, masks, seed)
-    except Exception as error:  # whatever a layer raises here, and not there, is a finding
+    except Exception as error:  # an error that is raised only here is a finding
         return "raised", f"{type(error).__name__}: {error}"
 
 
@@ -143,13 +143,13 @@ def _answer(backend: str) -> tuple[str, Any]:
         return pickle.loads(given)
     process.wait()
     said.seek(0)
-    lines = said.read().decode(errors="replace").strip().splitlines() or ["without a word"]
+    lines = said.read().decode(errors="replace").strip().splitlines() or ["without output"]
     _end(backend)
     raise NotApplicable(f"the process of {backend} ended: {lines[-1]}")
 
 
 def _send(stream, data: bytes) -> None:
-    with contextlib.suppress(BrokenPipeError):  # it has ended, which shows when it is to answer
+    with contextlib.suppress(BrokenPipeError):  # it has ended; that shows when its answer is read
         stream.write(struct.pack("q", len(data)) + data)
         stream.flush()
 
@@ -162,7 +162,7 @@ def _receive(stream) -> bytes:
 def _end(backend: str) -> None:
     process, said = _workers.pop(backend)
     for stream in filter(None, (process.stdin, process.stdout, said)):
-        with contextlib.suppress(BrokenPipeError):  # what was written to a process that has ended
+        with contextlib.suppress(BrokenPipeError):  # data for a process that has ended
             stream.close()
     process.wait()
 

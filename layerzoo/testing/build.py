@@ -1,4 +1,4 @@
-"""Building: all state is made in one place, from shapes alone, and can be found."""
+"""Building: a layer makes all its state in one place, from shapes alone, where Keras finds it."""
 
 import json
 import re
@@ -14,8 +14,10 @@ SAME = "the same float32 operations, 1e-6"
 
 @declare(
     "B1",
-    hint="Make every weight and every sub-layer in `__init__` or in `build`, and build each sub-layer "
-    "there: what `call` makes is missing when weights are loaded.",
+    hint=(
+        "Make every weight and every sub-layer in `__init__` or in `build`, and build each sub-layer "
+        "there. What `call` makes is missing when weights are loaded."
+    ),
     shown="""
     one, other = make(name="subject"), make(name="subject")
     one.build(*shapes)
@@ -29,7 +31,7 @@ SAME = "the same float32 operations, 1e-6"
     """,
 )
 def build_complete(case):
-    """`build` makes exactly the variables that a first call makes, and the call adds none."""
+    """`build` makes exactly the variables that a first call makes, and a call after it adds none."""
     built, called = case.make(name="subject"), case.make(name="subject")
     case.build(built)
     case.call(called, case.arrays())
@@ -42,8 +44,11 @@ def build_complete(case):
 
 @declare(
     "B2",
-    hint="JSON makes a list of a shape, and `build` must take it: write `(*input_shape[:-1], n)` and not "
-    "`input_shape[:-1] + (n,)`. A `get_build_config` of your own must hold all that `build` needs.",
+    hint=(
+        "JSON turns a shape into a list, and `build` must accept it: write `(*input_shape[:-1], n)` "
+        "instead of `input_shape[:-1] + (n,)`. If you write your own `get_build_config`, it must hold "
+        "everything that `build` needs."
+    ),
     shown="""
     import json
 
@@ -57,7 +62,7 @@ def build_complete(case):
     """,
 )
 def build_config(case):
-    """A layer built from its build config, read back from JSON, has the same variables."""
+    """A layer that is built from its build config, read back from JSON, has the same variables."""
     layer, revived = case.make(name="subject"), case.make(name="subject")
     case.build(layer)
     revived.build_from_config(json.loads(json.dumps(layer.get_build_config())))
@@ -66,8 +71,11 @@ def build_config(case):
 
 @declare(
     "B3",
-    hint="Make variables with `self.add_weight`, or keep them and the layers that hold them as attributes, "
-    "also in lists or dicts: Keras does not look into closures, sets or objects of other classes.",
+    hint=(
+        "Make variables with `self.add_weight`. Otherwise keep them, and the layers that hold them, as "
+        "attributes, possibly in lists or dicts. Keras does not look into closures, sets or objects of "
+        "other classes."
+    ),
     shown="""
     import gc
     import weakref
@@ -93,8 +101,8 @@ def build_config(case):
     """,
 )
 def state_tracked(case):
-    """Every variable that the layer makes is among its `variables`."""
-    config = case.config  # a layer that is passed in may be a mere pattern, as in Bidirectional
+    """Every variable that the layer makes is listed in `variables`."""
+    config = case.config  # a layer passed in may only be a template, as in Bidirectional
     with compat.recorded_variables() as made:
         layer = case.card.layer(**config)
         case.call(layer, case.arrays())
@@ -103,14 +111,16 @@ def state_tracked(case):
     lost = [
         f"{variable.path} {tuple(variable.shape)}" for variable in made if id(variable) not in known
     ]
-    demand(not lost, f"  made, kept and not in `layer.variables`: {', '.join(lost)}")
+    demand(not lost, f"  made and kept, but not in `layer.variables`: {', '.join(lost)}")
 
 
 @declare(
     "B4",
     tier="should",
-    hint="Give every weight and every layer inside a fixed `name`, each another: paths tell weights apart "
-    "in summaries, layout maps and patterns of what to freeze.",
+    hint=(
+        "Give each weight and each inner layer a fixed `name` that no other one has. Paths tell weights "
+        "apart in summaries, layout maps and patterns for freezing."
+    ),
     shown="""
     names = []
     for _ in range(2):
@@ -123,7 +133,7 @@ def state_tracked(case):
     """,
 )
 def names(case):
-    """The variables' paths are unique inside the layer, and the same in the same order in each instance."""
+    """Variable paths are unique within a layer, and each instance has the same paths in the same order."""
     paths = []
     for _ in range(2):
         with compat.fresh_names():
@@ -138,8 +148,10 @@ def names(case):
 @declare(
     "B5",
     cost="fair",
-    hint="State belongs to the instance: a class attribute, a default argument that is a list or a dict, "
-    "or a cache in the module must not hold what depends on an argument, a shape or a call.",
+    hint=(
+        "State belongs to the instance. A class attribute, a mutable default argument or a module-level "
+        "cache must not hold anything that depends on an argument, a shape or a call."
+    ),
     shown="""
     layer = built()
     config, before = str(layer.get_config()), numbers(layer(**inputs))
@@ -153,7 +165,7 @@ def names(case):
     """,
 )
 def isolation(case):
-    """Instances share no variable, and neither another one's use nor its own past changes a layer."""
+    """Instances share no variables; other instances and past calls do not change what a layer computes."""
     layer, arrays = case.built(), case.arrays()
     expected, written = case.run(layer, arrays), text(layer.get_config())
 
@@ -176,7 +188,7 @@ def isolation(case):
 
 
 def _demand_equal(lists):
-    """Demand that two lists, each with its name, are equal, and show where they are not."""
+    """Demand that two named lists are equal, and show where they differ."""
     first, second = lists.values()
     lines = []
     for name, mine, other in zip(lists, (first, second), (second, first), strict=True):
@@ -187,7 +199,7 @@ def _demand_equal(lists):
 
 
 def _described(layer) -> list[str]:
-    """Each variable in a line; Keras numbers what nobody named through the whole process."""
+    """A line for each variable, without the numbers that Keras gives to unnamed ones across the process."""
     return [
         f"{re.sub('_[0-9]+(?=/|$)', '', v.path)} {tuple(v.shape)} {v.dtype}"
         f"{'' if v.trainable else ' frozen'}"

@@ -1,4 +1,4 @@
-"""Towards the caller: any form of a call is taken, nothing given is changed, what is wrong is refused."""
+"""Towards the caller: every form of call works, nothing passed in is changed, wrong input is refused."""
 
 import contextlib
 import copy
@@ -25,8 +25,9 @@ from layerzoo.testing.properties import declare
     tier="trait",
     cost="fair",
     hint=(
-        "Usually `list(inputs.values())` or a loop over a dict, whose order is the caller's: take each by "
-        "its name. Or `isinstance(inputs, list)`, which a tuple is not, or a `build` that counts on an order."
+        "Usually `list(inputs.values())` or a loop over a dict, whose order is the caller's: take each "
+        "tensor by its name. Otherwise `isinstance(inputs, list)`, which is False for a tuple, or a "
+        "`build` that relies on an order."
     ),
     shown="""
     def turned(x, depth=0):  # keywords and dicts in another order, tuples for lists
@@ -44,7 +45,7 @@ from layerzoo.testing.properties import declare
     """,
 )
 def nested_structures(case):
-    """By keyword or position, with dicts in another order or tuples for lists, a call gives the same."""
+    """A call gives the same by keyword or position, with reordered dicts, and with tuples for lists."""
     if case.sequential:
         raise NotApplicable("the call takes one tensor")
     layer = case.built()
@@ -57,21 +58,23 @@ def nested_structures(case):
         made, known = ([tuple(w.shape) for w in each.weights] for each in (new, layer))
         demand(made == known, f"  built           {form}: {made}\n  otherwise       {known}")
         new.set_weights(layer.get_weights())
-        for subject, which in ((layer, "the same layer"), (new, "a layer built so")):
+        for subject, which in ((layer, "the same layer"), (new, "a layer built that way")):
             with case.resting(subject):
                 outputs = subject(*positional, **keywords, training=False)
             found, expected = _skeleton(outputs), _skeleton(due)
             demand(found == expected, f"  outputs {form}: {found}\n  otherwise       {expected}")
             for index, (a, e) in enumerate(zip(flat(outputs), flat(due), strict=True)):
-                what = f"  output {index}        of {which} called {form}, and as the card says"
+                what = (
+                    f"  output {index}        of {which} called {form}, and called as in the card"
+                )
                 demand_close(a, e, 1e-6, what, "the same float32 operations in the same order")
 
 
 @declare(
     "L4",
     hint=(
-        "Usually an operation in place: `x += 1`, `pop` on a dict, `append` to a list of the caller's. "
-        "Make a new one: `x = x + 1`, `dict(config)`, `list(layers)`."
+        "Usually an in-place operation: `x += 1`, `pop` on a dict, or `append` to a list that the caller "
+        "owns. Make a new object: `x = x + 1`, `dict(config)`, `list(layers)`."
     ),
     shown="""
     import copy
@@ -86,7 +89,7 @@ def nested_structures(case):
     """,
 )
 def input_untouched(case):
-    """A call changes neither the caller's arrays, tensors and masks nor the caller's config."""
+    """Neither a call nor the constructor changes the caller's arrays, tensors, masks or configs."""
     layer = case.built()
     arrays = case.arrays()
     kept = copy.deepcopy(arrays)
@@ -99,7 +102,7 @@ def input_untouched(case):
             layer(first[1], **dict(others), training=training)
             demand(
                 _same(packed, before),
-                f"  inputs          a list or dict of the caller's was changed\n"
+                f"  inputs          a list or dict of the caller was changed\n"
                 f"  before the call {before}\n  after it        {packed}",
             )
             for path, value in given.items():
@@ -119,8 +122,8 @@ def input_untouched(case):
     "L6",
     tier="should",
     hint=(
-        "Say in `build` what is taken, `self.input_spec = InputSpec(min_ndim=2, axes={-1: size})`, and check "
-        "arguments in `__init__`, before anything is changed."
+        "Declare in `build` what the layer accepts, `self.input_spec = InputSpec(min_ndim=2, axes={-1: "
+        "size})`. Check arguments in `__init__`, before anything is changed."
     ),
     shown="""
     layer, first = built(), next(iter(inputs))
@@ -151,7 +154,7 @@ def errors(case):
         demand(
             isinstance(error, ValueError | TypeError),
             f"  arguments       {config}\n  outcome         {_told(error)}",
-            "Check the argument in `__init__`, and raise ValueError or TypeError.",
+            "Check the argument in `__init__` and raise ValueError or TypeError.",
         )
     layer = case.built()
     if not _depends_on_last_axis(case, layer):
@@ -181,7 +184,7 @@ def errors(case):
     cost="fair",
     hint=(
         "Usually a `__repr__` that reads what only `build` makes, a `count_params` that forgets a part, or "
-        "an example in the docstring that no longer fits the arguments: it is run as it stands."
+        "a docstring example that no longer fits the arguments. The example is run exactly as written."
     ),
     shown="""
     import inspect, re, textwrap
@@ -198,7 +201,7 @@ def errors(case):
     """,
 )
 def repr_summary(case):
-    """The layer can be printed, summarised and counted, and the examples in its docstring run."""
+    """`repr`, a model's `summary` and `count_params` work, and the examples in the docstring run."""
     demand(repr(case.make()), "  repr            is empty before the first call")
     layer = case.built()
     demand(repr(layer), "  repr            is empty after the first call")
@@ -210,13 +213,13 @@ def repr_summary(case):
     demand(name in told, f"  summary         does not name {name}\n{told}")
     counted = layer.count_params()
     held = sum(int(np.prod(w.shape)) for w in layer.weights)
-    demand(counted == held, f"  count_params    {counted}, where the weights have {held} numbers")
+    demand(counted == held, f"  count_params    {counted}, but the weights hold {held} numbers")
     trouble = _example_trouble(case.card.layer)
-    demand(not trouble, f"  docstring       its example raised {trouble}")
+    demand(not trouble, f"  docstring       an example raised {trouble}")
 
 
 def _forms(case, layer, arrays) -> Iterator[tuple[str, tuple, dict]]:
-    """Other ways to write the same call: in words, by position, by keyword."""
+    """Other ways to write the same call, each as a description, positional arguments and keywords."""
     parameters = list(inspect.signature(layer.call).parameters)
     arguments = compat.packed(arrays)
     named = dict(zip([parameters[0], *list(arguments)[1:]], arguments.values(), strict=True))
@@ -249,7 +252,7 @@ def _skeleton(outputs):
 
 
 def _copied(node):
-    """The same leaves in lists and dicts of their own."""
+    """The same leaves in new lists and dicts."""
     if isinstance(node, dict):
         return {name: _copied(inner) for name, inner in node.items()}
     return list(map(_copied, node)) if isinstance(node, list) else node
@@ -265,7 +268,7 @@ def _same(a, b) -> bool:
 
 
 def _demand_masks_stay(case, layer, tensors):
-    """A tensor that is given to two layers has its mask for the second one too."""
+    """Demand that a tensor still has its mask after a call, because another layer may take it next."""
     masking = case.traits.masking
     named = masking if isinstance(masking, Mapping) else {case.first: masking}
     if not named.get(case.first) or len(case.tensors[case.first].letters) < 2:
@@ -274,18 +277,18 @@ def _demand_masks_stay(case, layer, tensors):
     compat.call(layer, tensors, {case.first: mask})
     demand(
         compat.mask_of(tensors[case.first]) is not None,
-        f"  tensor          {case.first} had a mask before the call, and has none after it",
+        f"  tensor          {case.first} had a mask before the call but has none after it",
     )
 
 
 def _depends_on_last_axis(case, layer) -> bool:
-    """Whether a layer built for one more entry in the last axis has weights of other shapes."""
+    """Whether the layer's weights change shape if the last axis has one more entry."""
     shapes = case.shapes()
     shapes[case.first] = (*shapes[case.first][:-1], shapes[case.first][-1] + 1)
     wider = case.make()
     try:
         case.build(wider, shapes)
-    except Exception:  # then one more entry is wrong before any layer is built
+    except Exception:  # one more entry is not allowed at all
         return False
     return [w.shape for w in wider.weights] != [w.shape for w in layer.weights]
 
@@ -308,9 +311,9 @@ def _told(error: Exception | None) -> str:
 
 @functools.cache
 def _example_trouble(cls: type) -> str:
-    """What the fenced examples of a class's docstring raise, each run by itself; empty if nothing.
+    """What the fenced examples in a class's docstring raise, each run by itself; empty if nothing.
 
-    They know what Keras exports, the class and its package, for some leave out their imports.
+    Keras's exports, the class and its package are predefined, because some examples leave out imports.
     """
     package = cls.__module__.split(".")[0]
     known = {**vars(keras.layers), **vars(keras), "keras": keras, "np": np, cls.__name__: cls}
@@ -322,7 +325,7 @@ def _example_trouble(cls: type) -> str:
         try:
             with contextlib.redirect_stdout(io.StringIO()):
                 exec(textwrap.dedent(example), dict(known))
-        except ModuleNotFoundError:  # of a package that is not there
+        except ModuleNotFoundError:  # the package is not installed
             continue
         except Exception as error:
             return f"{_told(error)}\n{textwrap.indent(example, '    ')}"

@@ -12,7 +12,7 @@ _meters: list[list[float]] = []
 
 @contextlib.contextmanager
 def metered() -> Iterator[list[float]]:
-    """Collect the worst error of every comparison made meanwhile, as a share of its tolerance."""
+    """Collect the worst error of every comparison made inside, as a share of its tolerance."""
     shares: list[float] = []
     _meters.append(shares)
     try:
@@ -22,7 +22,7 @@ def metered() -> Iterator[list[float]]:
 
 
 def note_share(error: float, allowed: float) -> float:
-    """Tell the meters of a comparison, and give the error as a share of what is allowed."""
+    """Report a comparison to the meters, and return the error as a share of what is allowed."""
     share = error / allowed if allowed else 0.0
     for shares in _meters:
         shares.append(share)
@@ -34,9 +34,9 @@ def demand_close(actual, expected, tolerance: float, what: str, origin: str) -> 
 
     Args:
         actual: What was computed.
-        expected: What it is held against.
-        tolerance: Relative to the scale of `expected`; 0 demands equal bits.
-        what: The claim, for the message.
+        expected: What it is compared with.
+        tolerance: Relative to the scale of `expected`. 0 demands equal bits.
+        what: What is compared, for the message.
         origin: Where the tolerance comes from, for the message.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Configs: a layer can be written down, takes its arguments in any form, and comes back the same."""
+"""Configs: a layer accepts its arguments in every form and survives a round trip through its config."""
 
 import copy
 import inspect
@@ -17,9 +17,11 @@ FILE = "a float32 layer read back computes the same numbers; 1e-6 is for reorder
 
 @declare(
     "C1",
-    hint="`get_config` must return every argument of the constructor as it was given, in what JSON can "
-    "write: activations, initializers and layers through their `serialize`. Nothing that `build` or "
-    "`call` does may change it, and a `from_config` of your own works on a copy.",
+    hint=(
+        "`get_config` must return every constructor argument as it was given, in a form that JSON can "
+        "write: `serialize` activations, initializers and layers. Neither `build` nor `call` may change "
+        "it. If you write your own `from_config`, let it work on a copy."
+    ),
     shown="""
     import json
 
@@ -44,8 +46,8 @@ FILE = "a float32 layer read back computes the same numbers; 1e-6 is for reorder
     """,
 )
 def config_roundtrip(case):
-    """A layer revived from its config, through JSON, is the same layer and computes the same."""
-    whole = "float" not in case.make().compute_dtype  # and no policy of floats is for it
+    """A layer revived from its config, through JSON, has the same config and computes the same values."""
+    whole = "float" not in case.make().compute_dtype  # so that float policies do not fit it
     policy = case.make().dtype_policy.name if whole else "mixed_bfloat16"
     layer = case.make(name="subject", dtype=policy)
     fresh = layer.get_config()
@@ -76,8 +78,10 @@ def config_roundtrip(case):
 @declare(
     "C2",
     cost="dear",
-    hint="Pass the argument through `keras.activations.get`, `initializers.get`, `regularizers.get` or "
-    "`constraints.get` in `__init__`, and through the same module's `serialize` in `get_config`.",
+    hint=(
+        "Pass the argument through `keras.activations.get`, `initializers.get`, `regularizers.get` or "
+        "`constraints.get` in `__init__`, and through `serialize` from the same module in `get_config`."
+    ),
     shown="""
     import json
 
@@ -110,7 +114,7 @@ def config_roundtrip(case):
     """,
 )
 def identifiers(case):
-    """Activations, initializers, regularizers and constraints are taken in every form, and kept."""
+    """Activations, initializers, regularizers and constraints are accepted in every form, and kept."""
     kinds = told(case.card.layer, case.config)
     if not kinds:
         raise NotApplicable("no argument is an activation, initializer, regularizer or constraint")
@@ -123,8 +127,10 @@ def identifiers(case):
 
 @declare(
     "C6",
-    hint="Hand `**kwargs` with `trainable` in it on to `super().__init__`, begin `get_config` with "
-    "`super().get_config()`, and make no layer inside with a `trainable` of its own.",
+    hint=(
+        "Pass `trainable` on to `super().__init__` with the other `**kwargs`, start `get_config` from "
+        "`super().get_config()`, and do not set `trainable` on inner layers yourself."
+    ),
     shown="""
     frozen = make(trainable=False)
     frozen(**inputs)
@@ -141,30 +147,32 @@ def identifiers(case):
     """,
 )
 def trainable_flag(case):
-    """`trainable=False` freezes every weight, survives the config, and can be taken back."""
+    """`trainable=False` freezes every weight, survives the config, and can be undone."""
     free = case.built()
     frozen = case.make(trainable=False)
     case.call(frozen, case.arrays())
     still = [w.path for w in frozen.trainable_weights]
-    demand(not still, f"  made with `trainable=False`, and yet these train: {', '.join(still)}")
+    demand(not still, f"  made with `trainable=False`, but these still train: {', '.join(still)}")
     revived = type(frozen).from_config(frozen.get_config())
-    demand(not revived.trainable, "  `trainable=False` became True on the way through the config")
+    demand(
+        not revived.trainable, "  `trainable=False` became True in a round trip through the config"
+    )
     case.call(revived, case.arrays())
     still = [w.path for w in revived.trainable_weights]
     demand(
-        not still, f"  revived from a frozen layer's config, and these train: {', '.join(still)}"
+        not still, f"  revived from a frozen layer's config, but these train: {', '.join(still)}"
     )
     frozen.trainable = True
     found, due = ([w.path for w in each.trainable_weights] for each in (frozen, free))
     demand(
         len(found) == len(due),
-        f"  taken back      {len(found)} weights train: {', '.join(found)}\n"
+        f"  unfrozen        {len(found)} weights train: {', '.join(found)}\n"
         f"  never frozen    {len(due)} do: {', '.join(due)}",
     )
 
 
 def text(config) -> str:
-    """A config as JSON, without what Keras adds to a layer inside once that is built."""
+    """A config as JSON, without the build config that Keras adds to inner layers once they are built."""
 
     def stripped(node):
         if isinstance(node, dict):
@@ -175,14 +183,14 @@ def text(config) -> str:
 
 
 def demand_same(case, layer, other, what):
-    """Demand that two layers compute the same."""
+    """Demand that two layers compute the same values."""
     arrays = case.arrays()
     for a, e in zip(case.run(other, arrays), case.run(layer, arrays), strict=True):
         demand_close(a, e, 1e-6, f"  outputs of {what}", FILE)
 
 
 def demand_same_weights(case, layer, other, what):
-    """Demand that another layer has weights of the same shapes, and with them computes the same."""
+    """Demand that another layer has weights of the same shapes and, given this layer's, computes the same."""
     for each in (layer, other):
         case.call(each, case.arrays())
     kept, found = ([tuple(w.shape) for w in each.weights] for each in (layer, other))
@@ -194,7 +202,7 @@ def demand_same_weights(case, layer, other, what):
 
 
 def _demand_equal(config, fresh, when):
-    """Demand that a config is the one of the new layer, and show the keys in which it is not."""
+    """Demand that a config equals that of the new layer, and show the keys that differ."""
     lines = []
     for key in {**fresh, **config}:
         before, now = ({key: each[key]} if key in each else {} for each in (fresh, config))
@@ -208,7 +216,10 @@ def _demand_equal(config, fresh, when):
 def _writable(value) -> bool:
     try:
         json.dumps(value)
-    except (TypeError, ValueError):  # no kind that JSON knows, or one that holds itself
+    except (
+        TypeError,
+        ValueError,
+    ):  # a type that JSON does not know, or a structure that contains itself
         return False
     return True
 
@@ -223,7 +234,7 @@ def _revived(layer):
 
 
 def _trouble(case, form, kinds, names) -> Violation | None:
-    """What goes wrong with some arguments in some form, and all others as they are."""
+    """What goes wrong if some arguments are given in some form and all others stay as they are."""
     made = forms.forms(case.card.layer, kinds)
     given, plain = ({name: made[each][name] for name in names} for each in (form, "an object"))
     try:
@@ -232,7 +243,7 @@ def _trouble(case, form, kinds, names) -> Violation | None:
         for each, when in (layer, "in the config"), (revived, "in the config, revived"):
             config = each.get_config()
             for name, value in given.items():
-                if value is None:  # which may be left out, or stand for a choice of the layer's own
+                if value is None:  # may be left out, or mean that the layer chooses
                     continue
                 demand(name in config, f"  {name} is not {when}")
                 due, found = (forms.written(kinds[name], v) for v in (value, config[name]))

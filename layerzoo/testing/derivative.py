@@ -1,4 +1,4 @@
-"""Gradients held against central differences: how, at which precision, and what a mismatch looks like."""
+"""Gradients compared with central differences: how, at which precision, and how a mismatch is reported."""
 
 import itertools
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ from layerzoo.testing.outcomes import Inconclusive, Violation
 from layerzoo.testing.slice import Slice
 
 STEPS = (2.0**-17, 2.0**-21, 2.0**-25)
-"""Powers of two, so that adding one is exact; where the function bends sharply the larger are too large."""
+"""Step sizes. Powers of two add exactly; the larger ones are too large if the function bends sharply."""
 
 COARSE = (2.0**-8, 2.0**-10, 2.0**-12)
-"""The steps where some part rounds to float32: the larger drown rounding, the smaller follow a bend."""
+"""Step sizes if a part rounds to float32: large ones outweigh rounding, small ones follow a bend."""
 
 TOLERANCE = {"float64, probed": 1e-6, "float32 only": 2e-2}
-"""By the precision that the layer works in, relative to the derivative and at least to 1."""
+"""Tolerance for each precision that a layer may compute in, relative to the derivative or to 1 if larger."""
 
 POINTS = 4
 
@@ -25,42 +25,42 @@ RATIOS = {
     0.5: "Half of the gradient is missing: usually a `stop_gradient` on one of two equal parts, or a custom "
     "gradient without a factor of 2.",
     2.0: "The gradient is twice what it should be: usually a custom gradient that adds what is already "
-    "counted, or repeats a factor of 2.",
+    "counted, or applies a factor of 2 twice.",
     -1.0: "The gradient has the wrong sign. If it is reversed on purpose, the card must name the function "
     "whose gradient it is: `surrogate`.",
-    0.0: "No gradient comes through here: usually a `stop_gradient`, a way through NumPy, or an operation "
-    "without derivative such as `round`, `argmax` or a comparison.",
+    0.0: "No gradient comes through here: usually a `stop_gradient`, a step through NumPy, or an operation "
+    "without a derivative such as `round`, `argmax` or a comparison.",
 }
-"""What a ratio of autodiff to the central difference usually means."""
+"""What each ratio of autodiff to the central difference usually means."""
 
 NAN = (
-    "The gradient is not a number where the output is finite: usually a 0/0 or an infinity in the part "
-    "that `where` does not choose. Replace the argument before the operation too, not only the result."
+    "The gradient is not a finite number although the output is. Usually a 0/0 or an infinity hides in the "
+    "branch that `where` does not choose. Replace the argument before the operation, not only the result."
 )
 NO_OUTPUT = (
-    "The output itself is not finite here, so that it has no derivative: look at its values first."
+    "The output itself is not finite here, so it has no derivative. Look at its values first."
 )
 OFFSET = (
-    "The gradient is off by the same number everywhere: usually a custom gradient that adds a constant or "
+    "The gradient is off by the same amount everywhere: usually a custom gradient that adds a constant or "
     "a loss of its own."
 )
 PHANTOM = (
-    "The gradient passes where the output does not depend on it, as in a straight-through estimator: if "
-    "that is meant, the card must name the function whose gradient it is: `surrogate`."
+    "There is a gradient although the output does not depend on this leaf, as in a straight-through "
+    "estimator. If that is intended, the card must name the function whose gradient it is: `surrogate`."
 )
 KINK = (
-    "The slopes to both sides differ at every point tried: a layer with corners this dense claims "
-    '`differentiable="kinked"`, one of steps `differentiable="none"` or a `surrogate`.'
+    "The slopes on the two sides differ at every point that was tried. For a layer with corners this dense, "
+    'declare `differentiable="kinked"`; for a step function, `differentiable="none"` or a `surrogate`.'
 )
 OTHER = (
-    "Usually a custom gradient with an error in its formula, or a `stop_gradient` on a part of what the "
-    "output depends on."
+    "Usually a custom gradient whose formula is wrong, or a `stop_gradient` on something that the output "
+    "depends on."
 )
 
 
 @dataclass
 class Line:
-    """A leaf's derivative along a direction: by autodiff and as a central difference."""
+    """A leaf's derivative along one direction, by autodiff and by central difference."""
 
     index: int
     direction: np.ndarray
@@ -72,32 +72,32 @@ class Line:
 
     @property
     def allowed(self) -> float:
-        """How far the two may be apart."""
+        """How much the two may differ."""
         return TOLERANCE[self.precision] * max(1.0, abs(self.numeric), abs(self.exact))
 
     @property
     def close(self) -> bool:
-        """Whether they agree; a NaN agrees with nothing."""
+        """Whether the two agree; a NaN agrees with nothing."""
         return abs(self.numeric - self.exact) <= self.allowed
 
 
 def demand_derivative(
     subject: Slice, seed: int, smooth: bool, among: range | None = None, of: Slice | None = None
 ) -> set[str]:
-    """Demand that a slice's gradient is its numerical derivative, leaf by leaf.
+    """Demand that a slice's gradient equals its numerical derivative, leaf by leaf.
 
-    At a kink the point is jittered. The precision is measured and not asked: only two central differences
-    of different small steps that agree can come from float64.
+    At a kink, other points nearby are tried. The precision is measured, not read from a dtype: only in
+    float64 can central differences with two different small steps agree.
 
     Args:
         subject: The slice.
-        seed: Of the directions.
-        smooth: Whether kinks at every point tried count against the layer.
-        among: Which leaves. Default: all.
-        of: The slice whose derivative the gradient is to be. Default: the same.
+        seed: The seed of the directions.
+        smooth: Whether the layer fails if every point that is tried has a kink.
+        among: Which leaves to check. Default: all.
+        of: The slice whose derivative the gradient should equal. Default: `subject`.
 
     Returns:
-        The names of the leaves that could be held against float32 only.
+        The names of the leaves that could only be checked at float32 precision.
     """
     generator = np.random.default_rng([seed, 71])
     leaves = subject.leaves
@@ -116,7 +116,7 @@ def demand_derivative(
             break
     message, hint = _told(subject, of, leaves, worst)
     if worst.kinked and not smooth:
-        raise Inconclusive(f"every one of {POINTS} points has a kink\n{message}")
+        raise Inconclusive(f"each of the {POINTS} points has a kink\n{message}")
     note_share(abs(worst.numeric - worst.exact), worst.allowed)
     raise Violation(message, KINK if worst.kinked else hint)
 
@@ -125,7 +125,7 @@ PROBED = next(iter(TOLERANCE))
 
 
 def _lines(subject, of, leaves, among, generator) -> list[Line]:
-    """Two dense directions of each leaf and one entry, until one does not agree."""
+    """For each leaf two dense directions and a single entry, up to the first that disagrees."""
     gradients = subject.gradient(leaves)
     lines: list[Line] = []
     for index in among:
@@ -169,7 +169,7 @@ def _line(of, leaves, index, direction, exact) -> Line:
 
 
 def _agree(a: float, b: float) -> bool:
-    """Whether two quotients are of one derivative; zero may as well be a step lost in float32."""
+    """Whether two quotients show the same derivative; a zero does not count, as float32 may lose the step."""
     return a != 0 and b != 0 and abs(a - b) <= TOLERANCE[PROBED] * max(1.0, abs(a), abs(b))
 
 
@@ -179,7 +179,7 @@ def _quotient(of, leaves, index, direction, step) -> float:
 
 
 def _kinked(of, leaves, line) -> bool:
-    """Whether the slopes to both sides differ by more than curvature explains."""
+    """Whether the slopes on the two sides differ by more than curvature explains."""
     here = of.value(leaves)
     right, left = (
         (of.value(moved(leaves, line.index, line.direction, s)) - here) / s
@@ -190,7 +190,7 @@ def _kinked(of, leaves, line) -> bool:
 
 
 def _told(subject, of, leaves, line) -> tuple[str, str]:
-    """What to say of a mismatch, and what it probably comes from."""
+    """The message for a mismatch, and its probable cause."""
     name, shape = subject.names[line.index], line.direction.shape
     entry = _wrong_entry(subject, of, leaves, line)
     ratio = line.exact / line.numeric if line.numeric else float("nan")
@@ -234,7 +234,7 @@ def _meaning(subject, of, leaves, line, exact, numeric) -> str:
 
 
 def _taylor(of, leaves, line) -> str:
-    """How fast what remains of L(z + hv) - L(z) - h<g, v> shrinks, as powers of h."""
+    """How fast L(z + hv) - L(z) - h<g, v> shrinks with h, as powers of h."""
     first = -4 if line.precision == PROBED else -2
     here = of.value(leaves)
     remains = []
@@ -248,9 +248,9 @@ def _taylor(of, leaves, line) -> str:
 
 
 def _wrong_entry(subject, of, leaves, line):
-    """An entry of the Jacobian that is wrong: of the output, of the leaf, and both numbers.
+    """A wrong entry of the Jacobian: the index in the output, the index in the leaf, and both numbers.
 
-    Where a sum is wrong one of its halves is, so that a few evaluations find the entry.
+    If a sum is wrong, one of its halves is wrong too, so a few evaluations find the entry.
     """
     shape = line.direction.shape
     gradients = subject.gradient(leaves)[line.index].astype("float64")
@@ -266,7 +266,7 @@ def _wrong_entry(subject, of, leaves, line):
     only = np.zeros(shape)
     only[place] = 1.0
     count = len(leaves)
-    if not of.cotangents:  # a derivative has no outputs of its own
+    if not of.cotangents:  # a derivative has no cotangents
         return None
 
     def pulled(slice, cotangents, at=leaves):
@@ -280,7 +280,9 @@ def _wrong_entry(subject, of, leaves, line):
         _flat(pulled(of, of.cotangents, moved(leaves, line.index, only, s))[count:])
         for s in (line.step, -line.step)
     )
-    numeric = (ahead - behind) / (2 * line.step)  # of every output by this entry of the leaf
+    numeric = (ahead - behind) / (
+        2 * line.step
+    )  # the derivative of every output by this entry of the leaf
     signs = np.where(np.random.default_rng(0).random(numeric.size) < 0.5, -1.0, 1.0)
 
     def exact_at(entries):
@@ -294,12 +296,12 @@ def _wrong_entry(subject, of, leaves, line):
     output = _bisected(np.arange(numeric.size), off)
     exact = exact_at([output]) * signs[output]
     if abs(exact - numeric[output]) <= TOLERANCE[line.precision] * max(1.0, abs(numeric[output])):
-        return None  # the errors of several entries add up to what is seen
+        return None  # only the errors of several entries together exceed the tolerance
     return _named(output, of.cotangents), [int(i) for i in place], exact, numeric[output]
 
 
 def _bisected(entries, off) -> int:
-    """One of some entries, in the half that is further off, and again in that."""
+    """An entry found by bisection: again and again, take the half with the larger error."""
     while len(entries) > 1:
         halves = entries[: len(entries) // 2], entries[len(entries) // 2 :]
         errors = [error if np.isfinite(error) else np.inf for error in map(off, halves)]
@@ -318,7 +320,7 @@ def _unflat(flat, like) -> list[np.ndarray]:
 
 
 def _named(flat_index, arrays) -> str:
-    """The index of an entry, with the number of its output where there are several."""
+    """The index of an entry, with the number of its output if there are several."""
     for number, a in enumerate(arrays):
         if flat_index < a.size:
             index = [int(i) for i in np.unravel_index(flat_index, a.shape)]
@@ -328,5 +330,5 @@ def _named(flat_index, arrays) -> str:
 
 
 def moved(leaves, index, direction, step) -> list[np.ndarray]:
-    """The leaves, one of them moved along a direction."""
+    """The leaves, with one of them moved along a direction."""
     return [leaf + step * direction if i == index else leaf for i, leaf in enumerate(leaves)]

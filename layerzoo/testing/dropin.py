@@ -1,4 +1,4 @@
-"""Drop-in: the layer stands in any model, may be shared, and its losses reach the model."""
+"""Drop-in: the layer works in any model, can be shared, and passes its losses on to the model."""
 
 import inspect
 import warnings
@@ -21,8 +21,8 @@ SAME = "the same float32 operations, 1e-5 for another order"
     "L1",
     cost="dear",
     hint=(
-        "Usually Python in `call` that needs a known size or a number: a model runs `call` on symbols first, "
-        "so take sizes from `keras.ops.shape`, and branch with `keras.ops.where`."
+        "Usually Python code in `call` that needs a known size or a concrete number. A model first runs "
+        "`call` on symbols, so take sizes from `keras.ops.shape` and branch with `keras.ops.where`."
     ),
     shown="""
     layer = built()
@@ -40,7 +40,7 @@ SAME = "the same float32 operations, 1e-5 for another order"
     """,
 )
 def drop_in(case):
-    """In any model, in `TimeDistributed` and in `tf.data` the layer computes what it does alone."""
+    """In any model, in `TimeDistributed` and in `tf.data` the layer computes the same as alone."""
     layer = case.built()
     arrays = case.arrays()
     expected = case.run(layer, arrays, training=False)
@@ -56,7 +56,7 @@ def drop_in(case):
         others = case.arrays(1)
         both = np.stack([arrays[case.first], others[case.first]], axis=1)
         steps = np.stack([expected[0], case.run(layer, others, training=False)[0]], axis=1)
-        with warnings.catch_warnings():  # of the memory layout that the wrapper hands on
+        with warnings.catch_warnings():  # about the memory layout that the wrapper passes on
             warnings.simplefilter("ignore")
             found = flat(keras.layers.TimeDistributed(layer)(both, training=False))
         _demand_alike(found, [steps], "in `TimeDistributed`")
@@ -69,8 +69,8 @@ def drop_in(case):
     "L2",
     cost="fair",
     hint=(
-        "Usually a variable made in `call`, which each use makes anew, or something remembered on `self` by "
-        "one use and read by the next: make variables in `build`, and keep nothing in `call`."
+        "Usually a variable made in `call`, so that each use makes a new one, or something that one use "
+        "stores on `self` and the next one reads. Make variables in `build`, and store nothing in `call`."
     ),
     shown="""
     layer = built()
@@ -89,7 +89,7 @@ def drop_in(case):
     """,
 )
 def shared(case):
-    """Used twice in a model, it has one set of variables, twice the losses, and gradients that add up."""
+    """Used twice in a model, the layer has one set of variables, twice the losses, and summed gradients."""
     layer = case.built()
     arrays = case.arrays(values="normal")
     case.run(layer, arrays, training=False)
@@ -107,7 +107,7 @@ def shared(case):
     doubled = _added_losses(model)
     demand(
         doubled == 2 * added,
-        f"  added losses    used once {added}, used twice in a model {doubled}, due {2 * added}",
+        f"  added losses    used once {added}, used twice in a model {doubled}, expected {2 * added}",
     )
     if not layer.trainable_weights:
         return
@@ -133,8 +133,9 @@ def shared(case):
     tier="trait",
     cost="fair",
     hint=(
-        "Call `self.add_loss` with a scalar in each `call`: Keras clears it before the next one. Keep no sum "
-        "of losses on `self`, and hold layers where Keras tracks them, as attributes or in lists."
+        "Call `self.add_loss` with a scalar in each `call`: Keras clears the losses before the next one. "
+        "Do not accumulate losses on `self`. Keep inner layers where Keras tracks them, as attributes or "
+        "in lists."
     ),
     shown="""
     import inspect
@@ -164,7 +165,7 @@ def shared(case):
     """,
 )
 def losses(case):
-    """Losses are finite scalars, as many as claimed, do not pile up call by call, and reach a model."""
+    """Losses are finite scalars, as many as claimed; they do not pile up over calls, and reach the model."""
     layer = case.built()
     claimed = case.traits.losses
     found = {training: _losses(case, layer, training) for training in (False, True)}
@@ -175,7 +176,7 @@ def losses(case):
         for value in values:
             demand(
                 value.shape == () and np.isfinite(value),
-                f"  loss            {value}, of shape {value.shape}; due is one finite number",
+                f"  loss            {value}, of shape {value.shape}; expected one finite number",
             )
         again = _losses(case, layer, training)
         demand(
@@ -192,11 +193,11 @@ def losses(case):
     weighted = len(_regularized(layer))
     if claimed is not None:
         added = len(found[True]) - weighted
-        demand(added == claimed, f"  added losses    {added}, where the card says {claimed}")
+        demand(added == claimed, f"  added losses    {added}, but the card says {claimed}")
     for kind, model in (("Functional", case.functional(layer)), ("subclassed", Subclassed(layer))):
         _run_model(case, model, case.arrays())
         what = f"  losses          of a {kind} model, and of the layer in it"
-        told = np.sort(np.array([compat.array(loss) for loss in model.losses]))  # in whatever order
+        told = np.sort(np.array([compat.array(loss) for loss in model.losses]))  # in any order
         demand_close(told, np.sort(np.array(found[False])), 1e-5, what, SAME)
     _demand_inner_losses(case)
     for name in regularizers:
@@ -209,7 +210,7 @@ def _run_model(case, model, arrays) -> list[np.ndarray]:
 
 
 def _demand_predicts(case, model, arrays, expected):
-    """Demand the same of `predict`, whose last batch is smaller than the one before where that may be."""
+    """Demand the same of `predict`, with a smaller last batch if the layer allows one."""
     size = len(arrays[case.first])
     free = all(y.shape[0] is None for y in model.outputs) and case.traits.state != "always"
     if free and not case.traits.couples_batch:
@@ -241,12 +242,12 @@ def _regularized(layer) -> list:
 
 
 def _added_losses(layer) -> int:
-    """How many losses the last call added, without those of the weights."""
+    """How many losses the last call added, not counting those of regularized weights."""
     return len(layer.losses) - len(_regularized(layer))
 
 
 def _regularizers(layer) -> list[str]:
-    """The regularizers that the constructor takes by name, of weights that the layer has."""
+    """The constructor's regularizer arguments that are named after a weight of the layer."""
     names = {w.path.split("/")[-1] for w in layer.trainable_weights}
     return [
         argument
@@ -261,7 +262,7 @@ def _demand_regularizes(case, name):
     weight = name.removesuffix("_regularizer")
     demand(
         any(w.path.split("/")[-1] == weight for w in _regularized(layer)),
-        f"  {name:<16}was given, and no weight `{weight}` is regularized",
+        f"  {name:<16}was given, but no weight `{weight}` is regularized",
         f"Pass `regularizer=self.{name}` to the `add_weight` of `{weight}`.",
     )
 
@@ -274,5 +275,5 @@ def _demand_inner_losses(case):
     due = sum(len(inner.losses) for inner in given)
     demand(
         len(layer.losses) >= due,
-        f"  losses          {len(layer.losses)}, and {due} of the layers that were passed in",
+        f"  losses          {len(layer.losses)}, but the layers that were passed in have {due}",
     )

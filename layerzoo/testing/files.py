@@ -1,4 +1,4 @@
-"""Files and copies: what is saved, pickled or cloned is the same layer again."""
+"""Files and copies: a layer that is saved, pickled or cloned comes back as the same layer."""
 
 import copy
 import pickle
@@ -23,11 +23,11 @@ class Subclassed(keras.Model):
         self.layer = layer
 
     def call(self, inputs):
-        """Call the layer, with several inputs given as a dict."""
+        """Call the layer; a dict holds several inputs."""
         return compat.call(self.layer, inputs) if isinstance(inputs, dict) else self.layer(inputs)
 
     def get_build_config(self):
-        """None: the layer has one of its own."""
+        """None, because the layer has its own build config."""
         return None
 
     def get_config(self):
@@ -46,8 +46,10 @@ class Subclassed(keras.Model):
 @declare(
     "C3",
     cost="dear",
-    hint="Register the class with `keras.saving.register_keras_serializable`, make its config complete, and "
-    "make every weight in `build`: a file is read into a layer that was built and never called.",
+    hint=(
+        "Register the class with `keras.saving.register_keras_serializable`, make its config complete, and "
+        "make every weight in `build`. Keras reads a file into a layer that was built but never called."
+    ),
     shown="""
     def symbol(x):
         return keras.Input(batch_shape=x.shape, dtype=str(x.dtype))
@@ -62,7 +64,7 @@ class Subclassed(keras.Model):
     """,
 )
 def keras_file(case):
-    """A `.keras` file of a model around the layer loads without `custom_objects` and computes the same."""
+    """A model with the layer, saved as `.keras`, loads without `custom_objects` and computes the same."""
     layer = case.built()
     arrays = case.arrays()
     models = {"Functional": case.functional(layer), "subclassed": Subclassed(layer)}
@@ -82,8 +84,11 @@ def keras_file(case):
 @declare(
     "C4",
     cost="fair",
-    hint="Build every layer inside in `build`: what is made by the first call is not there when a weights "
-    "file is read. A `load_own_variables` of your own must read what `save_own_variables` wrote.",
+    hint=(
+        "Build every inner layer in `build`: a layer that only the first call makes does not exist when a "
+        "weights file is read. If you write your own `load_own_variables`, it must read what "
+        "`save_own_variables` wrote."
+    ),
     shown="""
     layer, bare = built(name="subject"), make(name="subject")
     bare.build(*shapes)
@@ -96,7 +101,7 @@ def keras_file(case):
     """,
 )
 def weights_file(case):
-    """Weights in a `.weights.h5` file load into a layer that was only built, and give the same numbers."""
+    """A `.weights.h5` file loads into a layer that was built but never called, and gives the same outputs."""
     layer = case.built(name="subject")
     bare = case.make(name="subject")
     case.build(bare)
@@ -113,8 +118,10 @@ def weights_file(case):
     "C5",
     tier="should",
     cost="fair",
-    hint="Keras copies a layer through the same functions as it saves it: leave `__deepcopy__` and "
-    "`__reduce__` to it, and make the config and the build config complete.",
+    hint=(
+        "Keras copies a layer through the same methods that save it. Do not write your own `__deepcopy__` "
+        "or `__reduce__`, and make the config and the build config complete."
+    ),
     shown="""
     import copy
     import pickle
@@ -145,7 +152,7 @@ def copies(case):
         "pickle": pickle.loads(pickle.dumps(layer)),
         "clone_model": clone.get_layer(layer.name),
     }.items():
-        demand(type(other) is type(layer), f"  {kind} gave a {type(other)} for a {type(layer)}")
+        demand(type(other) is type(layer), f"  {kind} gave {type(other)} for {type(layer)}")
         kept, found = text(layer.get_config()), text(other.get_config())
         demand(found == kept, f"  config          {kept}\n  by {kind:<12} {found}")
         known = {id(variable) for variable in layer.variables}

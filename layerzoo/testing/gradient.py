@@ -1,4 +1,4 @@
-"""Gradients, held against numerical derivatives in probed float64."""
+"""Gradients, compared with numerical derivatives in float64 if a probe finds float64."""
 
 import warnings
 from fnmatch import fnmatchcase
@@ -57,16 +57,16 @@ for weight, gradient in found:
     "G1",
     cost="fair",
     hint=(
-        "Usually a `stop_gradient` on a part of what the output depends on, or a custom gradient with an "
-        "error in its formula."
+        "Usually a `stop_gradient` on something that the output depends on, or a custom gradient whose "
+        "formula is wrong."
     ),
     shown=PROBE + "found = gradients()" + SLOPES,
 )
 def gradient_fd(case):
-    """The gradient returned by autodiff is the numerical derivative, leaf by leaf."""
+    """The gradient from autodiff equals the numerical derivative, for each input and weight."""
     if case.traits.surrogate is not None:
-        raise NotApplicable("the card says that the gradient is that of another function")
-    if not case.floats and not case.built().trainable_weights:  # whose dtype may be an integer's
+        raise NotApplicable("the card declares the gradient of another function, in `surrogate`")
+    if not case.floats and not case.built().trainable_weights:  # built in its own dtype
         raise NotApplicable("no input is a float, and no weight trains")
     rough: set[str] = set()
     with compat.float64():
@@ -86,8 +86,8 @@ def gradient_fd(case):
     "G2",
     cost="fair",
     hint=(
-        "Usually a weight that `call` does not use, a `stop_gradient`, or a way through NumPy or an integer "
-        "type. What is dead by theory the card names in `dead`."
+        "Usually a weight that `call` does not use, a `stop_gradient`, or a step through NumPy or an "
+        "integer type. If a gradient is zero by design, name the weight or input in the card's `dead`."
     ),
     shown=PROBE
     + """
@@ -101,7 +101,7 @@ for weight, gradient in gradients():
     """,
 )
 def gradient_flow(case):
-    """Every trainable weight and input gets a finite gradient, not zero; dead weights stay dead."""
+    """Each trainable weight and float input gets a finite, nonzero gradient, or zero if declared dead."""
     case = case.roomy()
     layer = case.built()
     largest = _largest_gradients(case, layer)
@@ -110,22 +110,22 @@ def gradient_flow(case):
     dead = {name for name in largest if any(fnmatchcase(name, each) for each in case.traits.dead)}
     for name in dead:
         size = largest[name]
-        demand(size <= 1e-5, f"  {name} is declared dead and has a gradient of {size:.3g}")
+        demand(size <= 1e-5, f"  {name} is declared dead but has a gradient of {size:.3g}")
     quiet = [name for name in largest if name not in dead and largest[name] <= 1e-7]
     if not quiet:
         return
     lively = _largest_gradients(case, layer, training=_modes(case)[-1], losses=True)
     for name in quiet:
         size = lively[name]
-        demand(size > 1e-7, f"  the gradient of {name} is {size:.3g} at each of 3 samples")
+        demand(size > 1e-7, f"  the largest gradient of {name} over 3 samples is {size:.3g}")
 
 
 @declare(
     "G3",
     cost="fair",
     hint=(
-        "Usually a root, a norm, a logarithm or a division at zero. Give it another argument there with "
-        "`where` before the operation: `where` behind it chooses the value and leaves the gradient NaN."
+        "Usually a root, a norm, a logarithm or a division at zero. Replace its argument there with "
+        "`where` before the operation. A `where` after it fixes the value but leaves the gradient NaN."
     ),
     shown="drawn = inputs\n"
     "for kind, special in (('zeros', np.zeros_like), ('ones', np.ones_like), ('ties', np.round)):\n"
@@ -138,7 +138,7 @@ def gradient_flow(case):
     """,
 )
 def gradient_finite_at_special(case):
-    """Outputs and gradients are finite at zeros, at equal values, at ties, and where all is masked."""
+    """Outputs and gradients are finite for zeros, for equal values, for ties, and if every step is masked."""
     layer = case.built()
     for kind in ("zeros", "ones", "ties"):
         _demand_finite_gradient(case, layer, case.arrays(values=kind), f"inputs all {kind}")
@@ -152,9 +152,10 @@ def gradient_finite_at_special(case):
     "G4",
     cost="dear",
     hint=(
-        "A weight that does not move has no gradient in training, or a constraint that undoes the step; "
-        "one that moves though it does not train is assigned to in `call`: the card says so with `state`. "
-        "On PyTorch, what is read of a state and assigned to later in the same call is to be copied first."
+        "A trainable weight that does not move has no gradient in training, or a constraint undoes the "
+        "step. A weight that moves although it is not trainable is assigned to in `call`: declare that in "
+        "the card, with `state`. On PyTorch, copy a state that you read if the same call assigns to it "
+        "later."
     ),
     shown="""
     layer = built()
@@ -180,7 +181,7 @@ def gradient_finite_at_special(case):
     """,
 )
 def training_step(case):
-    """One `fit` step leaves finite weights, moves each that trains and none that does not."""
+    """One `fit` step moves every trainable weight and no other, and leaves all of them finite."""
     layer = case.built()
     if not layer.trainable_weights:
         raise NotApplicable("the layer has no weight to train")
@@ -194,7 +195,7 @@ def training_step(case):
         lambda y: generator.normal(size=y.shape).astype("float32"), outputs
     )
     model.compile(optimizer=keras.optimizers.SGD(0.5), loss="mse")
-    with warnings.catch_warnings():  # of weights without gradient, which G2 looks at
+    with warnings.catch_warnings():  # about weights without a gradient, which G2 checks
         warnings.filterwarnings("ignore", "Gradients do not exist")
         history = model.fit(
             case.feed(arrays),
@@ -211,9 +212,9 @@ def training_step(case):
         demand_finite(new, f"  {weight.path} is not finite after a step")
         moved = not np.array_equal(new, old)
         if weight.trainable and weight.path.split("/", 1)[-1] in alive:
-            demand(moved, f"  {weight.path} is trainable and did not move")
+            demand(moved, f"  {weight.path} is trainable but did not move")
         elif not weight.trainable and not moves:
-            demand(not moved, f"  {weight.path} is not trainable and moved")
+            demand(not moved, f"  {weight.path} is not trainable but moved")
 
 
 @declare(
@@ -221,8 +222,8 @@ def training_step(case):
     tier="should",
     cost="long",
     hint=(
-        "Usually Python code that runs once when it is traced: a test of a value, a number drawn by NumPy, "
-        "or a custom gradient that does not get its values through its arguments."
+        "Usually Python code that runs only once, while the call is traced: an `if` on a tensor's value, a "
+        "number drawn by NumPy, or a custom gradient that reads values other than its arguments."
     ),
     shown=PROBE
     + """
@@ -234,7 +235,7 @@ for weight, gradient in gradients(run_eagerly=False, jit_compile=True):
     """,
 )
 def grad_jit_equal(case):
-    """The gradient through the compiler is the eager one."""
+    """The compiled gradient equals the eager one."""
     layer = case.built()
     training = not case.traits.stochastic
     subject = Slice(layer, case.arrays(values="normal"), case.sample.seed, training=training)
@@ -252,8 +253,9 @@ def grad_jit_equal(case):
     tier="should",
     cost="dear",
     hint=(
-        "The backend differentiates forwards and backwards by different rules, and one of them is wrong: "
-        "usually that of a custom gradient, which forward mode passes by or which has a rule of its own."
+        "The backend has one rule for forward mode and another for reverse mode, and one of them is wrong. "
+        "Usually the culprit is a custom gradient: forward mode ignores it or has a rule of its own for "
+        "it."
     ),
     shown=PROBE
     + """
@@ -272,7 +274,7 @@ assert close, f"the derivative along a direction is {forward} forwards and {back
     """,
 )
 def dot_test(case):
-    """Forward and backward mode agree: <u, J v> = <J' u, v>, where the backend has both."""
+    """Forward and reverse mode agree, <u, J v> = <J' u, v>, on a backend that has both."""
     layer = case.built()
     subject = Slice(layer, case.arrays(values="normal"), case.sample.seed)
     generator = np.random.default_rng([case.sample.seed, 73])
@@ -281,9 +283,7 @@ def dot_test(case):
     forward = autodiff.forward(subject.scalar, tensors, [compat.tensor(d) for d in directions])
     gradients = [g.astype("float64") for g in subject.gradient(subject.leaves)]
     backward = float(sum(np.sum(g * d) for g, d in zip(gradients, directions, strict=True)))
-    size = float(
-        np.sqrt(sum(np.sum(g * g) for g in gradients))
-    )  # what one may expect the sums to be
+    size = float(np.sqrt(sum(np.sum(g * g) for g in gradients)))  # the expected size of the sums
     allowed = 1e-4 * max(1.0, abs(backward), size)
     demand(
         abs(forward - backward) <= allowed,
@@ -297,12 +297,12 @@ def dot_test(case):
     tier="trait",
     cost="dear",
     never=(
-        "The card says that the gradient has no derivative (`twice_differentiable=False`); at every sample "
-        "it had the right one."
+        "The card says that the gradient has no derivative (`twice_differentiable=False`), but autodiff "
+        "found the right one at every sample."
     ),
     hint=(
-        "Usually a `stop_gradient` inside a formula that is meant to give the first derivative, or a custom "
-        "gradient whose rule is not differentiable itself."
+        "Usually a `stop_gradient` inside a formula for the first derivative, or a custom gradient whose "
+        "own rule cannot be differentiated."
     ),
     shown=PROBE
     + """
@@ -333,7 +333,7 @@ assert close == claimed["twice_differentiable"], f"{second} by autodiff, {numeri
     """,
 )
 def gradient_of_gradient(case):
-    """The gradient has a derivative, and autodiff finds it; or it has none, as the card says."""
+    """Autodiff finds the right second derivative, unless the card says that there is none."""
     claim = case.traits.twice_differentiable
     if claim is None:
         raise NotApplicable("the card claims nothing about second derivatives")
@@ -348,7 +348,7 @@ def gradient_of_gradient(case):
             return None
         try:
             demand_derivative(subject, case.sample.seed, smooth)
-        except Exception:  # a wrong number, a kink, or a backend that has no rule for it
+        except Exception:  # a wrong number, a kink, or a backend without a rule for it
             return True
         return False
 
@@ -358,8 +358,8 @@ def gradient_of_gradient(case):
     tier="trait",
     cost="fair",
     hint=(
-        "The card names the function whose gradient this is (`surrogate`), or says that none reaches the "
-        "inputs (`differentiable='none'`): the layer or the card is wrong."
+        "The card names a function whose gradient this layer returns (`surrogate`), or says that no "
+        "gradient reaches the inputs (`differentiable='none'`). Either the layer or the card is wrong."
     ),
     shown=PROBE
     + """
@@ -374,7 +374,7 @@ else:
     + SLOPES.strip().replace("\n", "\n    ").replace("def slope", "    def slope", 1),
 )
 def surrogate(case):
-    """The gradient is that of the surrogate which the card names; or it is zero, as the card says."""
+    """The gradient is that of the card's surrogate, or zero if the card says that inputs get none."""
     if case.traits.surrogate is not None:
         with compat.float64():
             layer = case.built(dtype="float64")
@@ -393,14 +393,14 @@ def surrogate(case):
         for name, found in zip(subject.inputs, subject.gradient(subject.leaves), strict=False):
             demand(
                 not np.any(found),
-                f"  no gradient is to reach {name}, and its largest is {np.abs(found).max():.3g}",
+                f"  no gradient should reach {name}, but its largest is {np.abs(found).max():.3g}",
             )
     else:
         raise NotApplicable("the card names no surrogate, and a gradient may reach the inputs")
 
 
 def _largest_gradients(case, layer, **how) -> dict[str, float]:
-    """The largest entry of each gradient at three samples, all of them finite."""
+    """The largest entry of each gradient over three samples, after a check that all are finite."""
     subject = Slice(layer, case.arrays(values="normal"), case.sample.seed, **how)
     largest = dict.fromkeys(subject.names, 0.0)
     for salt in range(3):
@@ -412,7 +412,7 @@ def _largest_gradients(case, layer, **how) -> dict[str, float]:
 
 
 def _modes(case) -> tuple[bool, ...]:
-    """Inference, and training too where it computes something else."""
+    """Inference, and also training if the layer computes something different there."""
     traits = case.traits
     differs = traits.stochastic or traits.train_differs or traits.couples_batch == "training"
     return (False, True) if differs else (False,)
@@ -428,9 +428,9 @@ def _demand_shapes(subject, declared) -> None:
 
 
 def _alive(case, layer) -> set[str]:
-    """The weights whose gradient is not zero at this very sample, in training."""
+    """The weights whose gradient is clearly nonzero at this sample, in training."""
     if case.traits.stochastic:
-        return set()  # which weights the noise spares is chance, and G2 has seen to them
+        return set()  # noise decides which weights get a gradient; G2 checks those
     subject = Slice(layer, case.arrays(values="normal"), case.sample.seed, training=True)
     found = zip(subject.names, subject.gradient(subject.leaves), strict=True)
     return {name for name, g in found if np.abs(g).max(initial=0) > 1e-4}

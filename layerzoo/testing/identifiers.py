@@ -1,4 +1,4 @@
-"""The forms in which a layer may be given an activation, initializer, regularizer or constraint."""
+"""The forms in which a layer can receive an activation, initializer, regularizer or constraint."""
 
 import json
 
@@ -24,7 +24,7 @@ class Filled(keras.initializers.Initializer):
         self.value = value
 
     def __call__(self, shape, dtype=None, **kwargs):
-        """A tensor full of the value."""
+        """A tensor filled with the value."""
         return keras.ops.full(shape, self.value, dtype=dtype)
 
     def get_config(self):
@@ -50,13 +50,13 @@ class Weighed(keras.regularizers.Regularizer):
 
 @register
 class Clipped(keras.constraints.Constraint):
-    """A constraint that Keras does not know: no value is beyond a limit."""
+    """A constraint that Keras does not know: it clips values to a limit."""
 
     def __init__(self, limit=2.0):
         self.limit = limit
 
     def __call__(self, w):
-        """The weight within the limit."""
+        """The weight, clipped to the limit."""
         return keras.ops.clip(w, -self.limit, self.limit)
 
     def get_config(self):
@@ -65,7 +65,7 @@ class Clipped(keras.constraints.Constraint):
 
 
 NAMES = {"activation": "tanh", "constraint": "non_neg", "initializer": "ones", "regularizer": "l2"}
-"""A name that Keras knows, by the kind of argument."""
+"""For each kind of argument, a name that Keras knows."""
 
 CUSTOM = {
     "activation": lambda: damped,
@@ -73,16 +73,16 @@ CUSTOM = {
     "initializer": lambda: Filled(0.7),
     "regularizer": lambda: Weighed(0.02),
 }
-"""Objects that Keras does not know, off their own defaults."""
+"""Objects that Keras does not know, each with a setting that is not its default."""
 
 
 def known(kind: str):
-    """The object behind Keras's name."""
+    """The object that Keras's name in `NAMES` stands for."""
     return IDENTIFIERS[kind].get(NAMES[kind])
 
 
 def forms(layer: type, kinds: dict[str, str]) -> dict[str, dict]:
-    """The arguments in each form that they may be given in, all made anew."""
+    """The arguments in each form that they accept, as new objects."""
     defaults = compat.own_parameters(layer)
     activations = [name for name, kind in kinds.items() if kind == "activation"]
     return {
@@ -100,6 +100,6 @@ def forms(layer: type, kinds: dict[str, str]) -> dict[str, dict]:
 
 
 def written(kind: str, value) -> str:
-    """What an argument stands for, as text, whatever form it has."""
+    """An argument as text that does not depend on the form in which it was given."""
     module = IDENTIFIERS[kind]
     return json.dumps(module.serialize(module.get(value)), sort_keys=True)

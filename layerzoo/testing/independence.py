@@ -1,4 +1,4 @@
-"""Independence: which outputs depend on which inputs, and what holds whatever the inputs are."""
+"""Independence: which outputs depend on which inputs, and what holds for all inputs."""
 
 import numpy as np
 
@@ -13,10 +13,13 @@ SAME = "float32, 1e-6: the same sums of the same numbers"
 
 @declare(
     "I1",
-    never="The card says that the samples of a batch influence each other; in no sample did they.",
+    never=(
+        "The card says that the samples of a batch influence each other, but they did so in no sample that "
+        "was tried."
+    ),
     hint=(
-        "Usually a mean, a softmax or a norm over axis 0, a `squeeze` that meets a batch of one, or a "
-        "`reshape` that mixes the batch with another axis. What is meant to couple samples is declared: "
+        "Usually a mean, softmax or norm over axis 0, a `squeeze` on a batch of one, or a `reshape` that "
+        "mixes the batch with another axis. If samples are meant to influence each other, declare "
         '`couples_batch="training"` or `"always"`.'
     ),
     shown="""
@@ -34,7 +37,7 @@ SAME = "float32, 1e-6: the same sums of the same numbers"
 def batch_independence(case):
     """The samples of a batch do not influence each other, unless the card says that they do."""
     if "b" not in case.traits.dynamic.split():
-        raise NotApplicable("the batch has one size")
+        raise NotApplicable("the batch size is fixed")
     coupled = case.traits.couples_batch
     arrays = case.arrays(values="normal", b=3)
     layer = case.built()
@@ -52,7 +55,7 @@ def batch_independence(case):
         if coupled == "always":
             return refuted
     for a, e in zip(case.run(layer, mixed), whole, strict=True):
-        what = "  sample 0 of 3, after samples 1 and 2 got other numbers, and before"
+        what = "  sample 0 of 3, after samples 1 and 2 changed, and before"
         demand_close(a[0], e[0], 1e-6, what, SAME)
     for row in range(3):
         alone = case.run(layer, _rows(case, arrays, slice(row, row + 1)))
@@ -60,7 +63,7 @@ def batch_independence(case):
             demand(
                 a.shape == (1, *e.shape[1:]),
                 f"  batch of one    {a.shape}\n  batch of three  {e.shape}",
-                "A batch of one keeps its axis: name the axis that `squeeze` takes away.",
+                "A batch of one must keep its axis: tell `squeeze` which axis to remove.",
             )
             demand_close(
                 a[0], e[row], 1e-5, f"  sample {row} as a batch of one, and in a batch of 3", SUMS
@@ -71,10 +74,12 @@ def batch_independence(case):
 @declare(
     "I2",
     tier="trait",
-    never="The card says that the layer is not causal; in every sample no output depended on a later step.",
+    never=(
+        "The card says that the layer is not causal, but no output depended on a later step in any sample."
+    ),
     hint=(
         "Usually a mask that is off by one or transposed, a shift in the wrong direction, or a mean over "
-        "all steps: output `t` may read the inputs `0` to `t` alone."
+        "all steps. Output `t` may read only the inputs `0` to `t`."
     ),
     shown="""
     layer = built()
@@ -88,7 +93,7 @@ def batch_independence(case):
     """,
 )
 def causality(case):
-    """No output depends on a later step, where the card says so, and some does where it says not."""
+    """If the card says causal, no output depends on a later step; if it says not causal, some output does."""
     if case.traits.causal is None:
         raise NotApplicable("the card claims nothing about causality")
     axis = _time_axis(case)
@@ -112,10 +117,12 @@ def causality(case):
 @declare(
     "I3",
     tier="trait",
-    never="In no sample did the declared transformation change the input, so that nothing was checked.",
+    never=(
+        "The declared transformation did not change the input in any sample, so that nothing was checked."
+    ),
     hint=(
-        "Usually one axis is used where another is meant, in a softmax, a norm or a `reshape`, or "
-        "something depends on the place that the claim says does not matter."
+        "Usually the wrong axis in a softmax, a norm or a `reshape`. Otherwise something depends on "
+        "position, although the card claims that position does not matter."
     ),
     shown="""
     layer = built()
@@ -127,7 +134,7 @@ def causality(case):
     """,
 )
 def equivariance(case):
-    """Transforming the first input as the card declares transforms the outputs as it declares."""
+    """If the first input is transformed as the card declares, the outputs transform as it declares."""
     if not case.traits.equivariant:
         raise NotApplicable("the card declares no transformation")
     layer, arrays = case.built(), case.arrays(values="normal")
@@ -148,12 +155,12 @@ def equivariance(case):
     "I4",
     tier="trait",
     never=(
-        "The card says how far an output reaches; in no sample did the outermost steps of that window "
-        "matter, so that it is too wide."
+        "The card says how far an output reaches, but the outermost steps of that window mattered in no "
+        "sample. The window is too wide."
     ),
     hint=(
-        "Usually a window that is off by one: say whether the step itself is counted. A second layer "
-        "inside widens it: windows add up."
+        "Usually a window that is off by one: decide whether it includes the step itself. A second layer "
+        "inside widens the window, because windows add up."
     ),
     shown="""
     layer = built()
@@ -169,7 +176,7 @@ def equivariance(case):
     """,
 )
 def locality(case):
-    """An output depends on the steps of the declared window alone, and on the outermost of them."""
+    """An output depends only on steps within the declared window, and does depend on its outermost steps."""
     if case.traits.reach is None:
         raise NotApplicable("the card declares no window")
     earlier, later = case.traits.reach
@@ -204,8 +211,8 @@ def locality(case):
     "I5",
     tier="trait",
     hint=(
-        "Usually a sum or a norm over another axis than the one meant, a constant added for stability "
-        "inside of what is to be one, or scores changed after they were normalised."
+        "Usually a sum or a norm over the wrong axis, a constant added for stability to something that "
+        "must sum to one, or scores that change after they were normalised."
     ),
     shown="""
     x, y = next(iter(inputs.values())), numbers(built()(**inputs))[0]
@@ -215,7 +222,7 @@ def locality(case):
     """,
 )
 def conservation(case):
-    """What the card says is conserved is: the residue of the first input and output is zero."""
+    """What the card declares conserved is: the residue of the first input and the first output is zero."""
     if not case.traits.conserves:
         raise NotApplicable("the card declares nothing that is conserved")
     layer, arrays = case.built(), case.arrays()
@@ -223,7 +230,7 @@ def conservation(case):
     size = max(1.0, *(float(np.abs(a).max(initial=0)) for a in (x, y)))
     for claim, residue in case.traits.conserves.items():
         left = np.asarray(residue(x, y), "float64")
-        demand(left.size, f"  {claim}: the residue has no entries, so that nothing is claimed")
+        demand(left.size, f"  {claim}: the residue has no entries, so it claims nothing")
         demand_close(
             left,
             np.zeros(left.shape),
@@ -234,7 +241,7 @@ def conservation(case):
 
 
 def _rows(case, arrays, rows, others=None) -> dict[str, np.ndarray]:
-    """Some samples of each input, and where `others` are given these after them."""
+    """Some samples of each input, followed by those of `others` if given."""
     found = {}
     for path, a in arrays.items():
         letters = case.tensors[path].letters

@@ -1,4 +1,4 @@
-"""A first card for a class, found by trying: something to run at once, and to edit afterwards."""
+"""A first card for a class, found by trying values: run it at once, then edit it."""
 
 import inspect
 from dataclasses import dataclass, replace
@@ -28,7 +28,7 @@ REQUIRED: dict[str, list] = {
     "function": [keras.ops.tanh],
     "activation": ["tanh"],
 }
-"""Values for arguments that must be given, by their usual names; others are tried as small integers."""
+"""Values for required arguments with these usual names; other names get small integers."""
 
 ALTERNATIVES: dict[str, Any] = {
     "activation": "tanh",
@@ -38,7 +38,7 @@ ALTERNATIVES: dict[str, Any] = {
     "padding": "same",
     "seed": 3,
 }
-"""Another value than the default, by the last word of an argument's name."""
+"""A value other than the default, by the last word of an argument's name."""
 
 INPUTS: tuple[Any, ...] = (
     "b t d",
@@ -48,18 +48,18 @@ INPUTS: tuple[Any, ...] = (
     ["b t d", "b t d"],
     Tensor("b t", "int32", high=2),
 )
-"""Inputs to try, the likelier first."""
+"""Inputs to try, the most likely first."""
 
 
 @dataclass(frozen=True)
 class Draft:
-    """What was found out about a class.
+    """What is known about a class after trying it.
 
     Attributes:
         layer: The class.
-        options: Values that each constructor argument takes, the plain one first.
+        options: Values that each constructor argument accepts, the plain one first.
         inputs: As in a card.
-        claims: The traits that trying can tell.
+        claims: The traits that a trial can determine.
     """
 
     layer: type[keras.layers.Layer]
@@ -69,7 +69,7 @@ class Draft:
 
     @property
     def sizes(self) -> dict[str, int]:
-        """The sizes that the layer was tried with, which it keeps but for the batch and open axes."""
+        """The sizes with which the layer was tried, for every axis but the batch."""
         leaves = keras.tree.flatten(self.inputs)
         letters = {letter for leaf in leaves for letter in getattr(leaf, "axes", leaf).split()}
         return {letter: BUCKETS[0][letter] for letter in sorted(letters - {"b"})}
@@ -97,7 +97,7 @@ class Draft:
         dims = f"        dims=lambda pick, config: {self.sizes!r},\n"
         claims = ", ".join(f"{k}={v!r}" for k, v in self.claims.items())
         return (
-            f'"""A first card of `{name}`, found by trying: read it, mend it, and add what it claims."""\n\n'
+            f'"""A first card of `{name}`, found by trying: check it, and add what it claims."""\n\n'
             + ("import keras\n" if "keras." in picks else "")
             + f"from {home} import {name}\n\n"
             f"from layerzoo.catalogue import Card{tensor}, Traits\n\n"
@@ -144,7 +144,7 @@ def draft(layer: type[keras.layers.Layer]) -> Draft:
 
 
 def _parameters(layer) -> dict[str, inspect.Parameter]:
-    """The constructor's own arguments that have a name."""
+    """The constructor's own named arguments."""
     named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     return {
         name: each
@@ -175,12 +175,12 @@ def _plain(layer) -> Draft:
     raise ValueError(
         f"No constructor arguments and inputs were found with which `{layer.__name__}` runs: write its card "
         f"by hand, or check an instance, `check_layer(layer, inputs=...)`. Received: a constructor that "
-        f"needs {required or 'nothing'}; tried, among others, {'; '.join(errors[:2])}"
+        f"needs {required or 'nothing'}; attempts such as {'; '.join(errors[:2])}"
     )
 
 
 def _several(layer) -> list[dict[str, Any]]:
-    """Inputs by name, where `call` needs more than one."""
+    """Inputs by name if `call` needs more than one, otherwise none."""
     _, *parameters = inspect.signature(layer.call).parameters.values()
     needed = [
         each.name
@@ -200,7 +200,7 @@ def _several(layer) -> list[dict[str, Any]]:
 
 
 def _others(name: str, default) -> list:
-    """Values to try besides the default."""
+    """Values to try in addition to the default."""
     if default is inspect.Parameter.empty:
         return []
     word = name.rsplit("_", 1)[-1]
@@ -225,13 +225,13 @@ def _error(found: Draft) -> Exception | None:
         compat.call(case.make(), case.symbols())
         if not all(np.isfinite(y).all() for y in outputs if np.issubdtype(y.dtype, np.floating)):
             raise ValueError("the output is not finite")
-    except Exception as error:  # whatever it is: these arguments or inputs are not right
+    except Exception as error:  # any error means that these arguments or inputs do not fit
         return error
     return None
 
 
 def _claims(found: Draft) -> dict[str, Any]:
-    """The claims that a few calls can tell: open axes, randomness, other numbers in training."""
+    """The claims that a few calls can determine: open axes, randomness, different outputs in training."""
     letters = [
         letter
         for letter in Case(found.card, Sample()).sizes
@@ -252,7 +252,7 @@ def _claims(found: Draft) -> dict[str, Any]:
 
 
 def _runs_open(found: Draft, letter: str) -> bool:
-    """Whether the layer, built with an axis unknown, runs at two sizes of it."""
+    """Whether the layer, built with an unknown size of an axis, runs at two sizes of it."""
     wide = replace(found, claims={"dynamic": f"b {letter}"})
     try:
         case = Case(wide.card, Sample())
@@ -261,6 +261,6 @@ def _runs_open(found: Draft, letter: str) -> bool:
         case.call(layer, case.arrays())
         longer: Any = {letter: case.longer()[letter]}
         case.call(layer, case.arrays(**longer))
-    except Exception:  # then the axis has one size
+    except Exception:  # the size of the axis is fixed
         return False
     return True

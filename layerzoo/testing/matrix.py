@@ -1,4 +1,4 @@
-"""Which property sees which broken layer: the proof that each is needed, and how far its tolerance is."""
+"""Which property detects which broken layer: proof that each is needed, and how much room it leaves."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -14,18 +14,18 @@ from layerzoo.testing.run import check_property
 PROFILE = "proof"
 
 GAP = 10.0
-"""A tolerance must lie so far, together, above the worst sound layer and below the mildest broken one."""
+"""Required ratio between the mildest broken layer's error and the worst sound layer's."""
 
 
 def measure(told: Callable[[str], object] = print) -> dict:
-    """Check every broken and every sound layer for every property on this backend.
+    """Check every property on every broken and every sound layer, on this backend.
 
     Args:
-        told: Is given the name of each layer when its turn comes.
+        told: Called with the name of each layer before it is checked.
 
     Returns:
-        By layer, the properties that fail; and by property, the largest error as a share of the
-        tolerance among sound layers, and the least among the layers that it is there to see.
+        For each layer, the properties that fail. For each property, the largest error on a sound layer and
+        the smallest on a broken layer meant for it, both as a share of the tolerance.
     """
     broken = {}
     sound: dict[str, list[str]] = {}
@@ -61,30 +61,32 @@ def measure(told: Callable[[str], object] = print) -> dict:
 
 
 def confirm(matrix: dict, told: Callable[[str], object] = print) -> list[str]:
-    """Look again at every kill that a matrix has, and at every sound layer, in a fraction of the time.
+    """Check again every kill in a matrix, and every sound layer, in a fraction of the time.
 
     Returns:
-        What is no longer as the matrix says, in a line each. A property that sees more than it did is not
-        found so: that takes `measure`.
+        A line for each difference from the matrix. This does not notice if a property detects more than
+        before: only `measure` does.
     """
     lines = []
     if matrix["properties"] != list(PROPERTIES):
-        lines.append(f"the matrix has {matrix['properties']}, and there are {list(PROPERTIES)}")
+        lines.append(f"the matrix has {matrix['properties']}, but the kit has {list(PROPERTIES)}")
     entries = dict(named(BROKEN))
     if set(matrix["broken"]) != set(entries):
-        lines.append(f"not in both: {sorted(set(matrix['broken']) ^ set(entries))}")
+        lines.append(
+            f"only in the matrix or only in the zoo: {sorted(set(matrix['broken']) ^ set(entries))}"
+        )
     for name in sorted(set(matrix["broken"]) & set(entries)):
         told(name)
         for id in matrix["broken"][name]["killed_by"]:
             status, _ = _look(entries[name].card, PROPERTIES[id])
             if status != "failed":
-                lines.append(f"{id} saw {name}, and now it comes out as {status}")
+                lines.append(f"{id} detected {name}, but now its status is {status}")
     for card in SOUND:
         told(card.name)
         for each in PROPERTIES.values():
             status, _ = _look(card, each)
             if status not in FINE:
-                lines.append(f"{card.name} is sound, and {each.id} comes out as {status}")
+                lines.append(f"{card.name} is sound, but the status of {each.id} is {status}")
     return lines
 
 
@@ -92,39 +94,39 @@ FINE = ("passed", "not_applicable")
 
 
 def named(entries: Iterable[Broken]) -> list[tuple[str, Broken]]:
-    """Broken layers by a name of their own: the same class may be broken by two claims."""
+    """Broken layers with a unique name each, because two claims may break the same class."""
     return [(f"{entry.card.name} ({entry.kill})", entry) for entry in entries]
 
 
 def faults(matrix: dict) -> list[str]:
-    """What a matrix fails to prove, in a line each."""
+    """A line for each thing that a matrix fails to prove."""
     backend = matrix["backend"]
     lines = []
     due = {name: entry for name, entry in named(BROKEN) if backend not in entry.sound_on}
     alone: dict[str, list[str]] = {id: [] for id in matrix["properties"]}
     for name, found in matrix["broken"].items():
         if name in due and found["kill"] not in found["killed_by"]:
-            lines.append(f"{name} lives on {backend}: {found['kill']} does not see it")
+            lines.append(f"{name} survives on {backend}: {found['kill']} does not detect it")
         if len(found["killed_by"]) == 1:
             alone[found["killed_by"][0]].append(name)
     lines += [
-        f"{id} is nowhere the only one that sees a broken layer on {backend}"
+        f"{id} is not the only property to detect any broken layer on {backend}"
         for id, names in alone.items()
         if not names and any(entry.kill == id for entry in due.values())
     ]
     lines += [
-        f"no broken layer is there for {id}"
+        f"there is no broken layer for {id}"
         for id in matrix["properties"]
         if not any(entry.kill == id for _, entry in named(BROKEN))
     ]
     lines += [
-        f"{name} is sound, and {', '.join(ids)} accuses it on {backend}"
+        f"{name} is sound, but {', '.join(ids)} fails on {backend}"
         for name, ids in matrix["sound"].items()
         if ids
     ]
     lines += [
-        f"{id}: the tolerance is {share['sound']:g} of the way to the worst sound layer and "
-        f"{share['broken']:g} to the mildest broken one on {backend}; a factor of {GAP:g} must lie between"
+        f"{id}: on {backend} the worst sound layer has an error of {share['sound']:g} tolerances, and the "
+        f"mildest broken one {share['broken']:g}; these must differ by a factor of at least {GAP:g}"
         for id, share in matrix["shares"].items()
         if share["broken"] < GAP * share["sound"]
     ]

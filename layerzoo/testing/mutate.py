@@ -1,7 +1,7 @@
-"""Mutants of the user's own layer: a card whose checks let one live is too weak.
+"""Mutants of the user's own layer: if one passes its checks, the card is too weak.
 
-Each mutant is the layer with one defect put in from outside, and names the properties that must see
-it. One that survives tells what the card does not say or does not vary.
+Each mutant is the layer with one defect injected, and names the properties that must detect it. If one
+survives, its advice says what the card should claim or vary.
 """
 
 import contextlib
@@ -26,13 +26,13 @@ PACKAGE = "layerzoo.mutants"
 
 @dataclass(frozen=True)
 class Mutant:
-    """A layer with a defect put in.
+    """A layer with an injected defect.
 
     Attributes:
-        defect: What was done to it, in words.
+        defect: The defect, as text.
         layer: The mutated class.
-        seen_by: The ids of the properties of which one must fail.
-        advice: What to do about the card if none does.
+        seen_by: Property ids; at least one of these must fail.
+        advice: How to improve the card if none fails.
     """
 
     defect: str
@@ -43,11 +43,11 @@ class Mutant:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of a mutant.
+    """Whether a mutant was detected.
 
     Attributes:
         mutant: The mutant.
-        killer: The id of the property that saw it; empty if it survived.
+        killer: The id of the property that detected it, or an empty string if it survived.
     """
 
     mutant: Mutant
@@ -55,7 +55,7 @@ class Verdict:
 
 
 def check_mutants(card: Card, profile: str | None = None) -> list[Verdict]:
-    """Put one defect after another into a card's layer, and look which property sees it."""
+    """Inject one defect after another into a card's layer, and record which property detects it."""
     verdicts = []
     for mutant in mutants(card):
         with _registered(mutant.layer):
@@ -71,7 +71,7 @@ def check_mutants(card: Card, profile: str | None = None) -> list[Verdict]:
 
 
 def mutants(card: Card) -> list[Mutant]:
-    """Every mutant that the card's claims leave room for."""
+    """Every mutant that the card's claims forbid."""
     case = Case(card, Sample())
     cls, traits = card.layer, case.traits
     outputs = case.call(layer := case.make(), case.arrays())
@@ -83,7 +83,7 @@ def mutants(card: Card) -> list[Mutant]:
             f"`{name}` is missing from the config",
             _without(cls, name),
             ("C1",),
-            f"let some pick of `configs` move `{name}` off its default",
+            f"let a pick in `configs` set `{name}` to something other than its default",
         )
         for name in case.make().get_config()
         if name in inspect.signature(cls.__init__).parameters
@@ -100,7 +100,7 @@ def mutants(card: Card) -> list[Mutant]:
             Mutant("noise at inference, from no seed", _after(cls, _noisy), ("R1",), KIT),
         ]
     if floating and (layer.trainable_weights or compat.BACKEND != "torch"):
-        # PyTorch has no traced tensors; what would be kept is the graph, which begins at a weight
+        # PyTorch has no traced tensors. A kept output would keep the graph, which starts at a weight.
         found += [Mutant("a call keeps its output on the layer", _keeping(cls), ("X3",), KIT)]
     if floating and traits.couples_batch is None and "b" in traits.dynamic.split():
         found += [Mutant("a thousandth of the batch's sum", _after(cls, _coupled), ("I1",), KIT)]
@@ -111,7 +111,7 @@ def mutants(card: Card) -> list[Mutant]:
             Mutant("the gradient is not finite at zero", _at_zero(cls), ("G3",), KIT),
         ]
     if floating and traits.causal:
-        advice = "give the card a size of `t` that lets a step look ahead"
+        advice = "let the card's `t` be large enough that there is a next step"
         found += [Mutant("a tenth of the next step", _after(cls, _ahead), ("I2",), advice)]
     if traits.masking == "propagates":
         found += [Mutant("the mask is not passed on", _dropping_mask(cls), ("M2",), KIT)]
@@ -121,7 +121,7 @@ def mutants(card: Card) -> list[Mutant]:
     return found
 
 
-KIT = "tell the authors of the kit: this should have been seen"
+KIT = "report this to the authors of the kit: a property should have detected it"
 
 
 def _named(cls, mutant):
@@ -248,7 +248,7 @@ def _greedy(cls: Any):
 
 @contextlib.contextmanager
 def _registered(layer) -> Iterator[None]:
-    """Let Keras find the class in a file, for as long as it is checked."""
+    """Register the class with Keras while it is checked, so that saved files load."""
     name = f"{PACKAGE}>{layer.__name__}"
     keras.saving.register_keras_serializable(package=PACKAGE)(layer)
     try:

@@ -1,4 +1,4 @@
-"""A failing check in a line, which a report prints and anybody can run again."""
+"""A failing check as one line, which a report prints and anyone can run again."""
 
 import re
 import shlex
@@ -21,8 +21,8 @@ class Token:
 
     Attributes:
         identity: The property's id.
-        target: What `layerzoo check` finds the card by, or `-` for a card known only to Python.
-        sample: Where the property is checked.
+        target: What `layerzoo check` finds the card by, or `-` for a card that exists only in Python.
+        sample: The sample at which the property is checked.
     """
 
     identity: str
@@ -34,28 +34,28 @@ class Token:
 
     @property
     def command(self) -> str:
-        """What to type to run the check again."""
+        """The command that runs the check again."""
         if self.target == "-":
             return (
                 f'layerzoo.testing.check_sample(card, PROPERTIES["{self.identity}"], '
-                f'Sample.parse("{self.sample.token}"))  # of an instance: card_of(layer, inputs)'
+                f'Sample.parse("{self.sample.token}"))  # for an instance: card = card_of(layer, inputs)'
             )
         return f"layerzoo replay {shlex.quote(str(self))} --backend {compat.BACKEND}"
 
     @classmethod
     def parse(cls, text: str) -> "Token":
-        """The token in a text, of which nothing is imported or evaluated.
+        """The token in a text; this imports and evaluates nothing.
 
         Raises:
-            ValueError: the text is no token, or one of another contract.
+            ValueError: the text is not a token, or it has another contract.
         """
         contract, *fields = text.split(":")
         if not re.fullmatch(r"[0-9.]+", contract) or len(fields) < 3:
             raise ValueError(f"{FORM}. Received: {text!r}")
         if contract != CONTRACT:
             raise ValueError(
-                f"A token is replayed by the version of layerzoo that made it: samples mean contract "
-                f"{CONTRACT} here. Received: contract {contract} in {text!r}"
+                f"A token must come from a version of layerzoo with the same contract, here {CONTRACT}. "
+                f"Received: contract {contract} in {text!r}"
             )
         identity, *rest = fields
         words = 1 if rest[0] == "-" else _words(rest)
@@ -69,25 +69,25 @@ class Token:
         return cls(identity, target, sample)
 
     def subject(self) -> tuple[Card, Property]:
-        """The card and the property, for which the target's module is imported.
+        """The card and the property; this imports the target's module.
 
         Raises:
-            ValueError: there is no such card or property, or the card has other picks by now.
+            ValueError: there is no such card or property, or the card's picks have changed.
         """
         if self.identity not in PROPERTIES:
             raise ValueError(
-                f"A token must name a property that there is: {', '.join(PROPERTIES)}. "
+                f"A token must name one of these properties: {', '.join(PROPERTIES)}. "
                 f"Received: {self.identity!r}"
             )
         if self.target == "-":
             raise ValueError(
-                "This check was made from Python, of a layer that no command can find; run it there: "
+                "This check was made in Python, on a layer that no command can find. Run it in Python: "
                 f"{self.command}. Received: target='-'"
             )
         found = resolve(self.target)
         if len(found) != 1:
             raise ValueError(
-                f"A token must name one card. Received: {self.target!r}, which holds {len(found)}"
+                f"A token must name one card. Received: {self.target!r}, which names {len(found)}"
             )
         card, problem = found[0].card, found[0].problem
         if card is None or problem:
@@ -98,14 +98,14 @@ class Token:
         )
         if not fits:
             raise ValueError(
-                f"The choices of a token must fit the picks of the card, which has changed since: "
-                f"`{card.name}` has picks with {counts} options now. Received: {list(choices)}"
+                f"The choices in a token must fit the card's picks, and the card has changed since: "
+                f"the picks of `{card.name}` now have {counts} options. Received: {list(choices)}"
             )
         return card, PROPERTIES[self.identity]
 
 
 def _words(fields: list[str]) -> int:
-    """How many of the fields name the target: those that begin with a letter, as no sample does."""
+    """How many of the fields name the target: the leading identifiers, which no sample begins with."""
     count = 0
     for field in fields:
         if not all(word.isidentifier() for word in field.split(".")):

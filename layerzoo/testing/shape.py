@@ -1,4 +1,4 @@
-"""Shapes and dtypes: what a layer says of its output before it computes it."""
+"""Shapes and dtypes: what a layer says about its output before it computes it."""
 
 import inspect
 
@@ -15,8 +15,10 @@ MANY = 3
 
 @declare(
     "S1",
-    hint="`compute_output_shape` or `compute_output_spec` says something else than `call` does: compute "
-    "the shape there, with the same structure, from the input's shape and the arguments.",
+    hint=(
+        "`compute_output_shape` or `compute_output_spec` disagrees with `call`. Compute the shape there "
+        "from the input's shape and the arguments, in the same structure."
+    ),
     shown="""
     symbols = keras.tree.map_structure(lambda x: keras.KerasTensor(x.shape, str(x.dtype)), inputs)
     said, found = make()(**symbols), make()(**inputs)
@@ -28,7 +30,7 @@ MANY = 3
     """,
 )
 def shape_static(case):
-    """The symbolic output has the structure, rank and known sizes of the eager output."""
+    """The symbolic output has the same structure and rank as the eager output, and its known sizes agree."""
     spec = compat.call(case.make(), case.symbols())
     eager = case.call(case.make(), case.arrays())
     said, found = _structure(spec), _structure(eager)
@@ -38,9 +40,11 @@ def shape_static(case):
 
 @declare(
     "S2",
-    hint="A size is taken where it is unknown, or remembered from the first call: in "
-    "`compute_output_shape` leave None what follows from None, and in `call` take sizes from "
-    "`keras.ops.shape(inputs)`.",
+    hint=(
+        "The layer uses a size that is unknown, or remembers the size of its first call. In "
+        "`compute_output_shape`, return None for each size that follows from None. In `call`, take sizes "
+        "from `keras.ops.shape(inputs)`."
+    ),
     shown="""
     for symbols, others in unknown:
         layer = make()
@@ -53,7 +57,7 @@ def shape_static(case):
     """,
 )
 def shape_dynamic(case):
-    """With unknown sizes the symbolic output leaves open what varies, and the layer runs at each size."""
+    """If sizes are unknown, the symbolic output leaves open what varies, and the layer runs at each size."""
     for unknown in case.unknowns():
         layer = case.make()
         spec = compat.call(layer, case.symbols(**dict.fromkeys(unknown)))
@@ -64,9 +68,11 @@ def shape_dynamic(case):
 
 @declare(
     "S3",
-    hint="With a `compute_output_shape` Keras takes every output for one in the layer's compute dtype: "
-    "cast the output to `self.compute_dtype`, or write `compute_output_spec` for an integer, a boolean "
-    "or another float.",
+    hint=(
+        "If a layer has `compute_output_shape`, Keras assumes that every output has the layer's compute "
+        "dtype. Cast the output to `self.compute_dtype`, or write `compute_output_spec` for an integer, a "
+        "boolean or another float type."
+    ),
     shown="""
     symbols = keras.tree.map_structure(lambda x: keras.KerasTensor(x.shape, str(x.dtype)), inputs)
     for policy in ("float32", "mixed_float16", "mixed_bfloat16"):
@@ -79,8 +85,8 @@ def shape_dynamic(case):
     """,
 )
 def spec_dtype(case):
-    """The symbolic output has the eager output's dtypes, in float32 and in mixed precision."""
-    whole = "float" not in case.make().compute_dtype  # and no policy of floats is for it
+    """The symbolic output has the same dtypes as the eager output, in float32 and in mixed precision."""
+    whole = "float" not in case.make().compute_dtype  # so that float policies do not fit it
     for policy in (None,) if whole else ("float32", "mixed_float16", "mixed_bfloat16"):
         layer = case.make(dtype=policy)
         spec, eager = compat.call(layer, case.symbols()), case.call(layer, case.arrays())
@@ -96,8 +102,10 @@ def spec_dtype(case):
     "S4",
     brief=2,
     tier="should",
-    hint="Keep `compute_output_shape` in step with `call`, also where the layer has a "
-    "`compute_output_spec`: wrappers and `Sequential` ask for the shape alone, and with the batch unknown.",
+    hint=(
+        "Keep `compute_output_shape` in step with `call`, even if the layer has a `compute_output_spec`. "
+        "Wrappers and `Sequential` ask for the shape alone, and with an unknown batch."
+    ),
     shown="""
     layer = make()
     outputs = keras.tree.flatten(layer(**inputs))
@@ -110,7 +118,7 @@ def spec_dtype(case):
     """,
 )
 def compute_output_shape_agrees(case):
-    """`compute_output_shape` gives the shapes of the outputs, also for an unknown batch."""
+    """`compute_output_shape` returns the shapes of the outputs, also if the batch is unknown."""
     layer = case.make()
     if compat.is_default(layer.compute_output_shape):
         raise NotApplicable("the layer has no `compute_output_shape` of its own")
@@ -127,8 +135,10 @@ def compute_output_shape_agrees(case):
 
 @declare(
     "S5",
-    hint="Something treats a batch of one apart: a `squeeze` without an axis, a reshape that guesses, a "
-    "test of the batch's size.",
+    hint=(
+        "Something treats a batch of one differently: a `squeeze` without an axis, a reshape that guesses, "
+        "or a test of the batch size."
+    ),
     shown="""
     layer = built()
     one = keras.tree.map_structure(lambda x: x[:1], inputs)
@@ -141,7 +151,7 @@ def compute_output_shape_agrees(case):
     """,
 )
 def batch_one(case):
-    """A batch of one sample gives what the sample gives beside others: the axes, dtype and values."""
+    """A sample gives the same axes, dtype and values in a batch of one as in a larger batch."""
     arrays = _many(case)
     layer = case.built()
     many = keras.tree.flatten(case.call(layer, arrays))
@@ -150,11 +160,11 @@ def batch_one(case):
         found, due = tuple(a.shape), (1, *e.shape[1:])
         demand(found == due, f"  output {index}\n  shape           {found}, should be {due}")
         found, due = (keras.backend.standardize_dtype(y.dtype) for y in (a, e))
-        demand(found == due, f"  output {index}\n  dtype           {found}, beside others {due}")
+        demand(
+            found == due, f"  output {index}\n  dtype           {found}, in a larger batch {due}"
+        )
         if case.traits.couples_batch != "always":
-            what = (
-                f"  output {index} of a sample alone, and of the same one beside {MANY - 1} others"
-            )
+            what = f"  output {index} of a sample alone, and of the same sample beside {MANY - 1} others"
             origin = "float32, 1e-5 for sums in another order"
             demand_close(compat.array(a), compat.array(e)[:1], 1e-5, what, origin)
 
@@ -162,10 +172,15 @@ def batch_one(case):
 @declare(
     "S6",
     tier="should",
-    never="The card says that an empty batch is refused (`zero_batch=False`); in every sample it was taken.",
-    hint="A reshape with -1, or a reduction over the batch, has no answer for no samples; some kernels "
-    "refuse them too, as TensorFlow's convolutions do on a CPU. If that is meant, declare "
-    "`zero_batch=False`, or for one backend alone an expected failure.",
+    never=(
+        "The card says that an empty batch is refused (`zero_batch=False`), but the layer accepted it at "
+        "every sample."
+    ),
+    hint=(
+        "A reshape with -1, or a reduction over the batch, has no answer if there are no samples. Some "
+        "kernels refuse them too: TensorFlow's convolutions do on a CPU. If that is intended, declare "
+        "`zero_batch=False`. If it concerns one backend only, declare an expected failure."
+    ),
     shown="""
     layer = built()
     none = keras.tree.map_structure(lambda x: x[:0], inputs)
@@ -203,7 +218,7 @@ def batch_zero(case):
 
 
 def _structure(outputs):
-    """Nested outputs with each tensor replaced by its number of axes, in words."""
+    """Nested outputs in which each tensor is replaced by its rank, as text."""
     return keras.tree.map_structure(lambda y: f"rank {len(y.shape)}", outputs)
 
 
@@ -212,7 +227,7 @@ def _dtypes(outputs) -> list[str]:
 
 
 def _covers(said, found) -> bool:
-    """Whether a shape in which None is free describes another."""
+    """Whether a shape describes another one, if None stands for any size."""
     return len(said) == len(found) and all(map(lambda a, b: a in (None, b), said, found))
 
 
@@ -227,15 +242,17 @@ def _demand_covers(spec, eager, where):
 
 
 def _arguments(layer, shapes) -> list:
-    """The shapes by argument, as many as `compute_output_shape` takes."""
+    """The shape of each argument that `compute_output_shape` takes."""
     count = len(inspect.signature(layer.compute_output_shape).parameters)
     return list(compat.packed(shapes).values())[:count]
 
 
 def _shapes(nested) -> list[tuple]:
-    """The shapes in what `compute_output_shape` gives, which may be one, or some in a structure."""
+    """The shapes that `compute_output_shape` returned, as one shape or in a structure."""
     if isinstance(nested, dict):
-        in_order = sorted(nested.items())  # as `keras.tree.flatten` takes the outputs
+        in_order = sorted(
+            nested.items()
+        )  # the order in which `keras.tree.flatten` takes the outputs
         return [shape for _, each in in_order for shape in _shapes(each)]
     if all(size is None or isinstance(size, int | np.integer) for size in nested):
         return [tuple(nested)]
@@ -245,12 +262,12 @@ def _shapes(nested) -> list[tuple]:
 def _many(case):
     """A batch of `MANY` samples."""
     if "b" not in case.traits.dynamic.split():
-        raise NotApplicable("the batch has one size")
+        raise NotApplicable("the batch size is fixed")
     return case.arrays(values="normal", b=MANY)
 
 
 def _samples(case, arrays, count):
-    """The first samples of a batch, along whichever axis is the batch's."""
+    """The first samples of a batch, along the batch axis, whichever that is."""
     return {
         path: a.take(range(count), case.tensors[path].letters.index("b"))
         if "b" in case.tensors[path].letters
@@ -260,7 +277,7 @@ def _samples(case, arrays, count):
 
 
 def _batched(few, many):
-    """Outputs for few samples and for `MANY`, with their index, where the batch is the first axis."""
+    """Each output whose first axis is the batch: its index, and its values for few and for `MANY` samples."""
     pairs = list(zip(few, many, strict=True))
     found = [(i, (a, e)) for i, (a, e) in enumerate(pairs) if tuple(e.shape[:1]) == (MANY,)]
     if not found:

@@ -1,4 +1,4 @@
-"""A layer as a scalar function of all that one may differentiate in."""
+"""A layer as a scalar function of everything that it can be differentiated by."""
 
 import copy
 from collections.abc import Callable
@@ -11,17 +11,17 @@ from layerzoo.testing.outcomes import NotApplicable
 
 
 class Slice:
-    """A layer as a scalar function of its float inputs and trainable weights, its leaves.
+    """A layer as a scalar function of its leaves: its float inputs and trainable weights.
 
-    The outputs meet fixed random cotangents; other inputs and other variables, random seeds among them,
-    stay as they are. With `losses`, what the call adds as a loss counts too.
+    The scalar is the sum of the outputs times fixed random cotangents. Other inputs and other variables,
+    including random seeds, stay constant. With `losses`, the losses that the call adds are part of the sum.
 
     Attributes:
         inputs: The paths of the float inputs.
         names: A name for each leaf: first the inputs, then the weights.
         leaves: The leaves as NumPy arrays.
-        scalar: The function: given the leaves as tensors, and cotangents other than its own if any.
-        cotangents: One array for each float output, once the function has been called or traced; none for
+        scalar: The function. It takes the leaves as tensors, and optionally other cotangents.
+        cotangents: One array for each float output, after the function was first called or traced. Empty for
             a derivative.
     """
 
@@ -84,24 +84,24 @@ class Slice:
         self._gradient = autodiff.gradient(scalar)
 
     def value(self, leaves) -> float:
-        """The scalar at some leaves."""
+        """The scalar for these leaves."""
         return float(compat.array(self._value([compat.tensor(leaf) for leaf in leaves])))
 
     def gradient(self, leaves) -> list[np.ndarray]:
-        """Its gradient with respect to each leaf, zeros where it does not reach."""
+        """The gradient with respect to each leaf; zeros if the scalar does not depend on it."""
         return self._gradient([compat.tensor(leaf) for leaf in leaves])
 
     def slope(self, directions) -> "Slice":
-        """The derivative of the scalar along directions of the leaves, as a function of the leaves."""
+        """The derivative of the scalar along these directions, as a function of the leaves."""
         other = copy.copy(self)
         other.cotangents = []
         other._set(autodiff.slope(self.scalar, [compat.tensor(d) for d in directions]))
         return other
 
     def training_step(self, jit: bool = False) -> Callable[[], object]:
-        """A traced step that computes the gradient at the leaves and waits for it, to be timed.
+        """A traced step that computes the gradient at the leaves and waits for the result, for timing.
 
-        `jit` has TensorFlow compile it with XLA, as JAX always does; PyTorch runs it as it is.
+        With `jit`, TensorFlow compiles it with XLA, as JAX always does. PyTorch runs it as it is.
         """
         return autodiff.training_step(self.scalar, self.leaves, jit)
 

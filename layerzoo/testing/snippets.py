@@ -1,4 +1,4 @@
-"""The few lines of Python with which a failure shows itself, with keras, numpy and the layer alone."""
+"""A few lines of Python that show a failure, using only keras, numpy and the layer."""
 
 import ast
 import inspect
@@ -16,10 +16,10 @@ IDENTIFIERS = {
     "initializer": keras.initializers,
     "regularizer": keras.regularizers,
 }
-"""Keras's modules by how the arguments end that take a name, a dict or an object of theirs."""
+"""Keras's modules, by the last word of the argument names that take a name, dict or object from them."""
 
 KERAS = (*IDENTIFIERS.values(), keras.dtype_policies, keras.layers)
-"""The modules in which Keras shows what a layer may be given."""
+"""The public modules of Keras that hold what a layer can receive."""
 
 BUILT = """
 def built(**settings):
@@ -35,7 +35,7 @@ def built(**settings):
 
 RESTING = """    call, state = layer.call, layer.non_trainable_variables
     kept = [(v, keras.ops.copy(v.value)) for v in state]
-    def resting(*args, **kwargs):  # from one state, for every call would move it
+    def resting(*args, **kwargs):  # always from the same state, because every call changes it
         for v, value in kept:
             v.assign(value)
         return call(*args, **kwargs)
@@ -58,22 +58,23 @@ def neighbour():
 
 
 def snippet(case, shown: str = "") -> str:
-    """Python that imports keras, numpy and the layer alone, and shows a property of a case.
+    """Python that imports only keras, numpy and the layer, and shows a property of a case.
 
     Args:
         case: The `Case`.
-        shown: The lines that show it. Only what they use of the following is written before them:
-            `make(**settings)` gives a new layer, `built(**settings)` one whose weights are moved off their
-            initial values, `neighbour()` one of another config, which was used.
-            `inputs` are the arguments of the call, as in `layer(**inputs)`; `unknown` are pairs of
-            symbolic inputs of unknown sizes and of inputs of other sizes; `shapes` go to
-            `layer.build(*shapes)` or to `compute_output_shape`.
+        shown: The lines that show it. They may use the following names; each is defined before them if they
+            use it:
+            `make(**settings)` returns a new layer, `built(**settings)` one whose weights are moved off their
+            initial values, and `neighbour()` one with another config that has been called.
+            `inputs` are the arguments of the call, as in `layer(**inputs)`. `unknown` are pairs of
+            symbolic inputs with unknown sizes and inputs with other sizes. `shapes` are the arguments of
+            `layer.build(*shapes)` or of `compute_output_shape`.
             `refused` are the configs that the constructor must refuse.
-            `arguments` are the constructor's; `identifiers` gives the kind of each that takes a name, a
-            dict or an object of Keras's.
+            `arguments` are the constructor's arguments. `identifiers` gives the kind of each argument that
+            takes a name, a dict or an object from Keras.
             `numbers(outputs)` is a flat list of NumPy arrays.
-            `claimed` is what the card claims, as in `claimed["reach"]`. A claim that is a function must be
-            one that can be imported: where it is not, the outputs are printed instead.
+            `claimed` is what the card claims, as in `claimed["reach"]`. If a claim is a function that
+            cannot be imported, the snippet only prints the outputs.
     """
     claimed = _claims(case, re.findall(r'claimed\["(\w+)"\]', shown))
     if not shown or claimed is None:
@@ -130,7 +131,7 @@ def snippet(case, shown: str = "") -> str:
 
 
 def _names(code: str) -> set[str]:
-    """The names and keywords that some Python uses."""
+    """The names and keywords that some Python code uses."""
     nodes = list(ast.walk(ast.parse(code)))
     names = {node.id for node in nodes if isinstance(node, ast.Name)}
     return names | {node.arg for node in nodes if isinstance(node, ast.keyword) and node.arg}
@@ -143,7 +144,7 @@ def _leaves(node) -> list:
 
 
 def _inputs(case, sizes=()) -> str:
-    """The Python that draws the arguments of the call, some sizes of which may be other ones."""
+    """Python code that draws the arguments of the call, with some sizes replaced if given."""
     shapes = case.shapes(**dict(sizes))
     return _call(
         case, {p: draw_source(case.sample.values, shapes[p], t) for p, t in case.tensors.items()}
@@ -151,7 +152,7 @@ def _inputs(case, sizes=()) -> str:
 
 
 def _symbols(case, sizes) -> str:
-    """The Python for symbolic arguments of the call, some sizes of which are unknown."""
+    """Python code for symbolic arguments of the call, with some sizes unknown."""
     shapes = case.shapes(**dict.fromkeys(sizes))
     return _call(
         case, {p: f'keras.KerasTensor({shapes[p]}, "{t.dtype}")' for p, t in case.tensors.items()}
@@ -159,17 +160,17 @@ def _symbols(case, sizes) -> str:
 
 
 def _call(case, sources: dict[str, str]) -> str:
-    """The Python for the arguments of the call, of which the first may be named freely."""
+    """Python code for the arguments of the call; the layer may give the first one any name."""
     packed = compat.packed(sources)
     cls = case.card.layer
     first = [list(inspect.signature(f).parameters.values())[1] for f in (cls.__call__, cls.call)]
     named = (each.name for each in first if each.kind is each.POSITIONAL_OR_KEYWORD)
-    argument = next(named, "inputs")  # a call that takes any arguments names none
+    argument = next(named, "inputs")  # a call that takes any arguments does not name them
     return _nested_source({argument: packed.pop(next(iter(packed))), **packed})
 
 
 def _shapes(case, of_output: bool) -> str:
-    """The Python for the shapes in order, as many as `build` or `compute_output_shape` takes."""
+    """Python code for the shapes, in order, that `build` or `compute_output_shape` takes."""
     cls = case.card.layer
     taken = inspect.signature(cls.compute_output_shape if of_output else cls.build).parameters
     shapes = {path: repr(shape) for path, shape in case.shapes().items()}
@@ -177,7 +178,7 @@ def _shapes(case, of_output: bool) -> str:
 
 
 def _claims(case, names: list[str]) -> list[str] | None:
-    """The Python that gives some traits' values, or None if one cannot be written down."""
+    """Python code for the values of some traits, or None if a value cannot be written as code."""
     imports: list[str] = []
 
     def source(value):
@@ -198,7 +199,7 @@ def _claims(case, names: list[str]) -> list[str] | None:
 
 
 def draw_source(kind: str, shape, tensor: Tensor) -> str:
-    """The Python that draws what `draw` draws, from a generator `rng`."""
+    """Python code that draws the same as `draw`, from a generator `rng`."""
     if tensor.dtype == "bool":
         return f"rng.random({shape}) < 0.5"
     if not tensor.floating:
@@ -218,10 +219,10 @@ def draw_source(kind: str, shape, tensor: Tensor) -> str:
 
 
 def same(a, b) -> bool:
-    """Whether two arguments are equal, as far as they can be compared."""
+    """Whether two arguments are equal; False if they cannot be compared."""
     try:
         return bool(a == b)
-    except Exception:  # an object whose comparison raises is not the other one
+    except Exception:  # if the comparison raises, they are not the same
         return False
 
 
@@ -234,9 +235,9 @@ def _nested_source(node) -> str:
 
 
 def identifiers(layer: type, config: Config) -> dict[str, str]:
-    """The kind of each argument of a class that takes what Keras's `get` takes, by its name.
+    """The kind of each argument, by name, that takes what one of Keras's `get` functions takes.
 
-    It is told by the end of its name, and by the value in the config, or else its default.
+    The last word of its name gives the kind, if `get` accepts its value in the config, or its default.
     """
     kinds = {}
     for name, parameter in compat.own_parameters(layer).items():
@@ -250,7 +251,7 @@ def identifiers(layer: type, config: Config) -> dict[str, str]:
 
 
 def _public(value) -> str:
-    """The name by which Keras shows a class or function, as in `keras.layers.Dense`, or nothing."""
+    """The public name of a class or function of Keras, as in `keras.layers.Dense`, or an empty string."""
     name = getattr(value, "__name__", "")
     homes = [home for home in KERAS if getattr(home, name, None) is value]
     return f"{homes[0].__name__}.{name}" if homes else ""
@@ -259,13 +260,13 @@ def _public(value) -> str:
 def _import(value) -> str:
     """The line that imports a class or function."""
     if value.__module__ == "__main__":
-        return f"# here stands your {value.__qualname__}"
+        return f"# put your {value.__qualname__} here"
     home = "keras.layers" if _public(value) else value.__module__
     return f"from {home} import {value.__qualname__.split('.')[0]}"
 
 
 def source(value) -> str:
-    """An argument as Python; what is not Keras's is named as `imports` imports it."""
+    """An argument as Python code; anything not from Keras has the name that `imports` imports."""
     if isinstance(value, dict):
         return "{" + ", ".join(f"{key!r}: {source(each)}" for key, each in value.items()) + "}"
     if isinstance(value, list):
@@ -291,14 +292,14 @@ def source(value) -> str:
 
 
 def _made_of(value) -> Config:
-    """The arguments that a layer or another of Keras's objects was made with."""
+    """The arguments that a layer or another Keras object was made with."""
     if isinstance(value, keras.layers.Layer):
         return {k: compat.made_anew(v) for k, v in compat.constructor_arguments(value).items()}
     return value.get_config()
 
 
 def imports(value) -> set[str]:
-    """The lines that import what `source` names and Keras does not show."""
+    """The lines that import what `source` names and Keras does not export."""
     if isinstance(value, dict):
         return {line for each in value.values() for line in imports(each)}
     if isinstance(value, list | tuple):
@@ -312,7 +313,7 @@ def imports(value) -> set[str]:
 
 
 def is_default(name: str, value, default) -> bool:
-    """Whether an argument is its default, of which a config may know the object and not the name."""
+    """Whether an argument is its default; the config may hold the object and the default only its name."""
     if same(value, default):
         return True
     home = IDENTIFIERS.get(name.rsplit("_", 1)[-1])
@@ -320,5 +321,5 @@ def is_default(name: str, value, default) -> bool:
         return False
     try:
         return same(home.serialize(home.get(value)), home.serialize(home.get(default)))
-    except Exception:  # what Keras does not know by name is what it looks like
+    except Exception:  # not known to Keras, so it is not the default
         return False

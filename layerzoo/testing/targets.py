@@ -1,4 +1,4 @@
-"""What a text on the command line names: a card of the catalogue, cards of a module, or one of its layers."""
+"""What a command-line target names: a card in the catalogue, the cards of a module, or one of its layers."""
 
 import difflib
 import importlib
@@ -23,17 +23,17 @@ FORMS = (
 )
 
 FOREIGN = (str(Path(__file__).parents[1]), sys.prefix, sys.base_prefix, "<frozen")
-"""Where the files begin that are not the user's."""
+"""Path prefixes of files that are not the user's."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """A card that a text names, or why there is none.
+    """A card that a target names, or the reason why there is none.
 
     Attributes:
-        text: What names this card alone, as in `my_layers.cards:CARDS:Stripes`.
+        text: A target that names only this card, as in `my_layers.cards:CARDS:Stripes`.
         card: The card.
-        problem: Why nothing can be checked, in a line.
+        problem: Why nothing can be checked, in one line.
     """
 
     text: str
@@ -42,14 +42,14 @@ class Target:
 
 
 class _Unusable(ValueError):
-    """Why a text names nothing."""
+    """Why a target names nothing."""
 
 
 def resolve(text: str) -> list[Target]:
-    """The cards that a text names, each with what is wrong with it.
+    """The cards that a target names, each with its problem if it has one.
 
-    A module is imported, also from the working directory. Nothing is raised, whatever the module does:
-    one target that cannot be used must not stop the others.
+    This imports the module, also from the working directory. It never raises, whatever the module does,
+    because one unusable target must not stop the others.
     """
     try:
         found = _found(text)
@@ -67,25 +67,25 @@ def installed() -> list[Target]:
 
 
 def class_named(text: str) -> type[keras.layers.Layer]:
-    """The class of layers that `module:Layer` names.
+    """The layer class that `module:Layer` names.
 
     Raises:
-        ValueError: it names none.
+        ValueError: it names no layer class.
     """
     module, _, path = text.partition(":")
     if not all(word.isidentifier() for word in [*module.split("."), *path.split(".")]):
-        raise ValueError(f"A class is named as `module:Layer`. Received: {text!r}")
+        raise ValueError(f"A class must be named as `module:Layer`. Received: {text!r}")
     holder = _imported(text, module)
     value = holder
     for word in path.split("."):
         value = _attribute(text, value, word, holder)
     if not _is_layer(value):
-        raise ValueError(f"A card is inferred for a class of layers. Received: {value!r}")
+        raise ValueError(f"A card can only be inferred for a layer class. Received: {value!r}")
     return value
 
 
 def labelled(targets: list[Target]) -> dict[str, tuple[Card, str]]:
-    """The usable cards and their texts, by the layer's name or, where that is taken, by the text."""
+    """The usable cards and their targets, by the layer's name, or by the target if that name is taken."""
     labels: dict[str, tuple[Card, str]] = {}
     for target in targets:
         if target.card is None or target.problem:
@@ -98,7 +98,7 @@ def labelled(targets: list[Target]) -> dict[str, tuple[Card, str]]:
 
 
 def home(card: Card) -> str:
-    """The text that names a card: its name in the catalogue, or `-` for a card known only to Python."""
+    """The target that names a card: its catalogue name, or `-` for a card that exists only in Python."""
     cards, _ = _catalogue()
     return card.name if cards.get(card.name) is card else "-"
 
@@ -133,18 +133,18 @@ def _found(text: str) -> list[Target]:
         origin = text if colon else f"{text}:CARDS"
         return _of_list(origin.removesuffix(f":{name}") if name else origin, value, name)
     if name:
-        raise _Unusable(f"Only a card of a list is named behind a second colon. Received: {text!r}")
+        raise _Unusable(f"A second colon is only for a card in a list. Received: {text!r}")
     return [Target(text, _card(value))]
 
 
 def _imported(text, module):
-    """The module; None if a text without a colon names none, and so was to name a layer."""
+    """The module, or None if a target without a colon names none and so was meant as a layer."""
     here = os.getcwd()
     if here not in sys.path:
         sys.path.insert(0, here)  # as `python -m` does
     try:
         return importlib.import_module(module)
-    except (Exception, SystemExit) as error:  # importing runs whatever the module holds
+    except (Exception, SystemExit) as error:  # importing runs any code in the module
         absent = isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(
             f"{error.name}."
         )
@@ -167,7 +167,7 @@ def _attribute(text, value, word, holder):
         held = ", ".join(name for name, each in vars(holder).items() if _is_target(each, holder))
         raise _Unusable(
             f"A target must be in its module. Received: {text!r}: `{holder.__name__}` has no `{word}`"
-            + (f"; there are {held}, to be named as `{holder.__name__}:...`" if held else "")
+            + (f"; it has {held}, which you name as `{holder.__name__}:...`" if held else "")
         ) from None
 
 
@@ -182,12 +182,12 @@ def _of_list(text, cards, name) -> list[Target]:
     taken = set()
     for index, card in enumerate(cards):
         if not isinstance(card, Card):
-            problem = f"A list of cards must hold cards only. Received: item {index} = {card!r}"
+            problem = f"A list of cards must hold only cards. Received: item {index} = {card!r}"
             found.append(Target(f"{text}[{index}]", problem=problem))
         elif card.name in taken:
             problem = (
-                "A list of cards must name each layer once; give the second card a name of its own in "
-                f"the module. Received: item {index} = another card of `{card.name}`"
+                "A list must hold one card for each layer; give the second card its own variable in the "
+                f"module. Received: item {index} = another card of `{card.name}`"
             )
             found.append(Target(f"{text}[{index}]", problem=problem))
         else:
@@ -208,7 +208,7 @@ def _card(value) -> Card:
         return value
     if not _is_layer(value):
         raise _Unusable(
-            "A target must be a card, a list of cards or a class of layers. "
+            "A target must be a card, a list of cards or a layer class. "
             f"Received: {value!r} of type {type(value).__name__}"
         )
     cards, _ = _catalogue()
@@ -220,11 +220,11 @@ def _card(value) -> Card:
     try:
         with compat.undisturbed():
             return infer(value)
-    except Exception as error:  # a layer may raise anything
+    except Exception as error:  # a layer can raise anything
         if "Received:" in str(error):
             raise _Unusable(_line(error)) from None
         raise _Unusable(
-            f"A class without a card must be a layer for which the kit can find arguments and inputs. "
+            f"If a layer class has no card, the kit must be able to find arguments and inputs for it. "
             f"Received: {value.__name__}, {told(error)}"
         ) from None
 
@@ -240,7 +240,7 @@ def _looked_over(target: Target) -> Target:
 
 
 def _fault(card: Card) -> str:
-    """What makes a card useless before any property is looked at."""
+    """What makes a card unusable before any property is checked."""
     case = Case(card, Sample())
     for name in ("expected_failures", "expected_inconclusive"):
         expected = dict(getattr(card, name))
@@ -255,27 +255,27 @@ def _fault(card: Card) -> str:
         for part, name in parts.items():
             try:
                 getattr(case, name)
-            except Exception as error:  # the functions of a card may raise anything
+            except Exception as error:  # a card's functions can raise anything
                 if "Received:" in str(error):
                     return _line(error)
                 return (
-                    f"The `{part}` of the card of `{card.name}` must work for the plain layer. "
+                    f"In the card of `{card.name}`, `{part}` must work for the plain layer. "
                     f"Received: {told(error)}"
                 )
         try:
             case.make()
-        except Exception as error:  # so may a constructor
+        except Exception as error:  # so can a constructor
             return (
-                f"The card of `{card.name}` must give arguments that the constructor takes. "
+                f"The card of `{card.name}` must give arguments that the constructor accepts. "
                 f"Received: {case.config!r}, which raised {told(error)}"
             )
     return ""
 
 
 def told(error: BaseException) -> str:
-    """An error in a line: its type, what it says, and where it was raised."""
+    """An error in one line: its type, its message, and where it was raised."""
     said = f"{type(error).__name__}: {_line(error)}"
-    if isinstance(error, SyntaxError):  # which says where it is
+    if isinstance(error, SyntaxError):  # its message has the place
         return said
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if not frame.filename.startswith(FOREIGN)]

@@ -193,9 +193,9 @@ def test_explain_tells_the_claim_the_source_and_what_it_catches(capsys):
     assert main(["explain", "C1"]) == 0
     out = capsys.readouterr().out
     assert "C1 config_roundtrip" in out
-    assert "through JSON, is the same layer" in out
+    assert "A layer revived from its config, through JSON, has the same config" in out
     assert "def config_roundtrip(case):" in out
-    assert "ConfigDropsArgument: `gain` is not written down." in out
+    assert "ConfigDropsArgument: `gain` is missing from the config." in out
     assert main(["explain"]) == 0
     listed = capsys.readouterr().out
     assert all(f"{each.id} {each.name}" in listed for each in PROPERTIES.values())

@@ -61,7 +61,7 @@ def test_an_argument_that_cannot_be_handed_over_is_no_finding():
     case = Case(
         Card(Applies, "b t d", configs=lambda pick: {"function": lambda x: 2 * x}), Sample()
     )
-    with pytest.raises(NotApplicable, match="cannot be handed to another process"):
+    with pytest.raises(NotApplicable, match="cannot be sent to another process"):
         backends.job(case, case.built(), case.arrays(), {})
 
 

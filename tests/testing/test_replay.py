@@ -92,10 +92,10 @@ def test_reading_a_token_imports_nothing():
         ("Z9:DropPath:0.0:0:normal:0", "Received: 'Z9'"),
         ("G1:DropPat:0.0:0:normal:0", "Received: 'DropPat'"),
         ("G1:no.such:card:0.0:0:normal:0", "Received: 'no.such:card'"),
-        ("G1:layerzoo.gated.cards:0.0:0:normal:0", "must fit the picks"),
+        ("G1:layerzoo.gated.cards:0.0:0:normal:0", "must fit the card's picks"),
         ("G1:layerzoo.attention.cards:0.0:0:normal:0", "must name one card"),
-        ("G1:DropPath:9.0:0:normal:0", "`DropPath` has picks with"),
-        ("G1:DropPath:0:0:normal:0", "`DropPath` has picks with"),
+        ("G1:DropPath:9.0:0:normal:0", "picks of `DropPath` now have"),
+        ("G1:DropPath:0:0:normal:0", "picks of `DropPath` now have"),
         ("G1:-:0.0:0:normal:0", 'Sample.parse("0.0:0:normal:0")'),
     ],
 )
@@ -134,7 +134,7 @@ def test_the_command_in_a_failure_runs_the_check_again_until_it_is_mended(
     assert "Gain  C1 config_roundtrip  holds" in capsys.readouterr().out
     sys.modules[name].GAINS.pop()
     assert main(command.split()) == 2
-    assert "has picks with [1] options now. Received: [1]" in capsys.readouterr().err
+    assert "now have [1] options. Received: [1]" in capsys.readouterr().err
     del sys.modules[name]
 
 

@@ -1,7 +1,7 @@
-"""The broken zoo: layers with one defect each, and the property that names it.
+"""The broken zoo: layers with one defect each, and the property that must detect it.
 
-A kit that cannot fail proves nothing. Each module has a sound layer of some kind and classes one to
-three lines away from it; `BROKEN` says which property must kill each of them. Not for use.
+A kit that cannot fail proves nothing. Each module has a few sound layers and subclasses that differ from
+them in one to three lines. `BROKEN` says which property must kill each of these. Do not use them.
 """
 
 from layerzoo.testing.broken import attention, convolution, dense, recurrent, several, wrapper
@@ -10,7 +10,7 @@ from layerzoo.testing.broken.entry import Broken
 MODULES = (dense, attention, convolution, recurrent, several, wrapper)
 
 SOUND = tuple(card for module in MODULES for card in module.SOUND)
-"""Controls: correct layers, which no property may accuse."""
+"""Controls: correct layers, on which no property may fail."""
 
 BROKEN = tuple(entry for module in MODULES for entry in module.BROKEN)
 

@@ -1,4 +1,4 @@
-"""A small self-attention, a normaliser and a noise, sound and broken in numbers, reach and randomness."""
+"""Small attention, normalisation and noise layers, sound and broken in numbers, reach and randomness."""
 
 import keras
 import numpy as np
@@ -12,7 +12,7 @@ register = keras.saving.register_keras_serializable(package="layerzoo.broken")
 
 @register
 class SoundAttention(layers.Layer):
-    """A correct layer: each step takes a mean of the steps that it may see, by the softmax of scores."""
+    """A correct layer: each step averages the steps that it can see, weighted by a softmax of scores."""
 
     def __init__(self, num_heads=2, causal=False, dropout=0.0, seed=None, **kwargs):
         super().__init__(**kwargs)
@@ -96,7 +96,7 @@ class SoundAttention(layers.Layer):
 
 @register
 class SoundWindow(SoundAttention):
-    """A correct layer: attention in which a step sees only steps nearer than `window`."""
+    """A correct layer: attention in which each step sees only steps less than `window` away."""
 
     def __init__(self, window=2, **kwargs):
         super().__init__(**kwargs)
@@ -114,7 +114,7 @@ class SoundWindow(SoundAttention):
 
 @register
 class SoundShares(layers.Layer):
-    """A correct layer: each step's features become shares of one, by a learned sharpness."""
+    """A correct layer: a softmax over each step's features, with a learned sharpness."""
 
     def __init__(self, sharpness=1.0, **kwargs):
         super().__init__(**kwargs)
@@ -185,7 +185,7 @@ class SoundNoise(layers.Layer):
 
 @register
 class AdditiveMask(SoundAttention):
-    """What may not be seen is told by a large negative number, which float16 does not hold."""
+    """Masked scores get a large negative number that float16 cannot hold."""
 
     def shares(self, scores, allowed):
         """Add -1e9 in the scores' own dtype."""
@@ -197,7 +197,7 @@ class AdditiveMask(SoundAttention):
 
 @register
 class FixedWeightDtype(SoundAttention):
-    """A weight is in float32 whatever the policy says."""
+    """A weight is float32 under every dtype policy."""
 
     def build(self, input_shape):
         """Name a dtype."""
@@ -211,7 +211,7 @@ class FixedWeightDtype(SoundAttention):
 
 @register
 class CapsInHalf(SoundAttention):
-    """The square of a score leaves the range of float16, and the score becomes zero."""
+    """The square of a score overflows in float16, and the score becomes zero."""
 
     def scores(self, query, key):
         """Bounded by ten."""
@@ -231,7 +231,7 @@ class ExponentialOfAnything(SoundAttention):
 
 @register
 class TinyBatchLeak(SoundAttention):
-    """A billionth of the batch's mean enters each sample."""
+    """A billionth of the batch mean is added to each sample."""
 
     def call(self, inputs, mask=None, training=None):
         """Add it."""
@@ -250,7 +250,7 @@ class MultipliesPadding(SoundAttention):
 
 @register
 class EchoesDtype(SoundAttention):
-    """What comes in float16 goes out in float16, whatever the policy says."""
+    """A float16 input gives a float16 output, whatever the dtype policy says."""
 
     def __call__(self, inputs, *args, **kwargs):
         """Cast back."""
@@ -260,7 +260,7 @@ class EchoesDtype(SoundAttention):
 
 @register
 class ScaledByWidth(SoundAttention):
-    """The scores are divided by the width of a head, not by its root."""
+    """The scores are divided by the head's width instead of its square root."""
 
     def scores(self, query, key):
         """Divide once more."""
@@ -269,7 +269,7 @@ class ScaledByWidth(SoundAttention):
 
 @register
 class CountsTheBatch(SoundAttention):
-    """How many of the samples before it have a positive output changes a sample."""
+    """A sample depends on how many earlier samples have a positive output."""
 
     def call(self, inputs, mask=None, training=None):
         """Add a hundredth for each."""
@@ -280,7 +280,7 @@ class CountsTheBatch(SoundAttention):
 
 @register
 class SoftmaxOverBatch(SoundAttention):
-    """The scores are normalised over the samples."""
+    """The scores are normalised over the batch."""
 
     def softmax(self, scores):
         """Over the first axis."""
@@ -289,7 +289,7 @@ class SoftmaxOverBatch(SoundAttention):
 
 @register
 class CausalOffByOne(SoundAttention):
-    """A step sees the next one too."""
+    """Each step also sees the next one."""
 
     def seen(self, distance):
         """One too many."""
@@ -298,7 +298,7 @@ class CausalOffByOne(SoundAttention):
 
 @register
 class WindowOffByOne(SoundWindow):
-    """The window has one step more than it says."""
+    """The window is one step wider than declared."""
 
     def seen(self, distance):
         """Up to `window` steps away."""
@@ -308,7 +308,7 @@ class WindowOffByOne(SoundWindow):
 
 @register
 class PrefersLaterFeatures(SoundShares):
-    """The place of a feature counts."""
+    """The output depends on a feature's position."""
 
     def call(self, inputs):
         """A little more for each further feature."""
@@ -317,7 +317,7 @@ class PrefersLaterFeatures(SoundShares):
 
 @register
 class DividesByMore(SoundShares):
-    """A constant for stability makes the shares sum to less than one."""
+    """A constant added for stability makes the shares sum to less than one."""
 
     def call(self, inputs):
         """Parts of a little more than their sum."""
@@ -327,7 +327,7 @@ class DividesByMore(SoundShares):
 
 @register
 class DrawsInVain(SoundNoise):
-    """A seed is drawn at inference too, and not used."""
+    """A seed is drawn at inference too, although it is not used."""
 
     def call(self, inputs, training=None):
         """Draw before looking at `training`."""
@@ -337,7 +337,7 @@ class DrawsInVain(SoundNoise):
 
 @register
 class NoiseAtInference(SoundNoise):
-    """The noise does not ask for `training`."""
+    """The noise ignores `training`."""
 
     def call(self, inputs, training=None):
         """Always in training."""
@@ -346,7 +346,7 @@ class NoiseAtInference(SoundNoise):
 
 @register
 class ScalesInTraining(SoundAttention):
-    """Training is scaled, and nobody said so."""
+    """The output is scaled in training, and the card does not say so."""
 
     def call(self, inputs, mask=None, training=None):
         """Scale."""
@@ -365,7 +365,7 @@ class DropoutWithoutSeed(SoundAttention):
 
 @register
 class NumpyNoise(SoundNoise):
-    """The noise is NumPy's."""
+    """The noise comes from NumPy."""
 
     def call(self, inputs, training=None):
         """From NumPy's global generator."""
@@ -376,7 +376,7 @@ class NumpyNoise(SoundNoise):
 
 @register
 class VarianceForDeviation(SoundNoise):
-    """The noise is scaled by its variance."""
+    """The noise is scaled by its variance instead of its standard deviation."""
 
     def scale(self):
         """The square."""
@@ -394,7 +394,7 @@ class OneDrawForAll(SoundNoise):
 
 @register
 class RemembersLastInput(SoundAttention):
-    """What was computed last time goes into what is computed this time."""
+    """The result of the last call enters the result of this call."""
 
     def build(self, input_shape):
         """Make a variable for it, which no call in training touches."""

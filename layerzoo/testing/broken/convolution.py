@@ -1,4 +1,4 @@
-"""A convolution of small windows, sound and broken in how it is shaped, built, written down and read."""
+"""A convolution of small windows, sound and broken in shapes, building, configs and files."""
 
 import itertools
 
@@ -13,7 +13,7 @@ register = keras.saving.register_keras_serializable(package="layerzoo.broken")
 
 @register
 class SoundConvolution(layers.Layer):
-    """A correct layer: each window of an image through one matrix, in either data format."""
+    """A correct layer: one matrix applied to each window of an image, in either data format."""
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class SoundConvolution(layers.Layer):
 
 @register
 class ListForTuple(SoundConvolution):
-    """The two outputs are a list, and the symbolic ones a tuple."""
+    """The two eager outputs are a list, the symbolic ones a tuple."""
 
     def call(self, inputs):
         """A list."""
@@ -97,7 +97,7 @@ class ListForTuple(SoundConvolution):
 
 @register
 class GuessesUnknownSide(SoundConvolution):
-    """Where the width of the image is unknown, a usual one is told."""
+    """If the width of the image is unknown, the symbolic output claims a typical one."""
 
     def compute_output_spec(self, inputs):
         """A width of 32 where there is none."""
@@ -107,7 +107,7 @@ class GuessesUnknownSide(SoundConvolution):
 
 @register
 class SpecInFloat32(SoundConvolution):
-    """The symbolic output is float32 under every policy."""
+    """The symbolic output is float32 under every dtype policy."""
 
     def compute_output_spec(self, inputs):
         """The right shape, and the wrong dtype."""
@@ -116,7 +116,7 @@ class SpecInFloat32(SoundConvolution):
 
 @register
 class ShapeOfSame(SoundConvolution):
-    """`compute_output_shape` is that of a padded convolution; only the spec knows better."""
+    """`compute_output_shape` describes a padded convolution; only the spec is right."""
 
     def compute_output_spec(self, inputs):
         """From the right shape."""
@@ -131,7 +131,7 @@ class ShapeOfSame(SoundConvolution):
 
 @register
 class PairsSamples(SoundConvolution):
-    """A batch of one is filled up to two."""
+    """A batch of one is padded to two."""
 
     def call(self, inputs):
         """Twice the only sample."""
@@ -141,7 +141,7 @@ class PairsSamples(SoundConvolution):
 
 @register
 class CountsInHalf(SoundConvolution):
-    """A second output, the window's size, is in half precision for a batch of one."""
+    """A second output, the window's size, has half precision for a batch of one."""
 
     def call(self, inputs):
         """The size, once a sample."""
@@ -156,7 +156,7 @@ class CountsInHalf(SoundConvolution):
 
 @register
 class NeverEmpty(SoundConvolution):
-    """An empty batch gives a sample of zeros."""
+    """An empty batch gives one sample of zeros."""
 
     def call(self, inputs):
         """A sample where there is none."""
@@ -166,7 +166,7 @@ class NeverEmpty(SoundConvolution):
 
 @register
 class LateGenerator(SoundConvolution):
-    """A seed generator is made by the first call, not by `build`."""
+    """The first call makes a seed generator, not `build`."""
 
     def call(self, inputs):
         """Make it on the way."""
@@ -179,7 +179,7 @@ class LateGenerator(SoundConvolution):
 
 @register
 class FrozenFromConfig(SoundConvolution):
-    """Built from its build config, it has a bias that does not train."""
+    """If built from its build config, the layer has a bias that does not train."""
 
     def build_from_config(self, config):
         """Freeze the bias, as if it had been trained before."""
@@ -200,7 +200,7 @@ class KernelInClosure(SoundConvolution):
 
 @register
 class SameNameTwice(SoundConvolution):
-    """Kernel and bias have one name."""
+    """Kernel and bias have the same name."""
 
     def add_weight(self, *args, name=None, **kwargs):
         """Drop the name."""
@@ -209,7 +209,7 @@ class SameNameTwice(SoundConvolution):
 
 @register
 class CountsInstances(SoundConvolution):
-    """The bias is named after how many layers were built before."""
+    """The name of the bias counts how many layers were built before."""
 
     built_before = 0
 
@@ -237,7 +237,7 @@ class SharedWindow(SoundConvolution):
 
 @register
 class PopsFilters(SoundConvolution):
-    """`from_config` takes a key out of the caller's dict."""
+    """`from_config` removes a key from the caller's dict."""
 
     @classmethod
     def from_config(cls, config):
@@ -247,7 +247,7 @@ class PopsFilters(SoundConvolution):
 
 @register
 class NoActivationDict(SoundConvolution):
-    """An activation is looked up by its name, and a dict is none."""
+    """The activation is looked up by name, which fails for a dict."""
 
     def __init__(self, filters, kernel_size=2, activation=None, **kwargs):
         if isinstance(activation, dict):
@@ -257,7 +257,7 @@ class NoActivationDict(SoundConvolution):
 
 @register
 class ForgetsRegularizerObject(SoundConvolution):
-    """A regularizer is kept by its name only."""
+    """The config keeps only the regularizer's name."""
 
     def get_config(self):
         """L2 with its default, whatever was given."""
@@ -267,7 +267,7 @@ class ForgetsRegularizerObject(SoundConvolution):
 
 @register
 class AssetAddsUp(SoundConvolution):
-    """What is kept in a file beside the weights is added to them when that is read."""
+    """Extra data in a weights file is added to the weights when the file is read."""
 
     def save_assets(self, dir_path):
         """Write how much."""
@@ -286,7 +286,7 @@ class AssetAddsUp(SoundConvolution):
 
 @register
 class ReadsOnlyRevived(SoundConvolution):
-    """Weights are read only by a layer that was revived from a config."""
+    """Only a layer that was revived from a config reads its weights from a file."""
 
     revived = False
 
@@ -305,7 +305,7 @@ class ReadsOnlyRevived(SoundConvolution):
 
 @register
 class CopyStartsAnew(SoundConvolution):
-    """A copy has weights of its own making."""
+    """A copy gets new weights."""
 
     def __deepcopy__(self, memo):
         """From the config alone."""
@@ -314,7 +314,7 @@ class CopyStartsAnew(SoundConvolution):
 
 @register
 class BiasAlwaysTrains(SoundConvolution):
-    """The bias trains, whatever `trainable` says."""
+    """The bias trains even if `trainable` is False."""
 
     @property
     def trainable_weights(self):

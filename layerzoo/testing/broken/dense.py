@@ -1,4 +1,4 @@
-"""A dense map of each step with a gain and noise, sound and broken in every group of properties."""
+"""A dense map of each step with a gain and noise, sound and broken in each group of properties."""
 
 import keras
 from keras import activations, layers, ops
@@ -11,7 +11,7 @@ register = keras.saving.register_keras_serializable(package="layerzoo.broken")
 
 @register
 class Sound(layers.Layer):
-    """A correct layer: a dense map of each step with a gain, and noise in training."""
+    """A correct layer: a dense map of each step, times a gain, with noise in training."""
 
     def __init__(self, units, gain=1.0, activation="tanh", rate=0.0, seed=None, **kwargs):
         super().__init__(**kwargs)
@@ -52,7 +52,7 @@ class Sound(layers.Layer):
 
 @register
 class SoundPooling(Sound):
-    """A correct layer that pools the steps that are no padding and consumes the mask."""
+    """A correct layer that averages the valid steps and consumes the mask."""
 
     def call(self, inputs, mask=None, training=None):
         """The mean over the valid steps."""
@@ -72,7 +72,7 @@ class SoundPooling(Sound):
 
 @register
 class ConfigDropsArgument(Sound):
-    """`gain` is not written down."""
+    """`gain` is missing from the config."""
 
     def get_config(self):
         """Without `gain`."""
@@ -120,12 +120,12 @@ class ConfigDropsTrainable(Sound):
 
 
 class NotRegistered(Sound):
-    """Keras cannot find the class when it reads a file."""
+    """Keras cannot find the class when it loads a file."""
 
 
 @register
 class WeightInCall(Sound):
-    """A weight is made by the first call, not by `build`."""
+    """The first call makes a weight, not `build`."""
 
     def build(self, input_shape):
         """Leave the bias to the call."""
@@ -145,7 +145,7 @@ class WeightInCall(Sound):
 
 @register
 class BuildNeedsTuple(Sound):
-    """`build` fails for the list that JSON makes of a shape."""
+    """`build` fails for a list, which is what JSON makes of a shape."""
 
     def build(self, input_shape):
         """Add a tuple to the shape."""
@@ -154,7 +154,7 @@ class BuildNeedsTuple(Sound):
 
 @register
 class BuildForgetsPart(Sound):
-    """`build` leaves a sub-layer to the first call, so that a weights file misses it."""
+    """`build` does not build a sub-layer, so its weights are missing when a weights file is read."""
 
     def __init__(self, units, **kwargs):
         super().__init__(units, **kwargs)
@@ -186,7 +186,7 @@ class WrongOutputShape(Sound):
 
 @register
 class FixedTime(Sound):
-    """Claims an unknown time axis and remembers the first one's size."""
+    """If the number of steps is unknown, `compute_output_shape` claims 5."""
 
     def compute_output_shape(self, input_shape):
         """A size where none is known."""
@@ -195,7 +195,7 @@ class FixedTime(Sound):
 
 @register
 class IntegerOutput(Sound):
-    """The output is an integer, and the symbolic one a float."""
+    """The eager output is an integer, the symbolic one a float."""
 
     def call(self, inputs, mask=None, training=None):
         """The largest feature's index, beside which the gradient is lost."""
@@ -232,7 +232,7 @@ class WrongCustomGradient(Sound):
 
 @register
 class DeadWeight(Sound):
-    """A trainable weight takes no part."""
+    """A trainable weight is not used."""
 
     def build(self, input_shape):
         """Make a weight for nothing."""
@@ -256,7 +256,7 @@ class NormAtZero(Sound):
 
 @register
 class FrozenStepMoves(Sound):
-    """A weight that does not train changes in training, and nobody said so."""
+    """A non-trainable weight changes in training, and the card does not say so."""
 
     def build(self, input_shape):
         """Count the calls in a weight."""
@@ -272,7 +272,7 @@ class FrozenStepMoves(Sound):
 
 @register
 class CastsToFloat32(Sound):
-    """The output leaves the compute dtype."""
+    """The output does not have the compute dtype."""
 
     def call(self, inputs, mask=None, training=None):
         """Cast."""
@@ -311,7 +311,7 @@ class Overflows(Sound):
 
 @register
 class LeaksPadding(Sound):
-    """Padding enters the mean of the steps."""
+    """Padding is included in the mean of the steps."""
 
     def call(self, inputs, mask=None, training=None):
         """Subtract the mean over all steps."""
@@ -320,7 +320,7 @@ class LeaksPadding(Sound):
 
 @register
 class LosesMask(Sound):
-    """The mask is dropped in silence."""
+    """The mask is dropped silently."""
 
     def compute_mask(self, inputs, previous_mask):
         """None."""
@@ -329,7 +329,7 @@ class LosesMask(Sound):
 
 @register
 class StaleMask(SoundPooling):
-    """The time axis is gone, and the mask goes on."""
+    """The time axis is gone, but the mask is passed on."""
 
     def compute_mask(self, inputs, previous_mask):
         """The old mask."""
@@ -338,7 +338,7 @@ class StaleMask(SoundPooling):
 
 @register
 class CouplesBatch(Sound):
-    """A little of the batch's mean enters each sample."""
+    """A little of the batch mean is added to each sample."""
 
     def call(self, inputs, mask=None, training=None):
         """Add a hundredth of the mean over the batch."""
@@ -372,7 +372,7 @@ class NoisyInference(Sound):
 
 @register
 class TrainingDiffers(Sound):
-    """Training is scaled, and nobody said so."""
+    """The output is scaled in training, and the card does not say so."""
 
     def call(self, inputs, mask=None, training=None):
         """Scale in training."""
@@ -382,7 +382,7 @@ class TrainingDiffers(Sound):
 
 @register
 class SilentNoise(Sound):
-    """Claims noise in training and has none."""
+    """The card claims noise in training, but there is none."""
 
     def call(self, inputs, mask=None, training=None):
         """Without the noise."""
@@ -391,7 +391,7 @@ class SilentNoise(Sound):
 
 @register
 class GlobalNoise(Sound):
-    """The noise follows NumPy's global seed, not the layer's."""
+    """The noise follows NumPy's global seed instead of the layer's."""
 
     def call(self, inputs, mask=None, training=None):
         """Noise from outside."""
@@ -403,7 +403,7 @@ class GlobalNoise(Sound):
 
 @register
 class CompilesDifferently(Sound):
-    """Python looks at whether it is traced."""
+    """The layer behaves differently if it is traced."""
 
     def call(self, inputs, mask=None, training=None):
         """Scale a traced tensor."""
@@ -416,7 +416,7 @@ class CompilesDifferently(Sound):
 
 @register
 class FrozenNoise(Sound):
-    """The noise is drawn once, when the call is compiled, and stays."""
+    """The noise is drawn only once, when the call is compiled."""
 
     def call(self, inputs, mask=None, training=None):
         """Noise as a constant."""
@@ -428,7 +428,7 @@ class FrozenNoise(Sound):
 
 @register
 class KeepsTracer(Sound):
-    """The last output stays on the layer."""
+    """The layer stores its last output on itself."""
 
     def call(self, inputs, mask=None, training=None):
         """Remember."""
@@ -439,7 +439,7 @@ class KeepsTracer(Sound):
 
 @register
 class NotInSequential(Sound):
-    """A second input is required where one is given."""
+    """A second input is required, although only one is given."""
 
     def call(self, inputs, mask=None, training=None):
         """Fail where a model calls with an unknown batch."""
@@ -454,7 +454,7 @@ class NotInSequential(Sound):
 
 @register
 class NewWeightsPerUse(Sound):
-    """Each symbolic use makes weights of its own."""
+    """Each symbolic use makes its own weights."""
 
     def call(self, inputs, mask=None, training=None):
         """Through a layer that is new each time."""
@@ -483,7 +483,7 @@ class ChangesItsInput(Sound):
 
 @register
 class AcceptsAnything(Sound):
-    """A last axis of another size is cut instead of refused."""
+    """A last axis of the wrong size is cut instead of refused."""
 
     def build(self, input_shape):
         """Without an input spec."""

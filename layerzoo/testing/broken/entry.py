@@ -1,4 +1,4 @@
-"""What is known of a broken layer."""
+"""What is known about a broken layer."""
 
 from dataclasses import dataclass
 
@@ -10,9 +10,9 @@ class Broken:
     """A broken layer.
 
     Attributes:
-        card: Its card, with the claims that it does not keep.
-        kill: The id of the property that names the defect.
-        raises: Whether the defect shows as an error of Keras's or Python's, not as a wrong number.
+        card: Its card, with the claims that it breaks.
+        kill: The id of the property that must detect the defect.
+        raises: Whether the defect shows as an error from Keras or Python instead of a wrong number.
         sound_on: Backends on which the same code has no defect.
     """
 

@@ -1,4 +1,4 @@
-"""A state that goes from step to step, sound and broken in how it is differentiated and executed."""
+"""A state that is passed from step to step, sound and broken in gradients and execution."""
 
 import keras
 from keras import layers, ops
@@ -11,7 +11,7 @@ register = keras.saving.register_keras_serializable(package="layerzoo.broken")
 
 @register
 class Recurrent(layers.Layer):
-    """A correct layer: a state that decays and takes in each step, and is the output after it."""
+    """A correct layer: a state that decays, adds each step, and is the output for that step."""
 
     def __init__(self, units, decay=0.5, **kwargs):
         super().__init__(**kwargs)
@@ -63,7 +63,7 @@ class Recurrent(layers.Layer):
 
 @register
 class Remembering(Recurrent):
-    """A correct layer that goes on from call to call: its last state is the next call's first."""
+    """A correct stateful layer: each call starts from the last state of the call before."""
 
     def build(self, input_shape):
         """Make a state for each sample of a batch, whose size is known."""
@@ -83,7 +83,7 @@ class Remembering(Recurrent):
 
 @register
 class Reversed(Recurrent):
-    """A correct layer whose gradient has the other sign on purpose, as its card says."""
+    """A correct layer whose gradient has the opposite sign on purpose, as its card says."""
 
     def call(self, inputs, training=None):
         """The outputs, with the gradient of their negative."""
@@ -93,7 +93,7 @@ class Reversed(Recurrent):
 
 @register
 class Detached(Recurrent):
-    """A correct layer that lets no gradient through to its inputs, as its card says."""
+    """A correct layer that passes no gradient to its inputs, as its card says."""
 
     def call(self, inputs, training=None):
         """The outputs for inputs that are taken as constants."""
@@ -126,7 +126,7 @@ class SignOfSquash(Recurrent):
 
 @register
 class BlindToTheFirst(Recurrent):
-    """The first step goes through NumPy's way of being a constant."""
+    """The first step passes through NumPy, which makes it a constant."""
 
     def call(self, inputs, training=None):
         """Cut the gradient of the first step alone."""
@@ -136,7 +136,7 @@ class BlindToTheFirst(Recurrent):
 
 @register
 class UnusedGate(Recurrent):
-    """A gate is made and not used."""
+    """A gate is made but not used."""
 
     def build(self, input_shape):
         """Make it."""
@@ -156,7 +156,7 @@ class RootOfInputs(Recurrent):
 
 @register
 class CountsInAModel(Recurrent):
-    """In a model, training changes a weight that does not train, and nobody said so."""
+    """In a model, training changes a non-trainable weight, and the card does not say so."""
 
     def build(self, input_shape):
         """Make the counter."""
@@ -172,7 +172,7 @@ class CountsInAModel(Recurrent):
 
 @register
 class OtherGradientCompiled(Recurrent):
-    """The gradient differs by a hundredth between compiled and eager."""
+    """The compiled gradient differs from the eager one by a hundredth."""
 
     def call(self, inputs, training=None):
         """Add nothing, with a gradient; on JAX to the eager one, as its reference is compiled."""
@@ -183,7 +183,7 @@ class OtherGradientCompiled(Recurrent):
 
 @register
 class WrongForwardRule(Recurrent):
-    """The gradient backwards is right, and forwards it is not."""
+    """The gradient is right in reverse mode but wrong in forward mode."""
 
     def call(self, inputs, training=None):
         """Through an identity with two rules."""
@@ -192,7 +192,7 @@ class WrongForwardRule(Recurrent):
 
 @register
 class WrongSecondDerivative(Recurrent):
-    """A formula gives the value and the first derivative, and no other."""
+    """A custom formula has the right value and first derivative, but no second derivative."""
 
     def squash(self, x):
         """The hyperbolic tangent as a line that touches it."""
@@ -212,7 +212,7 @@ class ReversedTooLittle(Recurrent):
 
 @register
 class OtherWhenCompiled(Recurrent):
-    """Compiled, a number is added to the outputs."""
+    """If compiled, the layer adds a number to its outputs."""
 
     def call(self, inputs, training=None):
         """Ask whether this is a trace, at inference and outside of models made of symbols."""
@@ -222,7 +222,7 @@ class OtherWhenCompiled(Recurrent):
 
 @register
 class CountsInPython(Recurrent):
-    """A number in Python changes with each call, for which PyTorch traces each call anew."""
+    """A Python number changes with each call, so PyTorch compiles each call again."""
 
     calls = 0
 
@@ -235,7 +235,7 @@ class CountsInPython(Recurrent):
 
 @register
 class NeedsTheBatch(Recurrent):
-    """In training the size of the batch must be known, which for TensorFlow it need not be."""
+    """In training the layer needs a known batch size, which TensorFlow may not have."""
 
     def call(self, inputs, training=None):
         """Reshape to the size that Python sees, outside of models made of symbols."""
@@ -246,7 +246,7 @@ class NeedsTheBatch(Recurrent):
 
 @register
 class GuessesTheBatch(Recurrent):
-    """A batch of unknown size is taken for one sample, as TensorFlow's is once sizes differ."""
+    """A batch of unknown size counts as one sample. On TensorFlow it is unknown once sizes differ."""
 
     def call(self, inputs, training=None):
         """Begin with a step of zeros, made for the size that Python sees, and leave it out again."""
@@ -258,7 +258,7 @@ class GuessesTheBatch(Recurrent):
 
 @register
 class SetsTheWorld(Recurrent):
-    """A global setting is changed by each call, for which JAX traces the next one anew."""
+    """Each call changes a global setting, so JAX traces the next call again."""
 
     def call(self, inputs, training=None):
         """Change between two settings that mean the same here."""
@@ -272,7 +272,7 @@ class SetsTheWorld(Recurrent):
 
 @register
 class KeepsTheLastState(Recurrent):
-    """In training the last state stays on the layer, and with it the trace or graph of the call."""
+    """In training the layer stores its last state, which keeps the trace or graph of the call alive."""
 
     def call(self, inputs, training=None):
         """Keep it."""
@@ -284,7 +284,7 @@ class KeepsTheLastState(Recurrent):
 
 @register
 class ReturnsTheOldState(Remembering):
-    """The stateless call gives back the state that it was given."""
+    """The stateless call returns the state that it received, unchanged."""
 
     def stateless_call(self, trainable_variables, non_trainable_variables, *args, **kwargs):
         """Forget the new state."""
@@ -318,7 +318,7 @@ class OtherOnJax(Recurrent):
 
 @register
 class KnowsTheBatch(Recurrent):
-    """The size of a batch is remembered, and a trace that is made for any size keeps it."""
+    """The layer remembers a batch size, and a trace for any size keeps it."""
 
     seen = 2
 
@@ -331,7 +331,7 @@ class KnowsTheBatch(Recurrent):
 
 @register
 class NotExportable(Recurrent):
-    """What runs in this process does not go into a file: a call back on JAX, Python on PyTorch."""
+    """The call needs this process, so it cannot be exported: a callback on JAX, Python on PyTorch."""
 
     def call(self, inputs, training=None):
         """Leave something behind that was there to look at numbers."""

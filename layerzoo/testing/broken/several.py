@@ -1,4 +1,4 @@
-"""Layers of several inputs and outputs, sound and broken where masks, losses and structures matter."""
+"""Layers with several inputs and outputs, sound and broken in masks, losses and structures."""
 
 import keras
 from keras import layers, ops, regularizers
@@ -11,7 +11,7 @@ register = keras.saving.register_keras_serializable(package="layerzoo.broken")
 
 @register
 class SoundFusion(layers.Layer):
-    """A correct layer of two inputs: each step of one, gated by the mean over the valid steps of the other.
+    """A correct layer of two inputs: the mean over the valid steps of one gates each step of the other.
 
     Example:
         ```python
@@ -73,7 +73,7 @@ class SoundFusion(layers.Layer):
 
 @register
 class SoundMixer(layers.Layer):
-    """A correct layer that takes a dict, of which one tensor is of integers, and gives another dict."""
+    """A correct layer that takes a dict with an integer tensor in it and returns another dict."""
 
     def __init__(self, units, **kwargs):
         super().__init__(**kwargs)
@@ -115,7 +115,7 @@ class SoundMixer(layers.Layer):
 
 @register
 class SoundSummary(SoundFusion):
-    """A correct layer that pools both inputs and so consumes both masks."""
+    """A correct layer that pools both inputs and therefore consumes both masks."""
 
     def call(self, inputs, context, inputs_mask=None, context_mask=None):
         """Gate the mean of the steps."""
@@ -133,7 +133,7 @@ class SoundSummary(SoundFusion):
 
 @register
 class ContextMaskIgnored(SoundFusion):
-    """The mask of the second input is taken and not used."""
+    """The mask of the second input is accepted but not used."""
 
     def _pooled(self, steps, mask):
         return super()._pooled(steps, None)
@@ -141,7 +141,7 @@ class ContextMaskIgnored(SoundFusion):
 
 @register
 class MaskMultiplied(SoundFusion):
-    """Padding is multiplied by zero, which NaN survives."""
+    """Padding is multiplied by zero, which leaves NaN as it is."""
 
     def _pooled(self, steps, mask):
         if mask is None:
@@ -152,7 +152,7 @@ class MaskMultiplied(SoundFusion):
 
 @register
 class DividesByNothing(SoundFusion):
-    """The mean over no valid step is 0 / 0."""
+    """The mean is 0 / 0 if no step is valid."""
 
     def _pooled(self, steps, mask):
         if mask is None:
@@ -164,7 +164,7 @@ class DividesByNothing(SoundFusion):
 
 @register
 class CountsPadding(SoundFusion):
-    """Padding adds nothing to the sum, and counts in what it is divided by."""
+    """Padding is left out of the sum but counted in the divisor of the mean."""
 
     def _pooled(self, steps, mask):
         if mask is None:
@@ -174,7 +174,7 @@ class CountsPadding(SoundFusion):
 
 @register
 class PadsRightOnly(SoundFusion):
-    """The number of valid steps is read from the mask, not where they are."""
+    """The layer reads from the mask how many steps are valid, but not which."""
 
     def _pooled(self, steps, mask):
         if mask is not None:
@@ -185,7 +185,7 @@ class PadsRightOnly(SoundFusion):
 
 @register
 class RemembersMask(SoundFusion):
-    """The mask of a call is used by the next one that has none."""
+    """A call without a mask uses the mask of an earlier call."""
 
     seen = None
 
@@ -199,7 +199,7 @@ class RemembersMask(SoundFusion):
 
 @register
 class InvertsNumbers(SoundFusion):
-    """A mask of numbers is read the other way round, with 1 for padding."""
+    """A numeric mask is read the wrong way round, as if 1 meant padding."""
 
     def _pooled(self, steps, mask):
         if mask is not None and "bool" not in str(mask.dtype):
@@ -209,7 +209,7 @@ class InvertsNumbers(SoundFusion):
 
 @register
 class MaskNeverFilled(SoundSummary):
-    """One of two masks has the name that Keras fills where there is one input."""
+    """One of two masks has the argument name that Keras fills only for a single input."""
 
     def call(self, inputs, context, mask=None, context_mask=None):
         """With `mask` for `inputs_mask`."""
@@ -218,7 +218,7 @@ class MaskNeverFilled(SoundSummary):
 
 @register
 class MaskOfOnes(SoundFusion):
-    """The mask that goes on forgets the padding."""
+    """The mask that is passed on marks padding as valid."""
 
     def compute_mask(self, inputs, previous_mask):
         """True everywhere."""
@@ -227,7 +227,7 @@ class MaskOfOnes(SoundFusion):
 
 @register
 class PooledKeepsMask(SoundSummary):
-    """`supports_masking` alone, where the steps are gone."""
+    """The layer only sets `supports_masking`, although its output has no steps."""
 
     def compute_mask(self, inputs, previous_mask):
         """The old mask."""
@@ -236,7 +236,7 @@ class PooledKeepsMask(SoundSummary):
 
 @register
 class FirstOutputMasked(SoundMixer):
-    """Only one of two outputs that keep the steps has the mask."""
+    """Both outputs keep the steps, but only one has the mask."""
 
     def compute_mask(self, inputs, previous_mask):
         """One mask, for the output that comes first."""
@@ -245,7 +245,7 @@ class FirstOutputMasked(SoundMixer):
 
 @register
 class OutputKeysChange(SoundMixer):
-    """The symbolic outputs have other names than the eager ones."""
+    """The symbolic outputs have different names from the eager ones."""
 
     def compute_output_spec(self, inputs):
         """With `codes` for `code`."""
@@ -265,7 +265,7 @@ class OrderOfDict(SoundMixer):
 
 @register
 class FillsCallersDict(SoundMixer):
-    """What is given is scaled in the caller's own dict."""
+    """The layer scales a value inside the caller's dict."""
 
     def __call__(self, inputs, *args, **kwargs):
         """Write into the dict."""
@@ -275,7 +275,7 @@ class FillsCallersDict(SoundMixer):
 
 @register
 class LossesPileUp(SoundFusion):
-    """The loss of a call contains those of all calls before."""
+    """The loss of each call includes the losses of all calls before it."""
 
     calls = 0
 
@@ -289,7 +289,7 @@ class LossesPileUp(SoundFusion):
 
 @register
 class LossTwice(SoundFusion):
-    """One loss is claimed, and two are added."""
+    """The card claims one loss, but two are added."""
 
     def call(self, inputs, context, context_mask=None):
         """Add the loss once more."""
@@ -300,7 +300,7 @@ class LossTwice(SoundFusion):
 
 @register
 class RegularizerForgotten(SoundFusion):
-    """`kernel_regularizer` is taken and written down, and no weight has it."""
+    """`kernel_regularizer` is accepted and in the config, but no weight has it."""
 
     def build(self, inputs_shape, context_shape):
         """Without it."""
@@ -311,7 +311,7 @@ class RegularizerForgotten(SoundFusion):
 
 @register
 class ClearsLosses(SoundFusion):
-    """Losses are cleared by hand, those of an earlier use in the same model too."""
+    """The layer clears its losses itself, including those of an earlier use in the same model."""
 
     def call(self, inputs, context, context_mask=None):
         """Start anew."""
@@ -321,7 +321,7 @@ class ClearsLosses(SoundFusion):
 
 @register
 class AnyUnits(SoundFusion):
-    """No argument is refused."""
+    """No argument value is refused."""
 
     def _refuse(self, units):
         pass
@@ -343,7 +343,7 @@ class CutsWidth(SoundFusion):
 
 @register
 class StaleExample(SoundFusion):
-    """The example in the docstring is older than the arguments.
+    """The example in the docstring uses an argument that no longer exists.
 
     Example:
         ```python
@@ -354,7 +354,7 @@ class StaleExample(SoundFusion):
 
 @register
 class CountsHalf(SoundMixer):
-    """`count_params` knows of the kernel alone."""
+    """`count_params` counts only the kernel."""
 
     def count_params(self):
         """Without the table."""

@@ -1,4 +1,4 @@
-"""A wrapper around a layer that the user passes, sound and broken in what it does with that layer."""
+"""A wrapper around a layer from the user, sound and broken in what it does with that layer."""
 
 import keras
 from keras import layers, ops
@@ -11,7 +11,7 @@ register = keras.saving.register_keras_serializable(package="layerzoo.broken")
 
 @register
 class Centred(layers.Layer):
-    """A correct layer to be wrapped, which needs the mask: each step minus the mean of the valid ones."""
+    """A correct layer for wrapping that needs the mask: it subtracts the mean of the valid steps."""
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
@@ -33,7 +33,7 @@ class Centred(layers.Layer):
 
 @register
 class SoundWrapper(layers.Layer):
-    """A correct wrapper: adds to each step what some layers make of it in turn."""
+    """A correct wrapper: applies some layers in turn and adds the result to each step."""
 
     def __init__(self, layer, scale=1.0, **kwargs):
         super().__init__(**kwargs)
@@ -93,7 +93,7 @@ def _unbuilt(written):
 
 @register
 class PopsCallersConfig(SoundWrapper):
-    """`from_config` takes the layer out of the caller's dict, as `keras.layers.Wrapper` does."""
+    """`from_config` removes the layer from the caller's dict, as `keras.layers.Wrapper` does."""
 
     @classmethod
     def from_config(cls, config):
@@ -103,7 +103,7 @@ class PopsCallersConfig(SoundWrapper):
 
 @register
 class MaskLostInside(SoundWrapper):
-    """The wrapped layer never hears of the mask."""
+    """The wrapped layer never receives the mask."""
 
     def _applied(self, layer, x, mask):
         return layer(1.0 * x)
@@ -111,7 +111,7 @@ class MaskLostInside(SoundWrapper):
 
 @register
 class MaskByChance(SoundWrapper):
-    """The wrapped layer has the mask only where the tensor happens to carry it."""
+    """The wrapped layer gets the mask only if the tensor happens to carry it."""
 
     def _applied(self, layer, x, mask):
         return layer(x)
@@ -119,7 +119,7 @@ class MaskByChance(SoundWrapper):
 
 @register
 class MaskLostBehind(SoundWrapper):
-    """What follows the wrapper never hears of the mask."""
+    """Layers after the wrapper never receive the mask."""
 
     def compute_mask(self, inputs, previous_mask):
         """None."""
@@ -128,7 +128,7 @@ class MaskLostBehind(SoundWrapper):
 
 @register
 class OneNameForTwo(SoundWrapper):
-    """Two layers of the wrapper's own have one name."""
+    """Two of the wrapper's own layers have the same name."""
 
     def build(self, input_shape):
         """Make both."""
@@ -156,7 +156,7 @@ class HidesLayer(SoundWrapper):
 
 @register
 class RunsTwice(SoundWrapper):
-    """The wrapped layer is called once to see what comes out and once more for it."""
+    """The wrapped layer is called twice: once to look at its output, and once to use it."""
 
     def _applied(self, layer, x, mask):
         if super()._applied(layer, x, mask).shape != x.shape:
@@ -166,7 +166,7 @@ class RunsTwice(SoundWrapper):
 
 @register
 class EmptiesList(SoundWrapper):
-    """The list of layers is the caller's, and is emptied."""
+    """The layer empties the caller's list of layers."""
 
     def __init__(self, layer, scale=1.0, **kwargs):
         super().__init__(layer, scale, **kwargs)
@@ -176,7 +176,7 @@ class EmptiesList(SoundWrapper):
 
 @register
 class TakesAnything(SoundWrapper):
-    """What is no layer is noticed only when it is called."""
+    """An argument that is not a layer raises only when it is called."""
 
     def _refuse(self, layer):
         pass
@@ -184,7 +184,7 @@ class TakesAnything(SoundWrapper):
 
 @register
 class OutermostOnly(SoundWrapper):
-    """Inside of a model a branch is weighed differently."""
+    """Inside a model, a branch has a different weight."""
 
     def _applied(self, layer, x, mask):
         y = super()._applied(layer, x, mask)
@@ -193,7 +193,7 @@ class OutermostOnly(SoundWrapper):
 
 @register
 class PrintsWeights(SoundWrapper):
-    """The text form needs what only `build` makes."""
+    """`repr` needs something that only `build` makes."""
 
     def __repr__(self):
         """With a number of weights, of which the wrapped layer must have some."""
@@ -204,7 +204,7 @@ class PrintsWeights(SoundWrapper):
 
 @register
 class Penalised(layers.Layer):
-    """The identity, with a loss: Keras's own divides it by the batch, which PyTorch then takes as fixed."""
+    """The identity with a loss. Keras's own layer divides by the batch size, which PyTorch then fixes."""
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
