@@ -1,9 +1,9 @@
 """Where a model attends: the scores of its attention layers for given inputs, and pictures of them.
 
-An attention layer is one whose `call` takes `return_attention_scores`: ours, Keras's own, anybody's.
-One that is made of another is asked, and its part is not.
-The model runs once, as it is, in inference. Each attention layer is asked for its scores on whatever
-reaches it there, masks included, and hands on nothing but its outputs.
+An attention layer is any layer whose `call` takes `return_attention_scores`: ours, Keras's or yours.
+If an attention layer wraps another, only the outer one is recorded.
+The model runs once, unchanged, at inference. Each attention layer also returns its scores for what
+reaches it, masks included. The rest of the model sees only its usual outputs.
 """
 
 import contextlib
@@ -21,34 +21,34 @@ COLUMNS = 4
 """Panels side by side."""
 
 LETTER = 0.07
-"""The width of a letter on the axes, in inches."""
+"""The width of a letter on an axis, in inches."""
 
 
 def attention_scores(
     model: keras.layers.Layer, inputs, layer: keras.layers.Layer | str | None = None
 ) -> dict[str, np.ndarray]:
-    """The scores that the attention layers of a model use for given inputs, in the order of their calls.
+    """The scores of a model's attention layers for given inputs, in the order in which they are called.
 
-    Afterwards the model is as it was: states, losses and attributes too.
+    This leaves the model unchanged, including its states, losses and attributes.
 
     Args:
         model: A built model, or any built layer.
         inputs: What the model is called with: an array, or a list or dict of them.
-        layer: A layer of the model, or its name or path: that attention layer, or those inside it. Where
-            several layers bear the name, all of them. Default: every attention layer of the model.
+        layer: A layer of the model, or its name or path. This selects that attention layer, or those inside
+            it. If several layers share the name, it selects all of them. Default: every attention layer.
 
     Returns:
-        For each layer, by its path, an array as the layer returns it: `(batch, heads, queries, keys)` from
-            most, `(batch, keys)` from a pooling; half precision as float32. What is called again has another
-            entry, with `#2` behind its path.
+        A dict from each layer's path to the array that the layer returns: `(batch, heads, queries, keys)`
+            from most layers, `(batch, keys)` from a pooling. Half precision becomes float32. If a layer is
+            called twice, the second entry has `#2` after its path.
 
     Raises:
-        ValueError: the model is not built, it has no such layer, there is no attention layer in it, or none
-            that is called for these inputs.
+        ValueError: the model is not built, has no such layer, has no attention layer, or calls none of them
+            for these inputs.
     """
     if not model.built:
         raise ValueError(
-            "A model has scores once it is built: call it on a batch first, or load it. "
+            "A model must be built before it has scores: call it on a batch first, or load it. "
             f"Received: model={model.name!r}, which is not built"
         )
     asked = _attention_layers(model, layer)
@@ -61,12 +61,12 @@ def attention_scores(
         double = keras.backend.standardize_dtype(scores.dtype) == "float64"
         found[name] = ops.convert_to_numpy(scores if double else ops.cast(scores, "float32"))
 
-    # The scope keeps what a model writes in inference, as a stateful layer does, out of its variables.
+    # The scope keeps inference from changing variables, as a stateful layer would.
     with _watched(model._flatten_layers(), asked, keep), keras.StatelessScope():
         model(inputs, training=False)
     if not found:
         raise ValueError(
-            "The model must call the layer for these inputs. "
+            "The model must call the attention layer for these inputs. "
             f"Received: layers that it does not call, {_paths(asked)}"
         )
     return found
@@ -81,29 +81,29 @@ def draw_attention(
     sample: int = 0,
     cmap: str | None = None,
 ):
-    """Draw the scores that attention layers use: a panel for each head, queries down, keys across.
+    """Draw the scores of attention layers: a panel for each head, with queries down and keys across.
 
-    Each layer has one colour scale for all its heads, from zero to its largest score. Where a layer has
-    negative scores, as a difference of two softmaxes has, zero is in the middle.
+    Each layer has one colour scale for all its heads, from zero to its largest score. If a layer has
+    negative scores, as a difference of two softmaxes does, zero is in the middle.
 
     Args:
         model: A built model, or any built layer.
         inputs: What the model is called with: an array, or a list or dict of them.
         layer: As in `attention_scores`.
-        labels: What the steps are called: one for each query and, unless `key_labels` says otherwise, each
-            key. Scores without queries, `(batch, keys)`, have their keys labelled. Default: numbers from 0.
-        key_labels: What the keys are called, where they are others than the queries.
-        sample: Which sample of the batch is drawn.
-        cmap: A colour map of matplotlib. Default: from white to dark blue, which shows in grey print and
-            to every eye; where there are negative scores, to dark red on their side.
+        labels: One label for each query and, unless `key_labels` is given, for each key. For scores without
+            queries, `(batch, keys)`, they label the keys. Default: numbers from 0.
+        key_labels: One label for each key, if the keys are not the queries.
+        sample: The index of the sample to draw.
+        cmap: A matplotlib colour map. Default: white to dark blue, which also works in grey print and for
+            colour-blind readers, with dark red for negative scores.
 
     Returns:
-        A `matplotlib.figure.Figure`: nothing is shown or saved. `savefig` saves it.
+        A `matplotlib.figure.Figure`, neither shown nor saved. Use its `savefig` to save it.
 
     Raises:
-        ImportError: matplotlib, of the extra `demo`, is not installed.
-        ValueError: as for `attention_scores`; or the labels are not as many as the steps, the sample is not
-            in the batch, or the scores have no form that can be drawn.
+        ImportError: matplotlib is not installed; the extra `demo` installs it.
+        ValueError: as for `attention_scores`. Also if the number of labels is not the number of steps, the
+            sample is not in the batch, or the scores have a shape that cannot be drawn.
     """
     if not importlib.util.find_spec("matplotlib"):
         raise ImportError(
@@ -129,7 +129,7 @@ def draw_attention(
 
 def _takes_scores(layer) -> bool:
     asked = "return_attention_scores" in inspect.signature(layer.call).parameters
-    return asked and not isinstance(layer, keras.Model)  # a model hands the question on
+    return asked and not isinstance(layer, keras.Model)  # a model only passes the argument on
 
 
 def _attention_layers(model, layer):
@@ -143,11 +143,11 @@ def _attention_layers(model, layer):
     inside = [each for outer in chosen for each in outer._flatten_layers()]
     found = [each for each in dict.fromkeys(inside) if _takes_scores(each)]
     made_of = {part for each in found for part in each._flatten_layers(include_self=False)}
-    found = [each for each in found if each not in made_of]  # whose scores their owner hands on
+    found = [each for each in found if each not in made_of]  # the outer layer returns their scores
     if not found:
         raise ValueError(
-            "There must be an attention layer, one whose `call` takes `return_attention_scores`. "
-            f"Received: {'model' if layer is None else 'layer'}={chosen[0].name!r}, with none in it"
+            "There must be an attention layer, a layer whose `call` takes `return_attention_scores`. "
+            f"Received: {'model' if layer is None else 'layer'}={chosen[0].name!r}, which has none"
         )
     return found
 
@@ -157,16 +157,16 @@ def _paths(layers: Iterable) -> str:
 
 
 def _path(layer) -> str:
-    return layer.path or layer.name  # one that `build` never ran for has no path
+    return layer.path or layer.name  # a layer without `build` has no path
 
 
 @contextlib.contextmanager
 def _watched(layers, asked, keep) -> Iterator[None]:
-    """Let some of a model's layers tell their scores; in the end every layer is what it was."""
+    """Record the scores of some of a model's layers while inside, then restore every layer."""
     before = [(each, dict(vars(each))) for each in layers]
     try:
         for each in layers:
-            # A call drops the losses of the call before; recomputation for gradients hides values on JAX.
+            # A call clears earlier losses. On JAX, recomputation for gradients hides the values.
             vars(each).update(_losses=[], _loss_ids=set(), _remat_mode=None)
         for each in asked:
             vars(each)["call"] = _telling(each, keep)
@@ -178,7 +178,7 @@ def _watched(layers, asked, keep) -> Iterator[None]:
 
 
 def _telling(layer, keep):
-    """The layer's `call`, which also tells its scores."""
+    """The layer's `call`, which also passes its scores to `keep`."""
     call = layer.call
     signature = inspect.signature(call)
 
@@ -194,11 +194,11 @@ def _telling(layer, keep):
 
 
 def _of_sample(path, scores, sample):
-    """The scores of one sample, `(heads, queries, keys)`; of a pooling `(heads=1, keys)`."""
+    """The scores of one sample, `(heads, queries, keys)`, or `(1, keys)` from a pooling."""
     if scores.ndim not in (2, 3, 4):
         raise ValueError(
-            "Scores are drawn if they are (batch, keys), (batch, queries, keys) or (batch, heads, "
-            f"queries, keys). Received: {scores.shape} of {path}"
+            "Scores must have the shape (batch, keys), (batch, queries, keys) or (batch, heads, "
+            f"queries, keys). Received: {scores.shape} from {path}"
         )
     if not 0 <= sample < len(scores):
         raise ValueError(
@@ -209,7 +209,7 @@ def _of_sample(path, scores, sample):
 
 
 def _names(path, heads, labels, key_labels) -> tuple[list[str], list[str]]:
-    """What stands at the rows and at the columns."""
+    """The labels of the rows and of the columns."""
     rows = [""] if heads.ndim == 2 else _fitting(path, heads.shape[1], labels=labels)
     columns = dict(labels=labels) if key_labels is None else dict(key_labels=key_labels)
     return rows, _fitting(path, heads.shape[-1], **columns)
@@ -228,7 +228,7 @@ def _fitting(path, steps, **given):
 
 
 def _draw_heads(area, heads, rows, columns, cmap):
-    """A panel for each head, and one scale and colour bar for all of them."""
+    """Draw a panel for each head, with one scale and one colour bar for all of them."""
     largest = float(np.abs(heads).max()) or 1.0
     smallest = -largest if heads.min() < 0 else 0.0
     cmap = cmap or ("RdBu" if smallest else "Blues")
@@ -268,12 +268,12 @@ def _turned(columns) -> bool:
 
 
 def _every(cell, letters) -> int:
-    """Where cells are small, only every so many have room for a label."""
+    """Label every how many cells: small cells do not all have room for a label."""
     return math.ceil((letters + 0.8) * LETTER / cell)
 
 
 def _size(heads, rows, columns):
-    """The width and height in inches of a layer's picture, with room for what is written in it."""
+    """The width and height of a layer's picture in inches, with room for its labels."""
     cell, across = _cell(rows, columns), min(len(heads), COLUMNS)
     wide, high = max(len(columns) * cell, 0.8), max(len(rows) * cell, 0.3)
     left = LETTER * max(map(len, rows))

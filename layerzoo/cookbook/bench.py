@@ -1,7 +1,7 @@
-"""What a layer costs beside what one would use instead: whole training steps, in alternating runs.
+"""What a layer costs compared with its alternative: whole training steps, in alternating runs.
 
-A machine that is shared drifts, so no time stands alone: the two are run in turn, each pair gives a
-ratio, and the medians are reported.
+The speed of a shared machine drifts, so a single time means little. The two run in turn, each pair of runs
+gives a ratio, and the report has the medians.
 """
 
 import datetime
@@ -26,13 +26,13 @@ from layerzoo.testing.gradient import Slice
 
 
 def measure(names: list[str], pairs: int, long: bool = False) -> dict:
-    """Measure layers beside their peers, and give what was found by the layer's name.
+    """Measure layers and their peers, and return the results by the layer's name.
 
     Args:
         names: Layers of the catalogue whose cards have a peer.
-        pairs: How many counted pairs of runs, after one that is not counted.
-        long: Whether to do the peers' long work instead, and to look at the peak memory of each side,
-            in a process of its own.
+        pairs: How many pairs of runs count, after one that does not.
+        long: Whether to do the peers' long work instead, and also to measure the peak memory of each side
+            in its own process.
 
     Raises:
         ValueError: a layer has no peer, or no such work, or `pairs` is not positive.
@@ -53,26 +53,28 @@ def measure(names: list[str], pairs: int, long: bool = False) -> dict:
 
 
 def works_of(name: str, long: bool = False) -> Sequence[Mapping[str, Any]]:
-    """The works at which a layer is measured, as `Peer` describes them.
+    """The workloads with which a layer is measured, as `Peer` describes them.
 
     Raises:
         ValueError: the layer has no peer, or its peer has no long work.
     """
     peer = peer_of(name)
     if long and not peer.long:
-        raise ValueError(f"The peer of a layer must have `long` work. Received: {name!r}")
+        raise ValueError(f"The layer's peer must have `long` work. Received: {name!r}")
     return peer.long if long else peer.work
 
 
 def peer_of(name: str) -> Peer:
-    """What one would use instead of a layer.
+    """The alternative to a layer, with which it is compared.
 
     Raises:
         ValueError: its card names no peer.
     """
     peer = catalogue()[name].peer
     if peer is None:
-        raise ValueError(f"A layer is measured beside the `peer` of its card. Received: {name!r}")
+        raise ValueError(
+            f"A layer's card must name a `peer` to compare it with. Received: {name!r}"
+        )
     return peer
 
 
@@ -91,9 +93,9 @@ def table(found: dict) -> Table:
 
 
 def peak(name: str, index: int, long: bool, side: str) -> float:
-    """MB that one step of one side takes at most, over what this process had before it.
+    """The peak memory of one step of one side in MB, beyond the earlier peak of this process.
 
-    Meant for a process of its own: what it had at most before counts as there.
+    Run this in a new process, because an earlier peak hides what the step takes.
     """
     work = works_of(name, long)[index]
     step = _step(getattr(peer_of(name), side), work)
@@ -110,7 +112,7 @@ def _highest() -> float:
 
 
 def _large(name, index, pairs) -> dict:
-    """A row of large work, and the peak memory of each side: each in a process that has nothing else."""
+    """A row of large work, with the peak memory of each side, each measured in a new process."""
     row = elsewhere("beside", name, index, pairs, True)
     row["peak_mb"] = elsewhere("peak", name, index, True, "layer")
     row["peak_mb_instead"] = (
@@ -120,7 +122,7 @@ def _large(name, index, pairs) -> dict:
 
 
 def elsewhere(function: str, *arguments):
-    """What a function of this module gives in a process of its own."""
+    """What a function of this module returns in a new process."""
     call = f"json.dumps(bench.{function}{arguments!r})"
     command = [sys.executable, "-W", "ignore", "-c"]
     command += [f"import json; from layerzoo.cookbook import bench; print({call})"]
@@ -129,7 +131,7 @@ def elsewhere(function: str, *arguments):
 
 
 def beside(name: str, index: int, pairs: int, long: bool = False) -> dict:
-    """One row: a layer and its peer at one work, in alternating runs."""
+    """One row: a layer and its peer with one workload, in alternating runs."""
     work = works_of(name, long)[index]
     peer = peer_of(name)
     sides = ["layer"] if work.get("alone") else ["layer", "peer"]
@@ -164,20 +166,20 @@ def beside(name: str, index: int, pairs: int, long: bool = False) -> dict:
 
 
 PATIENCE = 30.0
-"""Seconds after which three pairs are enough."""
+"""After this many seconds, three pairs are enough."""
 
 PRODUCT = 2 * 2048**3
-"""Operations of the product of two matrices by which the machine is measured."""
+"""The number of operations in the matrix product that measures the machine."""
 
 
 def _product():
-    """One large product of matrices, as a step."""
+    """One large matrix product, as a step."""
     matrix = keras.ops.convert_to_tensor(np.ones((2048, 2048), "float32"))
     return lambda: float(keras.ops.matmul(matrix, matrix)[0, 0])
 
 
 def _layer(make, work):
-    """The layer of one side, built."""
+    """The built layer of one side."""
     settings = {k: v for k, v in work.items() if len(k) > 1 and k not in ("jit", "alone")}
     layer = make(_sizes(work), **settings)
     layer.build(tuple(_sizes(work).values()))
@@ -189,14 +191,14 @@ def _step(make, work):
 
 
 def _step_of(layer, work):
-    """Forward and the gradient of inputs and weights, traced, in training."""
+    """A traced training step: forward, and the gradient of inputs and weights."""
     x = np.random.default_rng(0).normal(size=tuple(_sizes(work).values())).astype("float32")
     subject = Slice(layer, {"inputs": x}, seed=0, training=True)
     return subject.training_step(jit=work.get("jit", False))
 
 
 def _sizes(work):
-    """The sizes of the axes, which have letters."""
+    """The sizes of the axes, which are named by single letters."""
     return {letter: size for letter, size in work.items() if len(letter) == 1}
 
 

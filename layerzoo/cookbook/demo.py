@@ -1,10 +1,10 @@
 """The layers at work: two small models learn to read the handwritten digits that scikit-learn ships.
 
-Each image, 8 by 8 pixels, is cut into 16 patches, a sequence for attention. A Sequential model reads
-one image. A Functional model gets two, reads both with the same layers, and answers two questions:
-which digit the first one shows, and whether the second shows the same. Both are made of recipes of
-all three families. They are trained, saved, and loaded again in a new process, which knows of the
-layers only by `import layerzoo` and must give the same predictions, bit for bit.
+Each image, 8 by 8 pixels, is cut into 16 patches, which form a sequence for attention. A Sequential model
+reads one image. A Functional model reads two with the same layers and answers two questions: which digit
+the first image shows, and whether the second shows the same one. Both models use recipes from several
+families. They are trained, saved, and loaded again in a new process, which knows the layers only through
+`import layerzoo` and must give the same predictions, bit for bit.
 """
 
 import importlib.util
@@ -28,13 +28,13 @@ from layerzoo import DropPath, GatedMLP, Residual, RotaryEmbedding, SelfAttentio
 
 EPOCHS = 20
 GOAL = 0.95
-"""Share of held-out digits that each model should read correctly."""
+"""The share of held-out digits that each model should read correctly."""
 
 FILES = ("sequential.keras", "functional.keras", "demo.png", "results.json")
 
 
 def load_digits(seed):
-    """The 1,797 digits as patches `(image, 16, 4)` and labels, a quarter of them held out.
+    """The 1,797 digits as patches `(image, 16, 4)` and labels, with a quarter of them held out.
 
     Returns:
         Training patches, held-out patches, training labels, held-out labels.
@@ -50,7 +50,7 @@ def load_digits(seed):
 
 
 def pairs(patches, labels, times, seed):
-    """Every image `times` times as the first of a pair; about half of the pairs show the same digit."""
+    """Pairs with every image first `times` times; about half of the pairs show the same digit twice."""
     generator = np.random.default_rng(seed)
     first = np.tile(np.arange(len(labels)), times)
     same = generator.random(len(first)) < 0.5
@@ -91,7 +91,7 @@ def sequential_model():
 
 
 def functional_model():
-    """Two images in; the digit of the first and whether both show the same one out.
+    """Two images in; out come the digit of the first, and whether both show the same digit.
 
     `attend`, `gate` and the layers around them read both images with one set of weights.
     """
@@ -112,7 +112,7 @@ def functional_model():
     features = read(first)
     digit = layers.Dense(10, activation="softmax", name="digit")(layers.Dropout(0.3)(features))
 
-    # Without an activation, GatedMLP is a quadratic form: what a distance between two images needs.
+    # Without an activation, GatedMLP is a quadratic form, which suits a distance between two images.
     gap = layers.Subtract()([features, read(second)])
     gap = layers.Add()([gap, DropPath(0.1)(GatedMLP(64, activation=None)(gap))])
     same = layers.Dense(1, activation="sigmoid", name="same")(gap)
@@ -129,7 +129,7 @@ def functional_model():
 
 
 class ProgressBar(keras.callbacks.Callback):
-    """A line of a `rich` progress display that follows the training of one model."""
+    """A line in a `rich` progress display that follows the training of one model."""
 
     def __init__(self, progress):
         super().__init__()
@@ -140,13 +140,13 @@ class ProgressBar(keras.callbacks.Callback):
         self.line = self.progress.add_task(self.model.name, total=self.params["epochs"], state="")
 
     def on_epoch_end(self, epoch, logs=None):
-        """Move the bar on."""
+        """Advance the bar."""
         state = f"loss {logs['loss']:.3f}, held-out accuracy {logs['val_digit_accuracy']:.3f}"
         self.progress.update(self.line, advance=1, state=state)
 
 
 def train(model, training, held_out, progress):
-    """Fit a model. Nothing is chosen by the held-out digits; they only draw the learning curves.
+    """Fit a model. The held-out digits only draw the learning curves; they decide nothing.
 
     Returns:
         The learning curves and the seconds taken.
@@ -192,7 +192,7 @@ for name, inputs in ("sequential", held_out["first"]), ("functional", held_out):
 
 
 def reload_elsewhere(folder, held_out):
-    """The predictions of both models, loaded from `folder` by a process that never saw this module."""
+    """The predictions of both models, loaded from `folder` in a process that never imports this module."""
     np.savez(folder / "held_out.npz", **held_out)
     finished = subprocess.run(
         [sys.executable, "-c", RELOAD, folder],
@@ -220,7 +220,7 @@ def attention_scores(model, patches):
 
 
 def draw_curves(axes, curves):
-    """Draw how each model's accuracy grows, in training and on held-out digits."""
+    """Draw how each model's accuracy grows, on training digits and on held-out digits."""
     for (name, curve), colour in zip(curves.items(), ("#0072B2", "#D55E00"), strict=True):
         epochs = range(1, len(curve["digit_accuracy"]) + 1)
         training, held_out = curve["digit_accuracy"], curve["val_digit_accuracy"]
@@ -238,7 +238,7 @@ def draw_curves(axes, curves):
 
 
 def draw_attention(area, patches, scores):
-    """Draw one digit as dots over the attention that each patch gets from each head."""
+    """Draw one digit as dots, over the attention that each patch receives in each head."""
     from matplotlib.colors import LinearSegmentedColormap
 
     pixels = patches.reshape(4, 4, 2, 2).swapaxes(1, 2).reshape(8, 8)
@@ -260,7 +260,7 @@ def draw_attention(area, patches, scores):
 
 
 def figure(path, curves, patches, scores, caption):
-    """Write the picture: learning curves on the left, the attention in one digit on the right."""
+    """Save the picture: learning curves on the left, attention for one digit on the right."""
     from matplotlib.figure import Figure
 
     page = Figure(figsize=(13, 5.6), layout="constrained")
@@ -275,8 +275,8 @@ def table(results):
     """The results as a `rich` table."""
     made = Table(
         title=f"Handwritten digits: layerzoo on {results['backend']}, seed {results['seed']}",
-        caption="digits, pairs: share of held-out ones told correctly. "
-        "bit-equal: whether a new process, from the saved file, predicts the same to the last bit.",
+        caption="digits, pairs: the share of held-out ones answered correctly. "
+        "bit-equal: whether a new process that loads the saved file predicts the same, bit for bit.",
     )
     made.add_column("model")
     for heading in ("parameters", "digits", "pairs", "training", "bit-equal"):
@@ -295,7 +295,7 @@ def table(results):
 
 
 def require_extra():
-    """Raise before any work is done where the extra `demo` is not installed."""
+    """Raise before any work is done if the extra `demo` is not installed."""
     missing = [name for name in ("matplotlib", "sklearn") if not importlib.util.find_spec(name)]
     if missing:
         raise ImportError(
@@ -305,7 +305,7 @@ def require_extra():
 
 
 def train_and_reload(folder, seed, console):
-    """The whole demo, with every file written to `folder`.
+    """Run the whole demo and write every file to `folder`.
 
     Returns:
         What the table shows, as plain data.
@@ -370,8 +370,8 @@ def run(out: Path, seed: int = 0) -> None:
 
     Raises:
         ImportError: the extra `demo` is not installed.
-        ValueError: `out` is a file, or lies in one.
-        RuntimeError: a model does not come back in a new process as it was saved.
+        ValueError: `out` is a file, or a path inside a file.
+        RuntimeError: a model loaded in a new process does not predict the same as before.
     """
     require_extra()
     out = out.resolve()
@@ -382,7 +382,7 @@ def run(out: Path, seed: int = 0) -> None:
         )
 
     console = Console()
-    # On the disk of the results, so that each finished file can move into place in a single step.
+    # On the same disk as the results, so that each finished file moves into place in one step.
     with tempfile.TemporaryDirectory(prefix=".layerzoo-demo-", dir=existing) as scratch:
         results = train_and_reload(Path(scratch), seed, console)
         console.print(table(results))

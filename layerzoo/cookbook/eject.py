@@ -1,4 +1,4 @@
-"""A layer as one file that needs Keras alone: the recipe with every part that it imports."""
+"""A layer as one file that needs only Keras: the recipe with every part that it imports."""
 
 import ast
 import functools
@@ -13,21 +13,21 @@ from layerzoo.catalogue import Card
 
 
 def eject(card: Card, package: str = "my_layers") -> str:
-    """The source of one file with the layer and all that it imports from layerzoo or its own package.
+    """The source of one file with the layer and everything that it imports from its own package or layerzoo.
 
-    The parts are copied as they are written, each after what it needs and the layer last. Examples in
-    docstrings are left out, for they use layers that are not in the file.
+    The parts are copied as they are written. Each part comes after what it needs, and the layer comes last.
+    Examples in docstrings are left out, because they use layers that are not in the file.
 
     Args:
-        card: Of the layer.
-        package: What the classes are registered under with Keras.
+        card: The card of the layer.
+        package: The name under which Keras registers the classes.
 
     Raises:
-        ValueError: `package` is no identifier, or two parts of different files have the same name.
+        ValueError: `package` is not an identifier, or two parts from different files have the same name.
     """
     if not package.isidentifier() or keyword.iskeyword(package):
         raise ValueError(
-            "`package` must be a Python identifier, for it stands in the names of saved classes. "
+            "`package` must be a Python identifier, because it is part of the names of saved classes. "
             f"Received: package={package!r}"
         )
     root = card.layer.__module__.split(".")[0]
@@ -37,7 +37,7 @@ def eject(card: Card, package: str = "my_layers") -> str:
     body = "\n\n\n".join(text for _, text in parts.values())
     gap = (
         "\n" if body.startswith(("class", "def", "@")) else ""
-    )  # a constant stands nearer to the imports
+    )  # only one empty line before a constant
     for inlined in (root, "layerzoo"):
         body = re.sub(rf"\b{inlined}\b", package, body)
     return f"{_header(card, root)}\n{_import_lines(imports)}\n\n{gap}{body}\n"
@@ -48,18 +48,18 @@ def _header(card, root):
     licence = about.get("license_expression") or about.get("license") or "see there"
     return (
         f"# {card.name}, copied from {about['name']} {about['version']}.\n"
-        f"# Licence: {licence}. This file needs nothing but Keras, and is yours to change.\n"
+        f"# Licence: {licence}. This file needs only Keras and is yours to change.\n"
     )
 
 
 @functools.cache
 def _distribution(package):
-    """What a package is installed by: looking for it reads the list of files of each distribution."""
+    """The distribution that installs a package; cached, because it reads every distribution's files."""
     return packages_distributions().get(package, [package])[0]
 
 
 def _collect(module, name, inlined, imports, parts):
-    """Put what a module calls `name` into `parts`, after all that it uses."""
+    """Put the definition of a module's `name` into `parts`, after everything that it uses."""
     for node in _tree(importlib.import_module(module)).body:
         if isinstance(node, ast.Import | ast.ImportFrom):
             for alias in node.names:
@@ -74,7 +74,7 @@ def _collect(module, name, inlined, imports, parts):
                 )
             if name in parts:
                 return
-            parts[name] = module, ""  # for a part that uses itself
+            parts[name] = module, ""  # in case the part uses itself
             used = {inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name)}
             for other in sorted(used - {name}):
                 _collect(module, other, inlined, imports, parts)
@@ -102,7 +102,7 @@ def _tree(module):
 
 
 def _defined(node):
-    """The names that a statement at the top of a module defines."""
+    """The names that a top-level statement of a module defines."""
     if isinstance(node, ast.FunctionDef | ast.ClassDef):
         return [node.name]
     targets = getattr(node, "targets", [getattr(node, "target", None)])
@@ -110,7 +110,7 @@ def _defined(node):
 
 
 def _segment(module, node):
-    """The source of a statement with its decorators, its docstring without the example."""
+    """The source of a statement with its decorators, without the example in its docstring."""
     lines = inspect.getsource(importlib.import_module(module)).splitlines()
     first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
     text = "\n".join(lines[first - 1 : node.end_lineno])
@@ -118,7 +118,7 @@ def _segment(module, node):
 
 
 def _import_lines(imports):
-    """Import statements as isort would write them: the standard library's, then the others."""
+    """Import statements as isort would write them: the standard library first, then the rest."""
     blocks = []
     for standard in (True, False):
         chosen = [
@@ -137,5 +137,5 @@ def _import_lines(imports):
 
 
 def _isort(name):
-    """Constants, then classes, then the rest, each by the alphabet."""
+    """A sort key: constants, then classes, then the rest, each in alphabetical order."""
     return not name.isupper(), not name[:1].isupper(), name

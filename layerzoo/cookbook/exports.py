@@ -1,6 +1,6 @@
-"""The re-exports of layerzoo and of its families, written from the names of the layer files.
+"""The re-exports of layerzoo and of its families, generated from the layer files.
 
-Only source is read here: a layer that was added a moment ago is found before anything imports it.
+This only reads source, so it finds a layer that was just added before anything imports it.
 """
 
 import ast
@@ -45,7 +45,7 @@ def layers_of(family: Path) -> dict[str, list[str]]:
 
 
 def _text(folder: Path, names: dict[str, list[str]]) -> str:
-    """The imports of these names by module, between what is written by hand in a package."""
+    """A package's `__init__.py`: the imports of these names by module, between the parts written by hand."""
     text = (folder / "__init__.py").read_text(encoding="utf-8")
     head, _, rest = text.partition(WRITTEN)
     if not names:
@@ -58,7 +58,7 @@ def _text(folder: Path, names: dict[str, list[str]]) -> str:
 
 
 def _import(module: str, names: list[str]) -> str:
-    """An import as the formatter leaves it."""
+    """An import statement, formatted as the formatter would."""
     line = f"from {module} import {', '.join(names)}"
     if len(line) <= 100:
         return line

@@ -131,7 +131,7 @@ def test_every_layer_that_has_scores_is_served(name):
     if not find_spec("matplotlib"):
         return
     if found.ndim > 4:  # those of each window: as arrays only
-        with pytest.raises(ValueError, match="Scores are drawn if they are"):
+        with pytest.raises(ValueError, match="Scores must have the shape"):
             draw_attention(model, inputs, layer)
     else:
         *panels, _ = draw_attention(model, inputs, layer).axes
@@ -333,7 +333,7 @@ def test_what_cannot_be_found_is_told(x):
     with pytest.raises(ValueError, match=r"an attention layer.*Received: model='plain', with none"):
         attention_scores(plain, x)
     fresh = Subclassed(name="fresh")
-    with pytest.raises(ValueError, match=r"once it is built.*Received: model='fresh'"):
+    with pytest.raises(ValueError, match=r"must be built before.*Received: model='fresh'"):
         attention_scores(fresh, x)
     assert not fresh.built
 
@@ -349,7 +349,7 @@ def test_a_layer_that_is_not_called_is_told(x):
 
     model = Choosy()
     model(x)
-    with pytest.raises(ValueError, match=r"must call the layer.*Received: .*attend"):
+    with pytest.raises(ValueError, match=r"must call the attention layer.*Received: .*attend"):
         attention_scores(model, x[:, :2])
 
 
@@ -466,7 +466,7 @@ def test_pictures_of_any_size_fit_on_their_page(shape, value, x):
 @drawing
 def test_what_cannot_be_drawn_is_told(x):
     with pytest.raises(
-        ValueError, match=r"Scores are drawn if.*Received: \(1, 2, 3, 4, 5\) of told"
+        ValueError, match=r"Scores must have the shape.*Received: \(1, 2, 3, 4, 5\) from told"
     ):
         draw_attention(Told(np.ones((1, 2, 3, 4, 5))), x)
     for sample in (-1, 2):

@@ -67,7 +67,9 @@ def test_a_layer_without_large_work_is_told(peer):
 def test_a_layer_without_a_peer_is_refused(monkeypatch):
     card = replace(catalogue()["GatedMLP"], peer=None)
     monkeypatch.setattr(bench, "catalogue", lambda: {"GatedMLP": card})
-    with pytest.raises(ValueError, match=r"the `peer` of its card\. Received: 'GatedMLP'"):
+    with pytest.raises(
+        ValueError, match=r"card must name a `peer` to compare it with\. Received: 'GatedMLP'"
+    ):
         bench.measure(["GatedMLP"], 1)
 
 

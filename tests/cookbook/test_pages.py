@@ -311,7 +311,9 @@ def test_a_plugins_page_reads_what_was_measured_beside_it(plugin, tmp_path):
 
 
 def test_a_package_without_cards_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"whose layers have cards.*Received: package='keras'"):
+    with pytest.raises(
+        ValueError, match=r"whose layers `layerzoo list` prints.*Received: package='keras'"
+    ):
         render(tmp_path / "docs", "keras")
 
 

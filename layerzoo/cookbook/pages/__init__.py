@@ -1,6 +1,6 @@
 """The pages of the documentation and other generated text, made from cards, docstrings and measurements.
 
-What is written is committed, and a test fails when it is stale. What was measured is read from
+The generated files are committed, and a test fails if they are stale. Measurements are read from
 `measured/` and never computed here.
 """
 
@@ -25,22 +25,22 @@ HOUSE = Path(exports.__file__).parents[1]
 
 
 def render(docs: Path = Path("docs"), package: str = "layerzoo") -> dict[Path, str]:
-    """Everything that is generated for the layers of a package, by the path of its file.
+    """Every file that is generated for the layers of a package, as its text by its path.
 
-    Those of layerzoo make a site, and the lists in other files of the checkout around it. A plug-in gets
+    For layerzoo these are a site, and the lists in other files of the checkout around it. A plug-in gets
     a page and two pictures for each layer, in plain Markdown that needs no theme.
 
     Args:
-        docs: The folder of the pages. What was measured is in `measured` beside it.
+        docs: The folder of the pages. The measurements are in `measured` next to it.
         package: `layerzoo`, or the package of a plug-in.
 
     Raises:
-        ValueError: no card's layer lives in the package.
+        ValueError: no card has a layer in the package.
     """
     cards = [card for card in catalogue().values() if root_of(card) == package]
     if not cards:
         raise ValueError(
-            "`package` must be a package whose layers have cards, as `layerzoo list` prints it. "
+            "`package` must be a package whose layers `layerzoo list` prints. "
             f"Received: package={package!r}"
         )
     folder = docs.parent / "measured"
@@ -61,21 +61,21 @@ def render(docs: Path = Path("docs"), package: str = "layerzoo") -> dict[Path, s
 
 
 def write(docs: Path, package: str = "layerzoo") -> list[Path]:
-    """Write what is missing or stale, and give its paths."""
+    """Write the files that are missing or stale, and return their paths."""
     written = []
-    if package == "layerzoo":  # first, since pages are made of what is exported
+    if package == "layerzoo":  # first, because the pages use the exports
         written = _write(_exports(docs))
     return written + _write(render(docs, package))
 
 
 def stale(docs: Path, package: str = "layerzoo") -> list[Path]:
-    """The paths of files that are missing, or differ from what their cards say now."""
+    """The paths of files that are missing or out of date."""
     due = _exports(docs) if package == "layerzoo" else {}
     return _differing(due | render(docs, package))
 
 
 def _exports(docs):
-    """The re-exports of the checkout that the pages belong to, if it is the one that runs."""
+    """The re-exports of the checkout that the pages belong to, if it is the running one."""
     same = HOUSE.parent == docs.resolve().parent
     return exports.exports(HOUSE) if same else {}
 

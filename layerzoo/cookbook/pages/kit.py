@@ -1,4 +1,4 @@
-"""The page of the conformance kit's properties, from their docstrings and the committed kill matrix."""
+"""The page of the kit's properties, made from their docstrings and the committed kill matrix."""
 
 import inspect
 import textwrap
@@ -19,16 +19,16 @@ GROUPS = {
     "others": "Properties of plug-ins",
 }
 TIERS = {
-    "must": "every layer must keep it",
+    "must": "every layer must satisfy it",
     "should": "a layer that breaks it is limited, not wrong",
-    "trait": "looked at where the card claims it",
+    "trait": "checked if the card claims it",
 }
 GENERATED = "<!-- Written by `layerzoo docs` from the docstrings of the kit. Edit those. -->"
 NAMES = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
 
 
 def properties_page(kills: dict) -> str:
-    """Every property: what it claims, how it is held, and which broken layers it sees.
+    """Every property: what it claims, its tier, and which broken layers it detects.
 
     Args:
         kills: The kill matrix of each backend, by the backend's name.
@@ -39,9 +39,9 @@ def properties_page(kills: dict) -> str:
     parts = [
         "---\ntitle: Properties\n---",
         f"# The properties of the kit\n\n{GENERATED}",
-        f"{len(ours)} properties, each a small function with an id that stays. `layerzoo explain G1` prints "
-        "one with its source; `layerzoo check --only G1` looks at it alone. A property never accuses a "
-        "sound layer, and each is the only one that sees some broken layer.",
+        f"{len(ours)} properties, each a small function with a permanent id. `layerzoo explain G1` prints "
+        "one with its source, and `layerzoo check --only G1` checks only that one. No property fails on a "
+        "sound layer, and for each there is a broken layer that no other property detects.",
         _proof(kills),
     ]
     for group in sorted({each.group for each in ours}, key=list(GROUPS).index):
@@ -54,7 +54,7 @@ def _proof(kills) -> str:
     if not kills:
         return ""
     rows = [
-        "| | Broken layers | seen | Sound layers | accused |",
+        "| | Broken layers | detected | Sound layers | failed |",
         "| --- | ---: | ---: | ---: | ---: |",
     ]
     for backend, matrix in kills.items():
@@ -67,9 +67,9 @@ def _proof(kills) -> str:
     versions = ", ".join(dict.fromkeys(matrix["keras"] for matrix in kills.values()))
     return (
         "## The proof that it can fail\n\n"
-        "The kit comes with layers that each have one defect, and with sound ones of the same kinds. Every "
-        "property runs on every one of them; the result is committed and compared in every run of the tests. "
-        "A broken layer that is not seen on a backend has no defect there.\n\n"
+        "The kit comes with layers that have one defect each, and with sound layers of the same kinds. Every "
+        "property runs on each of them. The result is committed, and the tests compare it with a new run. "
+        "A broken layer that is not detected on a backend has no defect there.\n\n"
         + "\n".join(rows)
         + f"\n\nKeras {versions}."
     )
@@ -85,7 +85,7 @@ def _property(each, kills) -> str:
     if seen:
         body = textwrap.indent("\n".join(seen), "    ")
         layers = "layer" if len(seen) == 1 else "layers"
-        lines.append(f'\n??? note "{len(seen)} broken {layers} that it is there for"\n\n{body}')
+        lines.append(f'\n??? note "{len(seen)} broken {layers} to detect"\n\n{body}')
     return "\n".join(lines)
 
 
@@ -103,6 +103,6 @@ def _seen(id, kills) -> list[str]:
             for backend, matrix in kills.items()
             if matrix["broken"].get(name, {}).get("killed_by") == [id]
         ]
-        tail = f" Seen by {id} alone on {', '.join(alone)}." if alone else ""
+        tail = f" Detected only by {id} on {', '.join(alone)}." if alone else ""
         lines.append(f"- `{entry.card.name}`: {what}{tail}")
     return lines

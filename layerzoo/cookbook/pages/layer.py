@@ -1,4 +1,4 @@
-"""The page of a layer, from its card, its docstring and what was measured of it."""
+"""The page of a layer, made from its card, its docstring and its measurements."""
 
 import ast
 import inspect
@@ -32,10 +32,10 @@ SECTIONS = (
 )
 GENERATED = "<!-- Written by `layerzoo docs` from the layer's card and docstring. Edit those. -->"
 SIZES = {"b": 13, "t": 17, "s": 19, "y": 23, "x": 29}
-"""Sizes by which a drawing tells axes apart: primes that no layer has by chance."""
+"""Sizes by which a drawing tells axes apart: primes that no layer uses by chance."""
 
 PICTURES = (".svg", ".trace.svg")
-"""The ends of the files that show what a layer computes, and every operation of it."""
+"""The endings of the files with a layer's picture, and with the trace of every operation in it."""
 
 SHOWN = {"b": 2, "n": 4, "t": 10, "s": 12, "y": 8, "x": 8}
 WIDTH = 64
@@ -53,7 +53,7 @@ STATUSES = {
 
 @dataclass(frozen=True)
 class Plain:
-    """The layer as the pages show it: how it is written, what is imported for it, what goes in."""
+    """The layer as the pages show it: its code, its imports and its inputs."""
 
     code: str
     names: list[str]
@@ -62,7 +62,7 @@ class Plain:
     sizes: dict[str, int]
 
     def shape(self, name: str, sizes: dict[str, int | None]) -> tuple[int | None, ...]:
-        """The shape of one of the inputs, with some sizes replaced, also by None."""
+        """The shape of one of the inputs, with some sizes replaced, possibly by None."""
         return tuple({**self.sizes, **sizes}[letter] for letter in self.axes[name])
 
     def layer(self) -> keras.layers.Layer:
@@ -72,9 +72,9 @@ class Plain:
 
 
 def sections(docstring: str) -> dict[str, str]:
-    """A layer's docstring by section; the text before the first one, less its first line, is `""`.
+    """A layer's docstring by section; `""` is the text before the first section, without its first line.
 
-    Text is given with its indentation taken away.
+    The texts are dedented.
     """
     lines = inspect.cleandoc(docstring).split("\n")
     found: dict[str, list[str]] = {"": []}
@@ -89,7 +89,7 @@ def sections(docstring: str) -> dict[str, str]:
 
 
 def entries(text: str) -> dict[str, str]:
-    """The `name: meaning` entries of a section, each in one line."""
+    """The `name: meaning` entries of a section, each meaning as one line."""
     found: dict[str, str] = {}
     name = ""
     for line in text.split("\n"):
@@ -103,7 +103,7 @@ def entries(text: str) -> dict[str, str]:
 
 
 def plain(card: Card) -> Plain:
-    """The layer of a card as its docstring's example writes it, or else its plain config."""
+    """The layer of a card as its docstring's example writes it, otherwise as its plain config does."""
     module = root_of(card)
     if not ours(card) and card.name not in vars(sys.modules[module]):
         module = card.layer.__module__
@@ -118,7 +118,7 @@ def plain(card: Card) -> Plain:
 
 
 def _example_call(card):
-    """The first call of the layer in its docstring's example, as it is written there."""
+    """The first call of the layer in its docstring's example, as written there."""
     example = sections(card.layer.__doc__ or "").get("Example", "")
     code = "".join(re.findall(r"```python\n(.*?)```", example, re.DOTALL))
     for node in ast.walk(ast.parse(code)):
@@ -135,14 +135,14 @@ def _changed(card, config):
 def _argument(name, value):
     if isinstance(value, keras.layers.Layer):
         raise ValueError(
-            "A config that holds a layer cannot be written as code; give the layer's docstring an "
+            "If a config holds a layer, the page cannot write it as code: the layer's docstring must have an "
             f"`Example` that calls it. Received: {name}={value!r}"
         )
     return f"{name}={json.dumps(value) if isinstance(value, str) else repr(value)}"
 
 
 def layer_page(card, folder):
-    """The page of a layer; `folder` holds what was measured."""
+    """The page of a layer; `folder` holds the measurements."""
     doc = sections(card.layer.__doc__ or "")
     shown = plain(card)
     if ours(card):
@@ -179,10 +179,10 @@ def _front_matter(card):
 
 
 def picture_file(card, suffix):
-    """The picture of a layer, or its trace, as a file of its own.
+    """The picture of a layer, or its trace, as the text of a file.
 
-    Pages of ours include it, so that it takes the colour of the text around it. A plug-in's page shows it
-    as an image, which needs a ground of its own.
+    Our own pages include it, so that it takes the colour of the text around it. A plug-in's page shows it
+    as an image, which needs its own background.
     """
     shown = plain(card)
     inputs = {
@@ -198,7 +198,7 @@ def picture_file(card, suffix):
 
 
 def included_picture(card, style=""):
-    """The picture of a layer of ours, where a page includes it."""
+    """The lines by which a page includes the picture of one of our layers."""
     kind = f' class="{style}"' if style else ""
     return f'<figure{kind}>\n--8<-- "docs/{page_path(card, ".svg")}"\n</figure>'
 
@@ -250,7 +250,7 @@ def _input(card, shown, name):
         None if letter in unknown and letter in SHOWN else size
         for letter, size in zip(shown.axes[name][1:], known, strict=True)
     ]
-    sizes[-1] = known[-1]  # which `Dense` must know
+    sizes[-1] = known[-1]  # because `Dense` must know it
     return f"({', '.join(map(str, sizes))}{',' if len(sizes) == 1 else ''})"
 
 
@@ -298,7 +298,7 @@ print(model.output_shape)
 
 
 def _call(names):
-    """The inputs as a call takes them: the first by place, the others by name."""
+    """The inputs as call arguments: the first by position, the others by name."""
     return ", ".join([names[0], *(f"{name}={name}" for name in names[1:])])
 
 
@@ -392,8 +392,8 @@ def _configuration(card, doc):
     return (
         "## Configuration\n\n"
         + "\n".join(rows)
-        + "\n\n`get_config` gives every one of these back as it was passed, and `from_config` makes the "
-        "same layer from them."
+        + "\n\n`get_config` returns all of these as they were passed, and `from_config` makes the same layer "
+        "from them."
     )
 
 
@@ -414,12 +414,12 @@ def _parameters(layer):
 
 
 def cell(text):
-    """Text for a cell of a table, where a bar outside of code would end the cell."""
+    """Text for a table cell; escapes any bar outside code, because it would end the cell."""
     return re.sub(r"(`[^`]*`)|\|", lambda found: found[1] or "\\|", text)
 
 
 def _code(text, ours):
-    if "|" in text and not ours:  # where our site is not, a bar ends the cell in code too
+    if "|" in text and not ours:  # except on our site, a bar ends the cell even in code
         return f"<code>{text.replace('|', '&#124;')}</code>"
     return f"`{text}`" if text else ""
 
@@ -437,7 +437,7 @@ def _tensors(doc):
 - **Input shape.** {_line(doc.get("Input shape"))}
 - **Output shape.** {_line(doc.get("Output shape"))}
 - **Mask.** {_line(doc.get("Masking"))}
-- **Precision.** Outputs have the compute dtype of the layer's dtype policy, weights its variable dtype.
+- **Precision.** Outputs have the compute dtype of the dtype policy, and weights have its variable dtype.
 - **Errors.** {_line(doc.get("Raises"))}"""
 
 
@@ -477,7 +477,7 @@ def _verified(card, found):
 
 
 def folded(card, title, text):
-    """Text that a reader opens if they want it."""
+    """Text that is folded until a reader opens it."""
     if ours(card):
         return f'??? note "{title}"\n\n{textwrap.indent(text, "    ")}'
     return f"<details>\n<summary>{title}</summary>\n\n{text}\n\n</details>"
@@ -501,7 +501,7 @@ def _statement(id):
 
 
 def _counts(results):
-    """How many results of a group came out in each way; what does not apply is left out."""
+    """How many results of a group have each status, without those that do not apply."""
     statuses = Counter(result["status"] if result else "not_run" for result in results)
     statuses.pop("not_applicable", None)
     return ", ".join(f"{n} {STATUSES[s]}" for s, n in statuses.items()) or "none applies"
@@ -527,7 +527,7 @@ def _cost(card, found):
     rows = found["rows"]
     versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
     lines = [
-        f"A training step of `{card.name}`, beside {rows[0]['instead']}. A ratio below 1 means that "
+        f"A training step of `{card.name}`, compared with {rows[0]['instead']}. A ratio below 1 means that "
         f"`{card.name}` is faster.\n",
         "| Work | Time | Instead | Ratio | Parameters | Instead |",
         "| --- | ---: | ---: | ---: | ---: | ---: |",
@@ -546,12 +546,12 @@ def _cost(card, found):
 
 
 def root_of(card):
-    """The top package that a layer lives in."""
+    """The top-level package of a layer."""
     return card.layer.__module__.split(".")[0]
 
 
 def ours(card):
-    """Whether a layer is one of layerzoo's own."""
+    """Whether a layer belongs to layerzoo itself."""
     return root_of(card) == "layerzoo"
 
 
@@ -560,6 +560,6 @@ def _source(card):
 
 
 def page_path(card, suffix=".md"):
-    """Where a layer's page is, below the folder of the pages."""
+    """The path of a layer's page, relative to the folder of the pages."""
     family = f"{card.family}/" if ours(card) else ""
     return f"layers/{family}{snake_case(card.name)}{suffix}"

@@ -1,4 +1,4 @@
-"""Where the layers are listed: catalogue, families, tags, reference, llms.txt, navigation, README."""
+"""The lists of layers: catalogue, families, tags, reference, llms.txt, navigation, README."""
 
 import ast
 from pathlib import Path
@@ -14,7 +14,7 @@ END = "layers: end"
 
 
 def pages(cards) -> dict[str, str]:
-    """The pages that list layers, by their paths below the folder of the pages."""
+    """The pages that list layers, by their paths relative to the folder of the pages."""
     by_family = _by_family(cards)
     found = {
         f"layers/{family}/index.md": _family_page(family, of_family)
@@ -29,7 +29,7 @@ def pages(cards) -> dict[str, str]:
 
 
 def blocks(checkout: Path, cards) -> dict[Path, str]:
-    """The files of a checkout that hold a generated block among what is written by hand."""
+    """The files of a checkout that hold a generated block between parts written by hand."""
     by_family = _by_family(cards)
     wanted = {"mkdocs.yml": _navigation(by_family), "README.md": _table(by_family)}
     return {
@@ -40,12 +40,12 @@ def blocks(checkout: Path, cards) -> dict[Path, str]:
 
 
 def title(family: str) -> str:
-    """The name of a family, as the docstring of its package begins."""
+    """The name of a family, which begins the docstring of its package."""
     return families().get(family, family).partition(":")[0].capitalize()
 
 
 def line(family: str) -> str:
-    """What a family is, in a sentence."""
+    """What a family is, in one sentence."""
     text = families().get(family, "").partition(":")[2].strip()
     return text[:1].upper() + text[1:]
 
@@ -58,7 +58,7 @@ def _by_family(cards):
 
 
 def _with_block(text, lines):
-    """A text whose lines between the two marks are replaced; a mark may stand in any kind of comment."""
+    """A text with the lines between the two marks replaced; a mark may be in any kind of comment."""
     old = text.split("\n")
     begin = next(i for i, each in enumerate(old) if BEGIN in each)
     end = next(i for i, each in enumerate(old) if END in each)
@@ -101,7 +101,7 @@ def _catalogue_page(cards, by_family):
 
 
 def _grid(cards, up=""):
-    """Cards with picture, name, line and tags; each is a section that other pages may include."""
+    """Cards with picture, name, summary and tags; other pages can include each one as a section."""
     return (
         '<div class="lz-cards" markdown>\n\n'
         + "\n\n".join(

@@ -1,4 +1,4 @@
-"""The page of what large work costs, from a report of `layerzoo bench --long`."""
+"""The page about the cost of large work, made from a report of `layerzoo bench --long`."""
 
 from layerzoo.cookbook.pages.kit import NAMES
 
@@ -6,26 +6,26 @@ GENERATED = "<!-- Written by `layerzoo docs` from `measured/cost_long`. -->"
 
 
 def speed_page(long: dict) -> str:
-    """Time and memory of whole training steps, beside what one would use instead.
+    """Time and memory of whole training steps, compared with the alternative.
 
     Args:
-        long: What `cookbook.bench.measure` gives for each layer, by the layer's name.
+        long: What `cookbook.bench.measure` returns for each layer, by the layer's name.
     """
     parts = [
         "# What attention costs",
         GENERATED,
-        "Attention compares each step with each other one, and most implementations write all these "
-        "scores to memory, keep them for the gradient, and compute even those that causality forbids. "
-        "`layerzoo.ops.attention` works in blocks of queries. A block reads only the keys that it may "
-        "see, and its scores are gone when it is done: the gradient computes them again. The answer is "
-        "exact; what is saved is memory, and the time that memory takes.",
-        "What is timed is a whole training step of the layer, projections included: forward, and the "
-        "gradient of inputs and weights. The two sides run in turn, and a ratio, the layer's time over "
-        "the other's, is the median over the pairs, for the machine is shared: below 1 the layer is "
-        "faster. *Peak* is what a step takes at most over what the process had "
-        "before it, each side in a process of its own. *Share* is what the step reaches of the rate at "
-        "which the machine multiplied two matrices of 2,048 rows in the same run, counting only "
-        "the products that cannot be left out.",
+        "Attention compares each step with every other step. Most implementations write all these scores "
+        "to memory, keep them for the gradient, and compute even the scores that causality forbids. "
+        "`layerzoo.ops.attention` works in blocks of queries. A block reads only the keys that it can "
+        "see, and its scores are discarded when it is done; the gradient computes them again. The result "
+        "is exact. This saves memory, and the time that memory traffic takes.",
+        "The times are for a whole training step of the layer, including its projections: forward, and the "
+        "gradient of inputs and weights. The two sides run in turn, because the machine is shared. *Ratio* "
+        "is the layer's time divided by the other's, as the median over the pairs of runs. Below 1, the "
+        "layer is faster. *Peak* is the most memory that a step takes beyond what the process had before, "
+        "with each side in its own process. *Share* is the rate of the step's necessary matrix products, "
+        "as a share of the rate at which the machine multiplied two matrices with 2,048 rows in the same "
+        "run.",
     ]
     for name, found in long.items():
         rows = found["rows"]
@@ -37,7 +37,7 @@ def speed_page(long: dict) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in report["versions"].items())
     parts.append(
         f"Measured on {report['date']} with {NAMES[report['backend']]} ({report['machine']}; {versions}). "
-        "Do it again:\n\n```bash\nlayerzoo bench "
+        "To repeat the measurement:\n\n```bash\nlayerzoo bench "
         f"{' '.join(long)} --long --measured measured\nlayerzoo docs\n```"
     )
     return "\n\n".join(parts) + "\n"
