@@ -204,7 +204,7 @@ def included_picture(card, style=""):
 
 
 def _included_trace(card):
-    """The trace of a layer of ours, folded. In an indented block, an SVG would be read as Markdown."""
+    """The folded trace of one of our layers. It is HTML: Markdown would misread an SVG in an indented block."""
     return (
         '<details class="note">\n<summary>Every operation of <code>call</code></summary>\n'
         '<figure class="lz-picture">\n'
