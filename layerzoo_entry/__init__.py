@@ -1,5 +1,5 @@
-"""The doors of layerzoo: the command line, the pytest plug-in, and the package that `layerzoo new` copies.
+"""The entry points of layerzoo: command line, pytest plug-in, and the package that `layerzoo new` copies.
 
-They stand beside the package and not in it, because `import layerzoo` imports Keras, which takes
-seconds, and a door that only says `--help` must open at once.
+They are outside the package because `import layerzoo` imports Keras, which takes seconds, and `--help` must
+answer at once.
 """

@@ -1,4 +1,4 @@
-"""The pytest plug-in: it adds options and, unless they are given, imports neither Keras nor layerzoo."""
+"""The pytest plug-in: it adds options, and imports Keras and layerzoo only if they are used."""
 
 import argparse
 import os
@@ -9,7 +9,7 @@ from layerzoo_entry.cli import PROFILES, report_file
 
 
 def pytest_addoption(parser):
-    """Add `--layerzoo` and what goes with it."""
+    """Add `--layerzoo` and its related options."""
     group = parser.getgroup("layerzoo", "conformance of Keras layers")
     group.addoption(
         "--layerzoo",
@@ -17,9 +17,9 @@ def pytest_addoption(parser):
         default=[],
         metavar="TARGET",
         help=(
-            "check layers, one test for each property, without a test file: a module with a list "
+            "check layers without a test file, with one test for each property: a module with a list "
             "CARDS, or module:CARDS, module:card, module:Layer, or a name that `layerzoo list` prints; "
-            "may be given several times"
+            "can be repeated"
         ),
     )
     group.addoption(
@@ -27,25 +27,25 @@ def pytest_addoption(parser):
         action="append",
         default=[],
         metavar="ID",
-        help="of these targets only some properties: G1, gradient, S*; may be given several times",
+        help="check only these properties of the targets: G1, gradient, S*; can be repeated",
     )
     group.addoption(
         "--layerzoo-report",
         action="append",
         default=[],
         metavar="FILE",
-        help="write the results of these targets, as .json, .md or .html",
+        help="write the results of the targets as .json, .md or .html",
     )
     group.addoption(
         "--layerzoo-profile",
         choices=PROFILES,
-        help="how thoroughly the conformance kit checks (default: LAYERZOO_PROFILE, or dev)",
+        help="how thorough the checks are (default: LAYERZOO_PROFILE, or dev)",
     )
 
 
 def pytest_configure(config):
-    """Hand the profile to the kit, which reads the environment, and look for targets if there are any."""
-    config.addinivalue_line("markers", "layerzoo: a check that `--layerzoo` asked for")
+    """Pass the profile to the kit through the environment, and set up the targets if there are any."""
+    config.addinivalue_line("markers", "layerzoo: a check that `--layerzoo` requested")
     profile = config.getoption("--layerzoo-profile")
     if profile:
         os.environ["LAYERZOO_PROFILE"] = profile
@@ -60,6 +60,6 @@ def pytest_configure(config):
         config.pluginmanager.register(Targets(targets, only, reports), "layerzoo-targets")
     elif only or reports:
         raise pytest.UsageError(
-            "--layerzoo-only and --layerzoo-report are about what --layerzoo checks. "
+            "--layerzoo-only and --layerzoo-report must come with --layerzoo. "
             "Received: no --layerzoo"
         )

@@ -4,12 +4,12 @@ import pytest
 
 
 class Targets:
-    """The part of the plug-in that works only when it was asked for.
+    """The part of the plug-in that runs only if `--layerzoo` is given.
 
     Attributes:
-        texts: What the user wrote.
-        only: Which properties; all if there are none.
-        reports: Files to write.
+        texts: The targets, as the user wrote them.
+        only: The properties to check; all if empty.
+        reports: The files to write.
         data: The results, as `layerzoo.testing.reports` keeps them.
     """
 
@@ -18,7 +18,7 @@ class Targets:
         self.data = {}
         self.problems = []
 
-    @pytest.hookimpl(tryfirst=True)  # `-k` and `-m` choose among these tests too
+    @pytest.hookimpl(tryfirst=True)  # so that `-k` and `-m` select among these tests too
     def pytest_collection_modifyitems(self, session, items):
         """Collect the targets after the files."""
         labels: dict[str, str] = {}
@@ -30,20 +30,20 @@ class Targets:
                 items.append(item)
 
     def pytest_collectreport(self, report):
-        """Keep what could not be collected, for the reports."""
+        """Store what could not be collected, for the reports."""
         if report.failed and report.nodeid.split("::")[0] in self.texts:
             self.problems.append({"target": "", "problem": report.longreprtext})
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item, call):
-        """Send what a report needs along with the test's report, which may come from another process."""
+        """Attach the data for the reports to the test's report, which may come from another process."""
         report = yield
         if call.when == "call" and isinstance(item, CheckItem) and item.data:
             report.layerzoo = item.data
         return report
 
     def pytest_runtest_logreport(self, report):
-        """Keep what a report needs."""
+        """Store the data for the reports."""
         if hasattr(report, "layerzoo"):
             from layerzoo.testing.reports import merge
 
@@ -62,14 +62,14 @@ class Targets:
 
 
 class TargetCollector(pytest.Collector):
-    """What one target names."""
+    """The cards that one target names."""
 
     def __init__(self, *, only, **kwargs):
         super().__init__(**kwargs)
         self.only = only
 
     def collect(self):
-        """A collector for each card, so that one which cannot be used leaves the others be."""
+        """A collector for each card, so that an unusable card does not affect the others."""
         from layerzoo.testing import select
         from layerzoo.testing.targets import resolve
 
@@ -116,12 +116,12 @@ class CheckItem(pytest.Item):
         self.label = check.card.name
         self.data = {}
         self.add_marker("layerzoo")
-        # TensorFlow's variables do not take NumPy 2's `copy` yet, so that every save of a model warns
+        # TensorFlow's variables do not accept NumPy 2's `copy` yet, so every save of a model warns
         copies = "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
         self.add_marker(pytest.mark.filterwarnings(copies))
 
     def runtest(self):
-        """Check the property, and end as it came out."""
+        """Check the property, and end the test with its result."""
         from layerzoo.testing import reports
         from layerzoo.testing.parametrize import judge
         from layerzoo.testing.run import profile_named
@@ -132,7 +132,7 @@ class CheckItem(pytest.Item):
         judge(result)
 
     def repr_failure(self, excinfo, style=None):
-        """The kit's message, which says all that a traceback through the kit would not."""
+        """The kit's message, which says more than a traceback through the kit."""
         from layerzoo.testing import ConformanceError
 
         if isinstance(excinfo.value, ConformanceError):
@@ -140,5 +140,5 @@ class CheckItem(pytest.Item):
         return super().repr_failure(excinfo, style)
 
     def reportinfo(self):
-        """Where the test is, for a heading: it has no file."""
+        """The location of the test for a heading; it has no file."""
         return self.path, None, f"{self.name} of {self.check.target}"

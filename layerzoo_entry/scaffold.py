@@ -1,7 +1,7 @@
-"""`layerzoo new`: a plug-in of your own, copied from the one that lies beside this file.
+"""`layerzoo new`: your own plug-in, copied from the one next to this file.
 
-`plugin/` is a whole package named `my-layers`, so that a reader, the linter and the tests see what a
-user will get. Copying it needs no Keras.
+`plugin/` is a complete package named `my-layers`, so that a reader, the linter and the tests see what a
+user will get. Copying it does not need Keras.
 """
 
 import importlib.util
@@ -22,14 +22,14 @@ FILES = (
 
 
 def new(name: str, out: Path | None = None) -> Path:
-    """Write a plug-in package, and give its folder.
+    """Write a plug-in package, and return its folder.
 
     Args:
-        name: Of the distribution, as in `my-layers`; the module is then `my_layers`.
-        out: Folder that becomes the package. Default: one of its name, in the working folder.
+        name: The name of the distribution, as in `my-layers`; the module is then `my_layers`.
+        out: The folder to write. Default: a folder with that name in the working directory.
 
     Raises:
-        ValueError: the name is none for a distribution or its module, or the folder is taken. Nothing
+        ValueError: the name is not valid for a distribution or its module, or the folder is taken. Nothing
             is written then.
     """
     module = module_of(name)
@@ -52,8 +52,8 @@ def module_of(name: str) -> str:
     """The module of a new distribution, as in `my_layers` for `my-layers`.
 
     Raises:
-        ValueError: the name is none for a distribution, or gives no module that could be imported
-            beside those which are installed.
+        ValueError: the name is not valid for a distribution, or its module would have an invalid name or
+            the name of an installed module.
     """
     if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", name):
         raise ValueError(
@@ -63,12 +63,12 @@ def module_of(name: str) -> str:
     module = re.sub(r"[-_.]+", "_", name).lower()
     if not module.isidentifier() or keyword.iskeyword(module):
         raise ValueError(
-            "The name of a package must give a Python identifier, and no keyword, when `-` and `.` become "
-            f"`_`. Received: {name!r}, which gives {module!r}"
+            "The name of a package must give a Python identifier that is not a keyword, when `-` and `.` "
+            f"become `_`. Received: {name!r}, which gives {module!r}"
         )
     if module in ("tests", "docs") or importlib.util.find_spec(module) is not None:
         raise ValueError(
-            "The name of a package must not give a module that is installed, nor `tests` or `docs`, "
-            f"which stand beside it. Received: {name!r}, which gives {module!r}"
+            "The name of a package must not give the name of an installed module, nor `tests` or `docs`, "
+            f"which are folders next to it. Received: {name!r}, which gives {module!r}"
         )
     return module

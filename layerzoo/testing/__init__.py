@@ -1,7 +1,7 @@
 """The conformance kit: check any Keras 3 layer, property by property.
 
-`check_layer` gives a report for a card or an instance, `parametrize_with_checks` makes one pytest
-test of each property. The groups are modules of small functions, one property each.
+`check_layer` returns a report for a card or an instance. `parametrize_with_checks` makes one pytest test
+for each property. Each group of properties is a module of small functions, with one property in each.
 """
 
 from importlib.util import find_spec
@@ -61,4 +61,4 @@ __all__ = [
     "select",
 ]
 
-load_plugins()  # last, for they import from here what they declare their properties with
+load_plugins()  # last, because plug-ins import from here to declare their properties

@@ -1,4 +1,4 @@
-"""Derivatives by each backend's own rules: backwards, forwards, twice, and through its compiler."""
+"""Derivatives by each backend's own rules: reverse mode, forward mode, second order, and compiled."""
 
 import warnings
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from layerzoo.testing.tracing import quick, tensorflow_traced
 
 
 def gradient(function: Callable) -> Callable:
-    """The gradient of a scalar function of a list of tensors: NumPy arrays, zeros where it does not reach."""
+    """The gradient of a scalar function of a list of tensors, as NumPy arrays; zeros if independent."""
     if BACKEND == "tensorflow":
         find = _tensorflow_gradient
     elif BACKEND == "torch":
@@ -33,7 +33,7 @@ def gradient(function: Callable) -> Callable:
 
 
 def slope(function: Callable, directions: list) -> Callable:
-    """The derivative of a scalar function along some directions, by reverse mode, to be differentiated."""
+    """The derivative of a scalar function along some directions, in reverse mode; it is differentiable."""
 
     def along(tensors):
         if BACKEND == "tensorflow":
@@ -53,7 +53,7 @@ def slope(function: Callable, directions: list) -> Callable:
 
 
 def forward(function: Callable, tensors: list, directions: list) -> float:
-    """The derivative of a scalar function along some directions, by forward mode.
+    """The derivative of a scalar function along some directions, in forward mode.
 
     Raises:
         NotApplicable: the backend has no forward rule for an operation in it.
@@ -76,20 +76,20 @@ def forward(function: Callable, tensors: list, directions: list) -> float:
             "forward AD",
             "implement the jvp",
             "no entry for",
-            "setup_context",  # a custom gradient of Keras's, for which PyTorch has no other mode
+            "setup_context",  # a custom gradient by Keras, for which PyTorch has only reverse mode
         )
         if not any(word in said for word in words):
             raise
         raise NotApplicable(
-            f"{BACKEND} has no forward rule for an operation of the layer: {said.splitlines()[0]}"
+            f"{BACKEND} has no forward rule for an operation in the layer: {said.splitlines()[0]}"
         ) from None
     return 0.0 if found is None else float(array(found))
 
 
 def compiled_gradient(function: Callable, tensors: list) -> list[np.ndarray]:
-    """The gradient of a scalar function of tensors through the compiler.
+    """The compiled gradient of a scalar function of tensors.
 
-    PyTorch is given `torch.compile` with the backend that traces the backward pass and compiles nothing.
+    On PyTorch this is `torch.compile` with a backend that traces the backward pass but compiles nothing.
     """
     if BACKEND == "tensorflow":
         traced = tensorflow_traced(
@@ -102,7 +102,7 @@ def compiled_gradient(function: Callable, tensors: list) -> list[np.ndarray]:
     import torch
 
     torch.compiler.reset()
-    with warnings.catch_warnings():  # the tracer's remarks on Keras's own functions
+    with warnings.catch_warnings():  # the tracer warns about Keras's own functions
         warnings.simplefilter("ignore")
         return _dense(
             _torch_gradient(torch.compile(function, backend="aot_eager"), tensors), tensors
@@ -130,7 +130,7 @@ def training_step(
 ) -> Callable[[], object]:
     """A traced computation of value and gradient that returns when both are done, for timing.
 
-    The value is asked for too: without it a compiler leaves out the forward half of a linear layer.
+    The value is included because without it a compiler skips the forward half of a linear layer.
     """
     tensors = [tensor(leaf) for leaf in leaves]
     if BACKEND == "tensorflow":

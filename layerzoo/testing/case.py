@@ -1,4 +1,4 @@
-"""A card at a sample: the layer, its inputs and its weights, made anew as often as a property asks."""
+"""A card at a sample: it makes the layer, its inputs and its weights whenever a property asks for them."""
 
 import contextlib
 import functools
@@ -20,8 +20,8 @@ class Case:
     """A card at a sample.
 
     Attributes:
-        card: What is checked.
-        sample: Where it is checked.
+        card: The card.
+        sample: The sample.
     """
 
     def __init__(self, card: Card, sample: Sample):
@@ -30,12 +30,12 @@ class Case:
 
     @property
     def config(self) -> Config:
-        """The constructor arguments, made anew: a wrapped layer must not be shared by two wrappers."""
+        """The constructor arguments, as new objects, because two wrappers must not share a layer."""
         return self.card.configs(Replay(self.sample.choices))
 
     @functools.cached_property
     def traits(self) -> Traits:
-        """What the layer claims under this config."""
+        """What the layer claims with this config."""
         return self.card.traits.under(self.config)
 
     @functools.cached_property
@@ -53,8 +53,8 @@ class Case:
         unknown = letters - set(sizes)
         if unknown:
             raise ValueError(
-                f"The card of `{self.card.name}` must give a size in `dims` to every axis letter that no "
-                f"bucket knows. Received: inputs={self.card.inputs!r}, without size: {sorted(unknown)}"
+                f"The card of `{self.card.name}` must give a size in `dims` for every axis letter that no "
+                f"bucket has. Received: inputs={self.card.inputs!r}, without size: {sorted(unknown)}"
             )
         return {letter: sizes[letter] for letter in sorted(letters)}
 
@@ -65,18 +65,18 @@ class Case:
 
     @property
     def floats(self) -> list[str]:
-        """The paths of the inputs in which one may differentiate."""
+        """The paths of the float inputs, by which the layer can be differentiated."""
         return [path for path, tensor in self.tensors.items() if tensor.floating]
 
     def shapes(self, **changed) -> dict[str, tuple[int, ...]]:
-        """The shape of each input tensor; `changed` replaces sizes of axis letters, also by None.
+        """The shape of each input tensor; `changed` replaces sizes of axis letters, possibly by None.
 
         Raises:
-            NotApplicable: the size of a letter is to change, and the card says that it may not.
+            NotApplicable: a letter's size would change, but the card says that it is fixed.
         """
         fixed = set(changed) - set(self.traits.dynamic.split())
         if any(changed[letter] != self.sizes.get(letter) for letter in fixed):
-            raise NotApplicable(f"the size of {', '.join(sorted(fixed))} may not change")
+            raise NotApplicable(f"the size of {', '.join(sorted(fixed))} is fixed")
         sizes = {**self.sizes, **changed}
         return {
             path: tuple(sizes[letter] for letter in tensor.letters)
@@ -84,31 +84,31 @@ class Case:
         }
 
     def longer(self) -> dict[str, int]:
-        """Other sizes for the axes whose size may change after the layer is built."""
+        """Other sizes for the axes whose size can change after the layer is built."""
         return {
             letter: self.sizes[letter] + (1 if letter == "b" else 2)
             for letter in self.traits.dynamic.split()
         }
 
     def roomy(self) -> "Case":
-        """The card at sizes above one: a softmax over one step, or the first of a recurrence, is dead."""
+        """The card with sizes above one, because a softmax over one step, for example, has no gradient."""
         return Case(self.card, replace(self.sample, bucket=self.sample.bucket % 2))
 
     def elsewhere(self) -> "Case":
-        """The card with every choice moved on, another seed, and other sizes."""
+        """The card with every choice changed, another seed, and other sizes."""
         choices = tuple(choice + 1 for choice in self.sample.choices)
         bucket = 1 - min(self.sample.bucket, 1)
         sample = replace(self.sample, choices=choices, bucket=bucket, seed=self.sample.seed + 1)
         return Case(self.card, sample)
 
     def unknowns(self) -> list[dict[str, int]]:
-        """Other sizes for the axes that may be unknown together: each alone, and then all."""
+        """Other sizes for the axes that may be unknown: for each axis alone, then for all together."""
         longer = self.longer()
         alone = [{letter: size} for letter, size in longer.items()]
         return [*alone, longer] if len(longer) > 1 else alone
 
     def arrays(self, salt: int = 0, values: str | None = None, **changed) -> dict[str, np.ndarray]:
-        """The input arrays by path; another salt gives other numbers."""
+        """The input arrays by path; a different salt gives different numbers."""
         generator = np.random.default_rng([self.sample.seed, salt])
         kind = values or self.sample.values
         return {
@@ -117,9 +117,9 @@ class Case:
         }
 
     def make(self, **settings) -> keras.layers.Layer:
-        """A new layer; `settings` are Keras's own arguments or replace some of the config.
+        """A new layer; `settings` are arguments of Keras's base class, or replace some of the config.
 
-        Layers that the config passes in are made under the same dtype policy.
+        Layers that the config passes in get the same dtype policy.
         """
         with compat.global_policy(settings.get("dtype")):
             config = self.config
@@ -127,14 +127,14 @@ class Case:
 
     def built(self, **settings) -> keras.layers.Layer:
         """A new layer after its first call, with every weight moved off its initial value."""
-        random.seed(self.sample.seed)  # where Keras takes the seeds that nobody gave
+        random.seed(self.sample.seed)  # Keras draws missing seeds from here
         layer = self.make(**settings)
         self.call(layer, self.arrays())
         self.move_weights(layer)
         return layer
 
     def move_weights(self, layer) -> None:
-        """Move every float weight by a seeded draw: zero biases and unit gains hide errors."""
+        """Move every float weight by a seeded draw, because zero biases and unit gains hide errors."""
         generator = np.random.default_rng([self.sample.seed, 977])
         for weight in layer.weights:
             value = compat.array(weight)
@@ -144,14 +144,14 @@ class Case:
                 weight.assign(compat.tensor(moved.astype(value.dtype)))
 
     def twin(self, layer, **settings) -> keras.layers.Layer:
-        """A new layer with the weights of a given one."""
+        """A new layer with the weights of the given one."""
         twin = self.make(**settings)
         self.call(twin, self.arrays())
         twin.set_weights(layer.get_weights())
         return twin
 
     def build(self, layer, shapes=None) -> None:
-        """Build a layer from shapes alone, as Keras does before a first call."""
+        """Build a layer from shapes alone, as Keras does before the first call."""
         shapes = compat.packed(shapes or self.shapes())
         named = {f"{name}_shape": shape for name, shape in shapes.items()}
         parameters = inspect.signature(layer.build).parameters
@@ -163,9 +163,9 @@ class Case:
             layer.build(named)
 
     def call(self, layer, arrays, **arguments):
-        """The raw outputs for NumPy inputs, which are copied first, at inference unless told.
+        """The raw outputs for copies of NumPy inputs, at inference unless `training` is given.
 
-        Inference is asked for: some of Keras's layers train where nothing is said.
+        It asks for inference explicitly, because some Keras layers train by default.
         """
         with self.resting(layer):
             return compat.call(
@@ -173,7 +173,7 @@ class Case:
             )
 
     def resting(self, layer):
-        """Keep the state of a layer, or of a model around it, whose every call would move it."""
+        """Restore the state afterwards if the layer, or a model around it, changes it on every call."""
         if self.traits.state != "always":
             return contextlib.nullcontext()
         if not layer.built and not isinstance(layer, keras.Model):
@@ -197,7 +197,7 @@ class Case:
         }
 
     def functional(self, *layers, **changed) -> keras.Model:
-        """A Functional model of one input or a dict of them; several layers share the inputs."""
+        """A Functional model with one input or a dict of inputs; several layers share them."""
         if "b" in self.traits.dynamic.split():
             changed = {"b": None, **changed}
         inputs = {
@@ -211,17 +211,17 @@ class Case:
         return keras.Model(only, outputs[0] if len(outputs) == 1 else outputs)
 
     def feed(self, arrays):
-        """The inputs as `functional` takes them."""
+        """The inputs in the form that `functional` takes."""
         return next(iter(arrays.values())) if len(arrays) == 1 else arrays
 
     @property
     def sequential(self) -> bool:
-        """Whether the layer may stand in a Sequential model: one tensor in, and no list around it."""
+        """Whether the layer can be in a Sequential model: its input is one tensor, not in a list."""
         return len(self.tensors) == 1 and "." not in self.first
 
     @property
     def moved(self) -> Config:
-        """The constructor arguments off their defaults."""
+        """The constructor arguments that differ from their defaults."""
         parameters = inspect.signature(self.card.layer.__init__).parameters
         return {
             name: value
@@ -231,16 +231,16 @@ class Case:
 
     @property
     def written(self) -> str:
-        """The constructor arguments off their defaults, as Python."""
+        """The constructor arguments that differ from their defaults, as Python code."""
         return ", ".join(f"{name}={source(value)}" for name, value in self.moved.items())
 
     def snippet(self, shown: str = "") -> str:
-        """Python that imports keras, numpy and the layer alone, and shows a property; see `snippets`."""
+        """Python code that imports only keras, numpy and the layer, and shows a property; see `snippets`."""
         return snippet(self, shown)
 
 
 def draw(generator: np.random.Generator, kind: str, shape, tensor: Tensor) -> np.ndarray:
-    """Input values of a class; of the floats all but `ties` are continuous, so that kinks are not met."""
+    """Input values of one kind. Except for `ties`, floats are continuous, so that they miss kinks."""
     if tensor.dtype == "bool":
         return generator.random(shape) < 0.5
     if not tensor.floating:
@@ -270,17 +270,17 @@ def flat(outputs) -> list[np.ndarray]:
 
 
 def card_of(layer: keras.layers.Layer, inputs, traits: Traits | None = None) -> Card:
-    """A card for an instance: its constructor arguments, and axis letters for the shapes given.
+    """A card for an instance, with its constructor arguments and axis letters for the given shapes.
 
     Args:
-        layer: The instance. It is not touched: the checks make layers like it.
-        inputs: A shape with the batch first; or an example array, whose shape, type and range are taken;
-            or axis letters or a `Tensor`, whose sizes the kit chooses; or a list or dict of these, and
-            for several arguments a dict by the names of `call`'s arguments.
-        traits: What it claims; by default only what every layer must keep.
+        layer: The instance. It stays unchanged: the checks make new layers like it.
+        inputs: A shape with the batch first; or an example array with the shape, dtype and range to use; or
+            axis letters or a `Tensor`, for which the kit chooses sizes; or a list or dict of these. If `call`
+            has several arguments, a dict by their names.
+        traits: What the layer claims. Default: only what every layer must satisfy.
 
     Raises:
-        ValueError: a shape is missing or is no tuple of positive integers.
+        ValueError: a shape is missing or is not a tuple of positive integers.
     """
     letters = iter("ijklmnopqruvwfgh")
     sizes: dict[str, int] = {}
@@ -305,7 +305,7 @@ def card_of(layer: keras.layers.Layer, inputs, traits: Traits | None = None) -> 
         if not sound or not all(isinstance(size, int) and size > 0 for size in shape):
             raise ValueError(
                 "`inputs` must be a shape of positive integers, an example array, axis letters, or a "
-                "list or dict of these, by the names of `call`'s arguments where there are several. "
+                "list or dict of these. If `call` has several arguments, it must be a dict by their names. "
                 f"Received: {path}={shape!r}"
             )
         own = ["b", *(next(letters) for _ in shape[1:])]

@@ -32,14 +32,14 @@ from layerzoo.testing.targets import class_named, installed, labelled, resolve
 BACKENDS = ("tensorflow", "jax", "torch")
 
 AGAIN = [sys.executable, "-m", "layerzoo_entry.cli"]
-"""This program, for a process of its own."""
+"""The command that runs this program in a new process."""
 
 console = Console()
 
 
 @contextlib.contextmanager
 def _unwarned() -> Iterator[None]:
-    """Show no warnings of Keras, unless Python was told to: a broken layer has one at each of its calls."""
+    """Hide Keras's warnings, unless Python was started with `-W`, because broken layers warn on each call."""
     with warnings.catch_warnings():
         if not sys.warnoptions:
             warnings.filterwarnings("ignore", module="keras")
@@ -48,10 +48,10 @@ def _unwarned() -> Iterator[None]:
 
 @_unwarned()
 def check(options) -> int:
-    """Check targets on one or several backends, each in a process of its own.
+    """Check targets on one or several backends, each backend in its own process.
 
-    Exit code 1 if a property failed, was not checked, or is inconclusive and the card does not expect
-    that; otherwise 2 if a target could not be used.
+    The exit code is 1 if a property failed, was not checked, or is inconclusive although the card does not
+    expect that. Otherwise it is 2 if a target could not be used.
     """
     properties = select(*options.only)
     wanted = options.backend or [compat.BACKEND]
@@ -93,11 +93,11 @@ def _check_here(properties, options) -> dict:
                 progress.advance(task)
             if options.mutate:
                 progress.update(
-                    task, description=f"{escape(label)} on {compat.BACKEND}: its mutants"
+                    task, description=f"{escape(label)} on {compat.BACKEND}: injected defects"
                 )
                 verdicts = check_mutants(card, options.profile)
                 reports.merge(data, reports.mutation(label, verdicts))
-            if progress.disable:  # a log, which is to show that the run goes on
+            if progress.disable:  # a log should show that the run is alive
                 seconds = sum(
                     each[compat.BACKEND]["seconds"] for each in data["layers"][label].values()
                 )
@@ -115,7 +115,9 @@ def _check_elsewhere(backend, options) -> dict:
         code = subprocess.run(command, env=_environment(backend), check=False).returncode
         if report.exists():
             return json.loads(report.read_text(encoding="utf-8"))
-    problem = f"The checks on {backend} must give a report, see above. Received: exit code {code}"
+    problem = (
+        f"The checks on {backend} must end with a report; see above. Received: exit code {code}"
+    )
     return {"problems": {backend: [{"target": "", "problem": problem}]}}
 
 
@@ -165,10 +167,10 @@ def _print_table(data) -> None:
 
 
 def explain(options) -> int:
-    """Print what properties claim, how they are checked, and what they catch."""
+    """Print what properties claim, how they are checked, and what they detect."""
     properties = select(*options.patterns)
     if not options.patterns:
-        table = Table("property", "group", "what is claimed", box=None)
+        table = Table("property", "group", "claim", box=None)
         table.columns[0].no_wrap = True
         for each in properties:
             table.add_row(f"{each.id} {each.name}", each.group, escape(each.statement))
@@ -183,7 +185,7 @@ def explain(options) -> int:
             _say(line)
         try:
             lines, number = inspect.getsourcelines(each.check)
-        except OSError:  # a property typed in at a prompt has no file
+        except OSError:  # a property defined at a prompt has no file
             console.print()
             continue
         console.print(
@@ -203,7 +205,7 @@ def _facts(each) -> list[str]:
     lines = [
         f"group    {each.group}",
         f"tier     {each.tier}: {TIERS[each.tier]}",
-        f"cost     {each.cost}: at most so many samples in each profile: {', '.join(looked)}",
+        f"cost     {each.cost}: the most samples in each profile: {', '.join(looked)}",
     ]
     lines += [f"never    {each.never}"] if each.never else []
     for broken in BROKEN:
@@ -222,7 +224,7 @@ TIERS = {
 
 @_unwarned()
 def replay(options) -> int:
-    """Run one check of a report again; exit code 1 if it fails or is inconclusive, 2 if it cannot run."""
+    """Rerun one check from a report. Exit code 1 if it fails or is inconclusive, 2 if it cannot run."""
     token = Token.parse(options.token)
     if options.backend not in (None, compat.BACKEND):
         command = [*AGAIN, "replay", "--", options.token]
@@ -234,13 +236,13 @@ def replay(options) -> int:
         run.check_sample(card, each, token.sample)
     except NotApplicable as reason:
         raise ValueError(
-            "A token must name a check that applies to the card, which has changed since. "
+            "A token must name a check that applies to the card; the card has changed since. "
             f"Received: {options.token!r}: {reason}"
         ) from None
     except Inconclusive as reason:
         _say(f"{at.format('INCONCLUSIVE')}\n  {reason}")
         return 1
-    except Exception:  # whatever a layer raises is a failure, and is told below
+    except Exception:  # any error that a layer raises is a failure, reported below
         with compat.undisturbed():
             _say(run.failure_message(card, each, token.sample, token.target))
         return 1
@@ -250,14 +252,14 @@ def replay(options) -> int:
 
 @_unwarned()
 def infer(options) -> int:
-    """Print a first card of a class."""
+    """Print a first card for a class."""
     print(draft(class_named(options.layer)).source, end="")
     return 0
 
 
 @_unwarned()
 def selftest(options) -> int:
-    """Show that each property fails where it must; exit code 1 if one cannot."""
+    """Show that each property fails where it must. The exit code is 1 if one cannot."""
     if options.matrix:
         return _kill_matrix(options.matrix, options.check)
     properties = select(*options.only)
@@ -275,12 +277,14 @@ def selftest(options) -> int:
     for line in troubles:
         _say(line)
     if not troubles:
-        _say(f"can fail on {compat.BACKEND}, and accuse no sound layer: all {len(properties)}")
+        _say(
+            f"all {len(properties)} properties can fail on {compat.BACKEND}, and none fails on a sound layer"
+        )
     return 1 if troubles else 0
 
 
 def _kill_matrix(folder: Path, check: bool) -> int:
-    """Measure which property sees which broken layer and write it, or look whether it is still so."""
+    """Measure which property detects which broken layer and write it, or check that it has not changed."""
     with _progress() as progress:
         task = progress.add_task("", total=None)
         told = lambda name: progress.update(task, description=f"{name} on {compat.BACKEND}")  # noqa: E731
@@ -290,14 +294,14 @@ def _kill_matrix(folder: Path, check: bool) -> int:
         if not found:
             path = measured.path_of(folder, "kills", compat.BACKEND)
             raise ValueError(
-                f"`--check` needs a matrix of {compat.BACKEND}, which `layerzoo selftest --matrix {folder}` "
-                f"writes. Received: --matrix {folder}, without {path}"
+                f"`--check` needs a matrix for {compat.BACKEND}. `layerzoo selftest --matrix {folder}` "
+                f"writes it. Received: --matrix {folder}, without {path}"
             )
         troubles = faults(found) + (confirm(found, told) if check else [])
     for line in troubles:
         _say(line)
     seen = sum(bool(each["killed_by"]) for each in found["broken"].values())
-    _say(f"{compat.BACKEND}: {seen} of {len(found['broken'])} broken layers are seen")
+    _say(f"{compat.BACKEND}: {seen} of {len(found['broken'])} broken layers are detected")
     return 1 if troubles else 0
 
 

@@ -1,8 +1,8 @@
-"""What is private to Keras, and tensors of any backend; the rest of the kit is public Keras.
+"""Private parts of Keras, and tensors of any backend; the rest of the kit uses only public Keras.
 
 Compilers are in `tracing`, derivatives in `autodiff`.
 
-Where a hook is missing, the function that needs it raises `Inconclusive` and says which.
+If this Keras lacks a private part, the function that needs it raises `Inconclusive` and names it.
 """
 
 import collections
@@ -28,13 +28,13 @@ BACKEND = keras.backend.backend()
 
 
 def array(x) -> np.ndarray:
-    """A tensor as NumPy; half precision becomes float32, which NumPy's arithmetic knows."""
+    """A tensor as a NumPy array; half precision becomes float32, in which NumPy can compute."""
     x = keras.ops.convert_to_numpy(x)
     return x.astype("float32") if x.dtype.name in ("bfloat16", "float16") else x
 
 
 def tensor(x: np.ndarray):
-    """A NumPy array as a tensor of the same dtype, also where Keras would narrow it."""
+    """A NumPy array as a tensor of the same dtype, even if Keras would narrow it."""
     if BACKEND == "tensorflow":
         import tensorflow as tf
 
@@ -49,23 +49,23 @@ def tensor(x: np.ndarray):
 
 
 def handed(layer, arrays: dict[str, np.ndarray]) -> dict:
-    """Copies of a caller's arrays; on JAX tensors, if Keras would make them: it compiles how it does."""
+    """Copies of a caller's arrays; on JAX tensors if Keras would convert them, because it compiles that."""
     if BACKEND == "jax" and getattr(layer, "_convert_input_args", False):
         return {path: tensor(a) for path, a in arrays.items()}
     return {path: a.copy() for path, a in arrays.items()}
 
 
 def evaluate(layer, values, inputs: dict, **arguments):
-    """Call a layer with other values of its variables; the variables stay as they are.
+    """Call a layer with other values for its variables; the variables themselves stay unchanged.
 
-    The noise is that of the seeds among the values, every time.
+    The seeds among the values decide the noise, which is the same each time.
     """
     with given_values(layer, values):
         return call(layer, inputs, **arguments)
 
 
 def own_parameters(layer: type) -> dict[str, inspect.Parameter]:
-    """The parameters of a class's constructor; none where it is that of Keras's base class."""
+    """The parameters of a class's constructor; none if the class inherits the constructor of `Layer`."""
     if layer.__init__ is keras.layers.Layer.__init__:  # type: ignore[misc]
         return {}
     _, *parameters = inspect.signature(layer.__init__).parameters.values()  # type: ignore[misc]
@@ -74,9 +74,9 @@ def own_parameters(layer: type) -> dict[str, inspect.Parameter]:
 
 @contextlib.contextmanager
 def given_values(layer, values) -> Iterator[keras.StatelessScope]:
-    """Let a layer's variables have other values; what is assigned to them is forgotten.
+    """Give a layer's variables other values for a while; assignments to them are dropped afterwards.
 
-    The scope has the losses that calls add meanwhile.
+    The scope collects the losses that calls add inside it.
     """
     mapping = list(zip(layer.variables, values, strict=True))
     scope = keras.StatelessScope(state_mapping=mapping, collect_losses=True)
@@ -86,7 +86,7 @@ def given_values(layer, values) -> Iterator[keras.StatelessScope]:
 
 @contextlib.contextmanager
 def _frozen_global_noise() -> Iterator[None]:
-    """On PyTorch, `Dropout` without a seed draws from the global generator and not from its own."""
+    """Keep the global noise of PyTorch, from which `Dropout` without a seed draws instead of its own seed."""
     if BACKEND != "torch":
         yield
         return
@@ -98,7 +98,7 @@ def _frozen_global_noise() -> Iterator[None]:
 
 
 def packed(flat: dict) -> dict:
-    """Tensors by path as `call` takes them: by argument, in lists and dicts where a path has dots."""
+    """Tensors by path in the form that `call` takes: by argument, in lists and dicts if a path has dots."""
     tree: dict = {}
     for path, value in flat.items():
         *outer, last = path.split(".")
@@ -120,22 +120,22 @@ def call(layer, inputs: dict, carried: dict | None = None, **arguments):
     """Call a layer as a user would: the first argument by position, the others by name.
 
     Args:
-        layer: What is called.
+        layer: The layer.
         inputs: The tensors or arrays by path.
-        carried: Masks by path, which these tensors are to carry as the output of `Masking` does.
+        carried: Masks by path; those tensors carry them, as the output of `Masking` does.
         **arguments: Other arguments of the call, such as `training`.
     """
     for path, mask in (carried or {}).items():
         with_mask(inputs[path], mask)
     first, *others = packed(inputs).items()
     with warnings.catch_warnings():
-        if carried:  # Keras warns where a layer has no use for a mask, which a claim may say
+        if carried:  # Keras warns if a layer does not use a mask, which its card may claim
             warnings.filterwarnings("ignore", "Layer .* was passed an input with a mask")
         return layer(first[1], **dict(others), **arguments)
 
 
 def shape_errors() -> tuple[type[Exception], ...]:
-    """What the backend itself raises where sizes do not fit, besides ValueError and TypeError."""
+    """The errors other than ValueError and TypeError that the backend raises if sizes do not fit."""
     if BACKEND == "tensorflow":
         import tensorflow as tf
 
@@ -155,19 +155,19 @@ def mapped(layer, inputs: dict, **arguments) -> tuple:
 
 
 def values(layer) -> list:
-    """The values of a layer's variables, cut off from them."""
+    """Copies of the values of a layer's variables."""
     return list(map(_cut_off, layer.variables))
 
 
 def _cut_off(variable):
-    if BACKEND == "jax":  # where nothing changes an array, and each copy is compiled
+    if BACKEND == "jax":  # its arrays cannot change, and each copy would be compiled
         return variable.value
     return keras.ops.stop_gradient(keras.ops.copy(variable.value))
 
 
 @contextlib.contextmanager
 def kept_state(layer) -> Iterator[None]:
-    """Put every variable back as it was, those too that a layer keeps without tracking them."""
+    """Restore every variable afterwards, including those that a layer keeps without tracking them."""
     held = [x for inner in sublayers(layer) for x in keras.tree.flatten(list(vars(inner).values()))]
     variables = {id(v): v for v in held if isinstance(v, keras.Variable)}
     kept = [(v, _cut_off(v)) for v in variables.values()]
@@ -180,9 +180,9 @@ def kept_state(layer) -> Iterator[None]:
 
 @contextlib.contextmanager
 def float64() -> Iterator[None]:
-    """Let Keras compute in float64, which JAX and PyTorch otherwise narrow to float32 in silence.
+    """Let Keras compute in float64, which JAX and PyTorch otherwise silently narrow to float32.
 
-    The global policy follows, for the layers that a config makes and passes in.
+    This also sets the global dtype policy, for layers that a config makes and passes in.
     """
     from keras.src.backend.common import dtypes
 
@@ -214,13 +214,13 @@ def mask_of(x):
 
 
 def with_mask(x, mask):
-    """The tensor, carrying a mask as the output of `Masking` does."""
+    """The tensor with a mask that it carries, as the output of `Masking` does."""
     _masking("set_keras_mask")(x, mask)
     return x
 
 
 def _masking(name: str):
-    """Keras's private function of this name: Keras 3.16 moved both of them to `backend.common`."""
+    """Keras's private function with this name. Keras 3.16 moved both to `backend.common`."""
     from keras.src import backend
 
     for home in (backend, backend.common):
@@ -234,10 +234,10 @@ def _masking(name: str):
 
 @contextlib.contextmanager
 def recorded_variables(collect: bool = True) -> Iterator[list]:
-    """Record every variable that is created, of which those are left at the end that somebody holds.
+    """Record every variable that is created; at the end the list holds those that are still referenced.
 
-    Without `collect` a discarded variable may be left. What was there before is not looked through: in a
-    process that has traced much it would take a second or more.
+    Without `collect`, discarded variables may still be in it. Older objects are not searched for garbage,
+    because that would take a second or more in a process that has traced a lot.
     """
     from keras.src.backend.common.variables import Variable
 
@@ -257,7 +257,7 @@ def recorded_variables(collect: bool = True) -> Iterator[list]:
     finally:
         Variable.__init__ = original
         if collect:
-            gc.collect()  # what a discarded pattern of a layer held goes with it
+            gc.collect()  # frees the variables of a discarded template layer
             gc.unfreeze()
         made += [variable for each in references if (variable := each()) is not None]
 
@@ -265,35 +265,37 @@ def recorded_variables(collect: bool = True) -> Iterator[list]:
 def sublayers(layer) -> list:
     """The layer and every layer inside it."""
     if not hasattr(layer, "_flatten_layers"):
-        raise Inconclusive("this Keras does not list the layers inside a layer (_flatten_layers)")
+        raise Inconclusive(
+            "this version of Keras does not list the layers inside a layer (_flatten_layers)"
+        )
     return list(layer._flatten_layers())
 
 
 def raised_by_initializer(error: Exception) -> bool:
-    """Whether an error comes from one of Keras's initializers: not every backend draws in every dtype."""
+    """Whether an error comes from a Keras initializer, because some backends cannot draw some dtypes."""
     frames = traceback.extract_tb(error.__traceback__)
     return any("initializers" in Path(frame.filename).parts for frame in frames)
 
 
 def own_weights(layer) -> list:
-    """The float weights of a layer, without those of the layers inside it."""
+    """The float weights of a layer, without those of inner layers."""
     inside = {id(w) for inner in sublayers(layer) if inner is not layer for w in inner.weights}
     return [w for w in layer.weights if id(w) not in inside and "float" in w.dtype]
 
 
 def builds_by_itself(layer) -> bool:
-    """Whether the layer has a `build` of its own, and is not built by running its call."""
+    """Whether the layer has its own `build`, so that it is not built by running its call."""
     return not is_default(layer.build)
 
 
 def is_default(method) -> bool:
-    """Whether a method is Keras's own, which a layer may replace."""
+    """Whether a method is Keras's default, which a layer may override."""
     return getattr(method, "_is_default", False)
 
 
 @contextlib.contextmanager
 def fresh_names() -> Iterator[None]:
-    """Let Keras number the layers that nobody named as in a new process."""
+    """Let Keras number unnamed layers as in a new process."""
     from keras.src.backend.common import global_state
 
     before = global_state.get_global_attribute("object_name_uids")
@@ -310,14 +312,14 @@ def takes(layer, argument: str) -> bool:
 
 
 def constructor_arguments(layer) -> dict:
-    """The arguments that an instance was made with, as far as Keras remembers or the config tells."""
+    """The arguments that an instance was made with, as far as Keras or the config knows them."""
     remembered = getattr(layer, "_auto_config", None)
     config = remembered.config if remembered is not None else layer.get_config()
     return {k: v for k, v in config.items() if k not in ("name", "dtype", "trainable")}
 
 
 def made_anew(value):
-    """An argument made anew: a layer in it is another one, and follows the global dtype policy."""
+    """A new copy of an argument: a layer in it is a new layer that follows the global dtype policy."""
     if isinstance(value, keras.layers.Layer):
         value = keras.saving.serialize_keras_object(value)
     if isinstance(value, list | tuple):
@@ -330,7 +332,7 @@ def made_anew(value):
 
 
 def _without_policy(config):
-    """A serialized layer without the policy that was the global one when it was made."""
+    """A serialized layer without the dtype policy that it took from the global one."""
     if isinstance(config, list | tuple):
         return type(config)(map(_without_policy, config))
     if not isinstance(config, dict):
@@ -346,7 +348,7 @@ def _without_policy(config):
 
 @contextlib.contextmanager
 def global_policy(policy) -> Iterator[None]:
-    """Another global dtype policy, or with None the one that there is."""
+    """Set another global dtype policy for a while; None keeps the current one."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy or before)
     try:
@@ -357,7 +359,7 @@ def global_policy(policy) -> Iterator[None]:
 
 @contextlib.contextmanager
 def global_seeds(seed: int) -> Iterator[None]:
-    """Other seeds of NumPy, Python and, on PyTorch, of its global generator."""
+    """Set other seeds for a while: of NumPy, of Python and, on PyTorch, of its global generator."""
     with contextlib.ExitStack() as stack:
         if BACKEND == "torch":
             import torch
@@ -375,18 +377,18 @@ def global_seeds(seed: int) -> Iterator[None]:
 
 
 def give_seeds(layers: list, seed: int) -> None:
-    """Seed the generators of some layers as if each had been made with this seed."""
+    """Set the seed generators of some layers as if each had been made with this seed."""
     for layer in layers:
         for generator in getattr(layer, "_seed_generators", ()):
-            generator._initial_seed = seed  # PyTorch's dropout looks at it
+            generator._initial_seed = seed  # PyTorch's dropout reads it
             generator.state.assign([seed, 0])
 
 
 def forget_unfinished_calls() -> None:
-    """Let no call that ended in an error pass for the one that the next layer is called within.
+    """Clear the call context that Keras leaves if a call fails; otherwise the next layer looks nested in it.
 
-    Keras leaves its context behind where a call fails before the layer's own code runs; losses would
-    then pile up in whatever is called next.
+    This happens if a call fails before the layer's own code runs. Losses would then pile up in the next
+    layer that is called.
     """
     from keras.src.backend.common import global_state
 
@@ -422,16 +424,16 @@ def serialization() -> Iterator[None]:
 
 @contextlib.contextmanager
 def undisturbed() -> Iterator[None]:
-    """Let the kit work: put Keras's global settings back, and show errors without Keras's frame.
+    """Let the kit work: restore Keras's global settings afterwards, and let errors through unwrapped.
 
-    Where JAX compiles, it does so quickly; see `quick`.
+    If JAX compiles inside, it does so quickly; see `quick`.
     """
     policy = keras.config.dtype_policy()
     floatx = keras.config.floatx()
     image = keras.config.image_data_format()
     filtering = keras.config.is_traceback_filtering_enabled()
     numpy_state, python_state = np.random.get_state(), random.getstate()
-    # they complain of retracing and of exporting, which is what they are made to do here
+    # they warn about retracing and exporting, which the kit does on purpose
     shapes = "torch.fx.experimental.symbolic_shapes"
     names = ("tensorflow", "absl", "torch._dynamo", "torch._export", shapes)
     loggers = [logging.getLogger(name) for name in names]
@@ -455,14 +457,14 @@ def undisturbed() -> Iterator[None]:
 
 
 def lost() -> list[str]:
-    """The private parts of Keras that this module uses and that this Keras does not have, by name."""
+    """The names of the private parts of Keras that this module uses but this version of Keras lacks."""
     return [name for name, works in HOOKS.items() if not _succeeds(works)]
 
 
 def _succeeds(works) -> bool:
     try:
         return bool(works())
-    except Exception:  # whatever a Keras without the name raises
+    except Exception:  # any error means that the name is missing
         return False
 
 
@@ -511,4 +513,4 @@ HOOKS = {
     "_initial_seed": lambda: keras.random.SeedGenerator(3)._initial_seed == 3,
     "current_call_ctx": _knows_the_call,
 }
-"""For each private name, whether it still does what this module needs. Many would be missed in silence."""
+"""For each private name, whether it still does what this module needs. Many could vanish unnoticed."""

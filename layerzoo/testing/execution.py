@@ -1,4 +1,4 @@
-"""Execution: compiled, stateless, exported and on another backend, the layer computes the same."""
+"""Execution: a layer computes the same when compiled, stateless, exported or on another backend."""
 
 import tempfile
 from functools import partial
@@ -41,10 +41,10 @@ def demand_close(found, expected, what):
 
 @declare(
     "X1",
-    cost="long" if compat.BACKEND == "torch" else "dear",  # whose tracing of Keras takes seconds
+    cost="long" if compat.BACKEND == "torch" else "dear",  # because it takes seconds to trace Keras
     hint=(
-        "Usually Python that runs once, when the call is traced: a number drawn by NumPy, a test of whether "
-        "something is traced, or an attribute that is changed in `call`."
+        "Usually Python code that runs only once, while the call is traced: a number drawn by NumPy, a "
+        "test of whether something is traced, or an attribute that changes in `call`."
     ),
     shown=MODEL
     + CLOSE
@@ -64,17 +64,17 @@ if claimed["stochastic"]:
 """,
 )
 def jit_equals_eager(case):
-    """Compiled, the layer computes what it does eagerly, call by call; its noise differs call by call."""
+    """Each compiled call computes the same as an eager call, and random noise differs between calls."""
     layer = case.built()
     arrays = case.arrays(values="normal")
     eager = case.run(layer, arrays)
     compiled = tracing.compiled(layer, arrays, training=False)
     for turn in ("first",) if case.traits.state == "always" else ("first", "second"):
         for a, e in zip(flat(compiled()), eager, strict=True):
-            demand_close(a, e, 1e-5, f"  the {turn} compiled call, and eager", FUSED)
+            demand_close(a, e, 1e-5, f"  the {turn} compiled call, and the eager call", FUSED)
     if case.traits.state != "always":
         for a, e in zip(case.run(layer, arrays), eager, strict=True):
-            demand_close(a, e, 0, "  eager after compiling, and before", "equal bits")
+            demand_close(a, e, 0, "  eager, after compiling and before", "equal bits")
     if case.traits.stochastic:
         wide = {"b": BATCH} if _any_batch(case) else {}
         step = tracing.compiled(layer, case.arrays(values="normal", **wide), training=True)
@@ -88,8 +88,8 @@ def jit_equals_eager(case):
     tier="should",
     cost="long",
     hint=(
-        "Usually a Python number that `call` changes on the layer, a global setting that it changes, or a "
-        "size taken from `inputs.shape`, which is None where it is unknown: `keras.ops.shape(inputs)`."
+        "Usually a Python number on the layer or a global setting that `call` changes, or a size taken "
+        "from `inputs.shape`. That size is None if it is unknown; use `keras.ops.shape(inputs)`."
     ),
     shown=CLOSE
     + """
@@ -131,10 +131,10 @@ assert count == 1, f"calls that look alike took {count} traces"
     """,
 )
 def retrace(case):
-    """Calls that look alike are traced once, and where the backend allows another batch size needs no trace.
+    """Similar calls are traced once, and a new batch size is not traced again if the backend allows that.
 
-    TensorFlow is given a signature of unknown batch, under which one trace serves all. PyTorch may trace
-    anew for a second batch size, and not for a third. JAX traces each size, and each only once.
+    On TensorFlow the signature has an unknown batch size, so one trace serves all sizes. PyTorch may trace
+    again for a second batch size, but not for a third. JAX traces each size once.
     """
     layer = case.built()
     first = max(case.sizes.get("b", 2), 2)
@@ -146,20 +146,20 @@ def retrace(case):
         eager = [flat(compat.call(layer, a, training=training)) for a in arrays]
         if compat.BACKEND == "torch" and layer.losses:
             raise NotApplicable(
-                "Keras keeps losses in a list, whose length PyTorch's tracer guards"
+                "Keras keeps losses in a list, and PyTorch traces again when its length changes"
             )
     with case.resting(layer), compat.kept_state(layer):
         outputs, traces = tracing.traced_calls(layer, arrays, _any_batch(case), training=training)
     told = f"  batches         {sizes}\n  traces          {traces}, counted after each call"
-    demand(traces[2] == traces[0], f"  a call like the one before was traced anew\n{told}")
+    demand(traces[2] == traces[0], f"  a call like the one before was traced again\n{told}")
     if not free:
         return
     steady = traces[0] if compat.BACKEND == "tensorflow" else traces[4]
-    demand(traces[5] == steady, f"  another batch size was traced anew\n{told}")
+    demand(traces[5] == steady, f"  another batch size was traced again\n{told}")
     if case.traits.state is None:
         for n, found, due in zip(sizes[3:], outputs[3:], eager[3:], strict=True):
             for a, e in zip(found, due, strict=True):
-                what = f"  a batch of {n} through a trace made for any, and eager"
+                what = f"  a batch of {n} through a trace for any batch size, and eager"
                 demand_close(a, e, 1e-5, what, FUSED)
 
 
@@ -167,8 +167,8 @@ def retrace(case):
     "X3",
     cost="fair",
     hint=(
-        "Usually a tensor that `call` keeps on `self`: what a later call needs goes into a variable with "
-        "`assign`, or is returned."
+        "Usually a tensor that `call` stores on `self`. If a later call needs it, `assign` it to a "
+        "variable; otherwise return it."
     ),
     shown=PROBE.replace("training=False", "training=True")
     + """
@@ -181,25 +181,26 @@ for name, value in vars(probe.layer).items():
 """,
 )
 def no_tracer_leak(case):
-    """After a traced call no attribute holds a tensor of it, and the layer runs and prints."""
+    """After a traced call no attribute holds one of its tensors, and the layer still runs and prints."""
     layer = case.built()
     arrays = case.arrays()
     tracing.trace(layer, arrays, training=True)
     for inner in compat.sublayers(layer):
         for name, value in vars(inner).items():
             held = [x for x in _contents(value) if tracing.is_traced(x)]
-            if name == "_losses":  # those of the last call, which Keras keeps until the next
+            if name == "_losses":  # Keras keeps the losses of the last call until the next one
                 continue
-            demand(not held, f"  {inner.name}.{name} holds a tensor of a call that is over")
+            demand(not held, f"  {inner.name}.{name} holds a tensor from a call that has ended")
     case.call(layer, arrays)
-    demand(repr(layer), "  the layer has no text form")
+    demand(repr(layer), "  repr            is empty after a traced call")
 
 
 @declare(
     "X4",
     hint=(
-        "Usually state that is no variable, or one that is changed behind Keras's back: `call` changes "
-        "variables with `assign` alone, and computes with them and not with copies made in `build`."
+        "Usually state that is not a variable, or a variable that is changed without `assign`. `call` must "
+        "change variables only with `assign`, and compute with them rather than with copies made in "
+        "`build`."
     ),
     shown="""
     import inspect
@@ -225,7 +226,7 @@ def no_tracer_leak(case):
     """,
 )
 def stateless_pure(case):
-    """`stateless_call` computes what a call does with the values given, returns new state and writes none."""
+    """`stateless_call` computes the same as a call with those values, returns new state and stores none."""
     layer = case.built()
     tensors = {path: compat.tensor(a) for path, a in case.arrays(values="normal").items()}
     generator = np.random.default_rng([case.sample.seed, 83])
@@ -252,7 +253,7 @@ def stateless_pure(case):
         variables = layer.non_trainable_variables
         demand(
             len(state) == len(variables),
-            f"  {len(variables)} variables do not train{mode}; `stateless_call` returned {len(state)}",
+            f"  {len(variables)} non-trainable variables{mode}, but `stateless_call` returned {len(state)}",
         )
         for variable, a in zip(variables, state, strict=True):
             what = (
@@ -267,7 +268,7 @@ def stateless_pure(case):
     cost="long",
     hint=(
         "Usually a branch on the backend, a default that differs between backends (an epsilon, an axis, "
-        "rounding), or an operation of one backend's own."
+        "rounding), or an operation that only one backend has."
     ),
     shown="""
 import importlib, json, os, subprocess, sys, tempfile
@@ -303,7 +304,7 @@ for other in {"tensorflow", "jax", "torch"} - {keras.backend.backend()}:
     """,
 )
 def same_elsewhere(case):
-    """With the same weights and inputs, outputs, masks and gradients agree on every backend installed."""
+    """With the same weights and inputs, outputs, masks and gradients agree on every installed backend."""
     if not backends.others():
         raise NotApplicable("no other backend is installed")
     layer = case.built()
@@ -313,7 +314,7 @@ def same_elsewhere(case):
     own = backends.observed(layer, arrays, masks, case.sample.seed)
     for name, found in answers.items():
         if isinstance(found, str):
-            raise Violation(f"  on {name} it raised {found}")
+            raise Violation(f"  on {name} the layer raised {found}")
         demand(
             list(found) == list(own),
             f"  on {compat.BACKEND}, there are {list(own)}\n  on {name}, there are {list(found)}",
@@ -334,8 +335,8 @@ def same_elsewhere(case):
     tier="should",
     cost="long",
     hint=(
-        "Usually a tensor or table that Keras does not track, a number asked for in Python while the call "
-        "is traced, or a print for debugging."
+        "Usually a tensor or table that Keras does not track, Python code that needs a tensor's value "
+        "while the call is traced, or a print for debugging."
     ),
     shown=CLOSE
     + """
@@ -367,14 +368,14 @@ for n in (1, 2) if free else (1,):
     """,
 )
 def export(case):
-    """A model around the layer is exported, and loaded again it computes the same, whatever the batch."""
+    """A model with the layer can be exported, and the loaded export computes the same for any batch size."""
     layer = case.built()
     model = case.functional(layer)
     arrays = case.arrays(values="normal")
     with tempfile.TemporaryDirectory() as folder:
         with case.resting(layer):
             loaded = tracing.exported(model, case.feed(arrays), folder, _any_batch(case))
-        samples = {"as it was built": arrays}
+        samples = {"of the size it was built with": arrays}
         if _any_batch(case) and case.traits.state != "always":
             samples["of another size"] = case.arrays(values="normal", b=case.sizes["b"] + 2)
         for size, given in samples.items():
@@ -389,7 +390,7 @@ def _any_batch(case) -> bool:
 
 
 def _by_trainable(layer, values) -> tuple[list, list]:
-    """Values for the variables that train, and for the others."""
+    """The values of the trainable variables, and those of the others."""
     value = {id(variable): each for variable, each in zip(layer.variables, values, strict=True)}
     trained, others = (
         [compat.tensor(value[id(variable)]) for variable in variables]

@@ -1,4 +1,4 @@
-"""Masks: padding changes nothing that is valid, and the mask goes on as far as there are steps."""
+"""Masks: padding does not change valid outputs, and the mask is passed on while there are steps."""
 
 import contextlib
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from layerzoo.testing.properties import declare
 from layerzoo.testing.slice import Slice
 
 SUMS = "float32, 1e-5 for sums in another order"
-SAME = "1e-6, for the numbers that count are the same ones"
+SAME = "1e-6, because the valid numbers are the same"
 GARBAGE = (50.0, np.nan)
 
 PADDED = """
@@ -25,12 +25,12 @@ taken = set(inspect.signature(layer.call).parameters)
 names = {n: ({f"{n}_mask"} & taken or {"mask"} & taken & {"mask" if n == first else ""}) for n in claims}
 tree = keras.tree.map_structure
 steps = keras.tree.flatten(inputs[first])[0].shape[1]
-def masks(kept):  # of which `kept` tells the steps that are no padding
+def masks(kept):  # `kept` says which steps are valid
     mask = lambda x: np.broadcast_to(kept(np.arange(x.shape[1])), x.shape[:2])
     return {n: tree(mask, inputs[n]) for n in claims}
 def arguments(masks, dtype="bool"):
     return {name: tree(lambda m: m.astype(dtype), masks[n]) for n in claims for name in names[n]}
-def valid(y, kept):  # of an output that has the steps of the first input, those that are no padding
+def valid(y, kept):  # if an output has the steps of the first input, only the valid ones
     stepwise = claims.get(first) != "consumes" and y.ndim > 1 and y.shape[1] == steps
     return y[:, kept(np.arange(steps))] if stepwise else y
 """
@@ -38,18 +38,18 @@ def valid(y, kept):  # of an output that has the steps of the first input, those
 
 @keras.saving.register_keras_serializable(package="layerzoo.testing")
 class Marked(keras.layers.Layer):
-    """Gives a tensor the mask that comes with it, as `Masking` and `Embedding` give theirs."""
+    """Attaches a mask to a tensor, as `Masking` and `Embedding` do."""
 
     def call(self, inputs):
-        """The tensor of a pair of tensor and mask."""
+        """The tensor from a pair of tensor and mask."""
         return keras.ops.copy(inputs[0])
 
     def compute_output_spec(self, inputs):
-        """That of the tensor."""
+        """The spec of the tensor."""
         return keras.KerasTensor(inputs[0].shape, dtype=inputs[0].dtype)
 
     def compute_mask(self, inputs, previous_mask):
-        """The mask of the pair."""
+        """The mask from the pair."""
         return inputs[1]
 
 
@@ -59,9 +59,9 @@ class Marked(keras.layers.Layer):
     tier="trait",
     cost="fair",
     hint=(
-        "Padding takes part. A product with the mask lets NaN through, for 0 * NaN is NaN: take "
-        "`where(mask, x, 0)` on the inputs, in attention on the scores and on the values, and divide a sum "
-        "by the number of valid steps, at least 1."
+        "Padding takes part in the result. A product with the mask does not remove NaN, because 0 * NaN is "
+        "NaN. Apply `where(mask, x, 0)` to the inputs; in attention, apply it to the scores and to the "
+        "values. Divide a sum by the number of valid steps, at least 1."
     ),
     shown=PADDED
     + """
@@ -85,10 +85,10 @@ if steps > 1:
 """,
 )
 def mask_invariance(case):
-    """What stands in padded steps, NaN included, changes no valid output, wherever the padding is."""
+    """The contents of padded steps, even NaN, change no valid output, wherever the padding is."""
     claims = {path: claim for path, claim in _claims(case).items() if claim != "passes"}
     if not claims:
-        raise NotApplicable("what padding does is up to a wrapped layer")
+        raise NotApplicable("a wrapped layer decides what padding does")
     layer, stepwise = case.built(), _stepwise(case, claims)
     for where in ("right", "left", "inside", "everywhere"):
         _demand_ignored(case, layer, claims, stepwise, where)
@@ -105,8 +105,8 @@ def mask_invariance(case):
     cost="fair",
     hint=(
         "`supports_masking = True` alone passes the mask of the first input on to the first output, "
-        "whatever its shape: override `compute_mask`, and return None where the steps are gone, and one "
-        "mask for each output where there are several."
+        "whatever the shapes. Override `compute_mask`: return None if the steps are gone, and one mask for "
+        "each output if there are several."
     ),
     shown="""
     from keras.src.backend.common import masking as on_tensors  # Keras has no public way
@@ -126,7 +126,7 @@ def mask_invariance(case):
     """,
 )
 def mask_propagation(case):
-    """The mask that goes on is the one declared, eager and symbolic, and fits the output's shape."""
+    """The layer passes on the declared mask, eager and symbolic, and the mask fits the output's shape."""
     claims = _claims(case)
     masks = _masks(case, claims, "right")
     outputs = _call(case, case.make(), _padded(case, masks, 0.0), masks, by_argument=False)
@@ -138,7 +138,7 @@ def mask_propagation(case):
             demand(
                 kept,
                 f"  output {index}        {tuple(leaf.shape)}, with a mask {tuple(mask.shape)}\n"
-                "  due             no mask, for the card says that the layer consumes it",
+                "  due             no mask, because the card says that the layer consumes it",
             )
             demand(
                 tuple(mask.shape) == tuple(leaf.shape[: len(mask.shape)]),
@@ -155,8 +155,9 @@ def mask_propagation(case):
     tier="should",
     cost="fair",
     hint=(
-        "Keras fills the argument `mask` from a tensor only where the call has one tensor; with several it "
-        "fills `<argument>_mask` for each: name it so. `cast(mask, 'bool')` takes masks of 0 and 1 too."
+        "Keras fills the argument `mask` from a tensor only if the call takes a single tensor. If it takes "
+        "several, Keras fills `<argument>_mask` for each, so use those names. `cast(mask, 'bool')` also "
+        "accepts masks of 0 and 1."
     ),
     shown=PADDED
     + """
@@ -177,7 +178,7 @@ for form, how in forms.items():
 """,
 )
 def mask_input_forms(case):
-    """A mask does the same as an argument, on the tensor and in a model, in bool, int and float."""
+    """A mask has the same effect as an argument, on a tensor and in a model, as bool, int or float."""
     claims = _claims(case)
     masks = _masks(case, claims, "right")
     layer = case.built()
@@ -201,9 +202,9 @@ def mask_input_forms(case):
 
 
 def _claims(case) -> dict[str, str]:
-    """What is claimed of padding, by the path of each input tensor that may be padded.
+    """What the card claims about padding, by the path of each input tensor that may be padded.
 
-    In a list or dict those tensors are padded that share the steps of the first.
+    In a list or dict, the padded tensors are those that share the steps of the first one.
     """
     masking = case.traits.masking
     if masking is None:
@@ -213,7 +214,9 @@ def _claims(case) -> dict[str, str]:
     claims = {}
     for name, claim in masking.items():
         inside = [p for p in case.tensors if p == name or p.startswith(f"{name}.")]
-        demand(inside, f"  the trait `masking` names {name!r}; the inputs are {list(case.tensors)}")
+        demand(
+            inside, f"  the trait `masking` names {name!r}, but the inputs are {list(case.tensors)}"
+        )
         steps = case.tensors[inside[0]].letters[1:2]
         same = [p for p in inside if steps and case.tensors[p].letters[1:2] == steps]
         claims.update(dict.fromkeys(same, claim) if claim else {})
@@ -225,7 +228,7 @@ def _letters(case, paths) -> list[str]:
 
 
 def _masks(case, paths, where: str) -> dict[str, np.ndarray]:
-    """A mask for each path, the same one for inputs that share an axis; samples differ in length."""
+    """A mask for each path, the same for inputs that share an axis. The samples have different lengths."""
     masks = {}
     for place, letter in enumerate(_letters(case, paths)):
         batch, time = case.sizes["b"], case.sizes[letter]
@@ -241,9 +244,9 @@ def _masks(case, paths, where: str) -> dict[str, np.ndarray]:
 
 
 def _padded(case, masks, value: float) -> dict[str, np.ndarray]:
-    """The inputs with a value in padded steps; integers are others there, and zero there alone.
+    """The inputs with a value in padded steps. Integers become different there, or zero only there.
 
-    What is padded holds zeros and nothing else does, so that `Masking` and `Embedding` find this mask.
+    With zeros, only padded steps are all zero, so that `Masking` and `Embedding` find the same mask.
     """
     arrays, others = case.arrays(values="normal"), case.arrays(1, "normal")
     for path, mask in masks.items():
@@ -264,12 +267,12 @@ def _wide(mask, x):
 
 
 def _blanked(x, valid):
-    """An output with zeros for what is not valid, so that the places of the others stay."""
+    """An output with zeros for what is not valid, so that everything else stays in place."""
     return np.where(_wide(valid, x), x, np.zeros_like(x))
 
 
 def _arguments(case, layer, masks) -> dict:
-    """The masks by the names of the layer's arguments for them, in the structure of the inputs."""
+    """The masks, in the structure of the inputs, by the names of the layer's mask arguments."""
     places = dict.fromkeys(case.tensors)
     found = {}
     for name, given in compat.packed({**places, **masks}).items():
@@ -283,7 +286,7 @@ def _arguments(case, layer, masks) -> dict:
 
 
 def _call(case, layer, arrays, masks, carried=True, by_argument=True):
-    """The raw outputs with masks on the tensors, in the arguments for them, or both."""
+    """The raw outputs with masks on the tensors, in the mask arguments, or both."""
     tensors = {path: compat.tensor(x) for path, x in arrays.items()}
     on_tensors = {path: compat.tensor(mask) for path, mask in masks.items()} if carried else {}
     arguments = _arguments(case, layer, masks) if by_argument else {}
@@ -311,10 +314,10 @@ def _in_a_model(case, layer, arrays, masks):
 
 
 def _valid(outputs, masks, claims, stepwise) -> list[np.ndarray]:
-    """Which entries of each output are no padding: of one without steps, all of it.
+    """The valid entries of each output; if an output has no steps, all of it.
 
-    That an output carries the mask it should is M2's business; only where the steps are others than the
-    input's, as after `Concatenate`, the mask that it carries decides.
+    M2 checks whether an output carries the right mask. Here its mask decides only if its steps are not the
+    input's, as after `Concatenate`.
     """
     steps = next((mask for path, mask in masks.items() if claims[path] != "consumes"), None)
     valid = []
@@ -346,7 +349,7 @@ def _demand_ignored(case, layer, claims, stepwise, where):
 def _demand_neutral(case, layer, claims):
     masks = {path: np.ones(case.shapes()[path][:2], bool) for path in claims}
     arrays = case.arrays(values="normal")
-    unmasked = case.run(layer, arrays, training=False)  # first, for the last mask was another one
+    unmasked = case.run(layer, arrays, training=False)  # first, because the last mask was different
     outputs = flat(_call(case, layer, arrays, masks))
     for index, (a, e) in enumerate(zip(outputs, unmasked, strict=True)):
         what = f"  output {index}        with a mask that is true everywhere, and without a mask"
@@ -354,7 +357,7 @@ def _demand_neutral(case, layer, claims):
 
 
 def _demand_like_shorter(case, layer, claims, stepwise, letter):
-    """A padded last step is as good as none."""
+    """Demand that a padded last step has the same effect as no such step."""
     size = case.sizes[letter]
     paths = [path for path in claims if case.tensors[path].letters[1] == letter]
     mask = np.broadcast_to(np.arange(size) < size - 1, (case.sizes["b"], size))
@@ -386,23 +389,23 @@ def _demand_finite_gradient(case, layer, claims):
         found = subject.gradient(subject.leaves) if subject.leaves else []
         for name, gradient in zip(subject.names, found, strict=bool(found)):
             demand_finite(
-                gradient, f"  gradient        of {name} is not finite, all of sample 0 being padded"
+                gradient, f"  gradient        of {name} is not finite if all of sample 0 is padded"
             )
 
 
 def _demand_passed_on(path, mask, leaves, found, stepwise):
-    """Each output that keeps the steps has the mask, and no other has."""
+    """Demand that each output that keeps the steps has the mask, and that no other has one."""
     for index, (leaf, out, keeps) in enumerate(zip(leaves, found, stepwise, strict=True)):
         shape = tuple(leaf.shape)
         demand(
             not keeps or out is not None,
             f"  output {index}        {shape}, without a mask\n"
-            f"  due             the mask of {path} {mask.shape}, whose steps it keeps",
+            f"  due             the mask of {path} {mask.shape}, because it keeps those steps",
         )
         demand(
             keeps or out is None,
             f"  output {index}        {shape}, with a mask\n"
-            f"  due             none, for the steps of {path} are gone from it",
+            f"  due             no mask, because the steps of {path} are gone",
         )
         if out is not None and tuple(out.shape) == mask.shape:
             demand(
@@ -413,7 +416,7 @@ def _demand_passed_on(path, mask, leaves, found, stepwise):
 
 
 def _stepwise(case, claims) -> list[bool]:
-    """Whether each output keeps the padded steps: whether its second axis grows with theirs."""
+    """Whether each output keeps the padded steps, that is, whether its second axis grows with them."""
     outputs = keras.tree.flatten(case.call(case.make(), case.arrays()))
     kept = [path for path, claim in claims.items() if claim != "consumes"]
     if not kept:
@@ -421,7 +424,7 @@ def _stepwise(case, claims) -> list[bool]:
     letter = case.tensors[kept[0]].letters[1]
     try:
         longer = case.arrays(**{letter: case.sizes[letter] + 2})
-    except NotApplicable:  # the size is fixed, so shapes must do
+    except NotApplicable:  # the size is fixed, so compare shapes instead
         return [tuple(y.shape[:2]) == case.shapes()[kept[0]][:2] for y in outputs]
     grown = keras.tree.flatten(case.call(case.make(), longer))
     return [tuple(a.shape[1:2]) != tuple(e.shape[1:2]) for a, e in zip(grown, outputs, strict=True)]

@@ -97,13 +97,15 @@ def mutants(card: Card) -> list[Mutant]:
     if floating:
         found += [
             Mutant("the output is always float32", _after(cls, _float32), ("N1", "S3"), KIT),
-            Mutant("noise at inference, from no seed", _after(cls, _noisy), ("R1",), KIT),
+            Mutant("unseeded noise is added at inference", _after(cls, _noisy), ("R1",), KIT),
         ]
     if floating and (layer.trainable_weights or compat.BACKEND != "torch"):
         # PyTorch has no traced tensors. A kept output would keep the graph, which starts at a weight.
         found += [Mutant("a call keeps its output on the layer", _keeping(cls), ("X3",), KIT)]
     if floating and traits.couples_batch is None and "b" in traits.dynamic.split():
-        found += [Mutant("a thousandth of the batch's sum", _after(cls, _coupled), ("I1",), KIT)]
+        found += [
+            Mutant("a thousandth of the batch's sum is added", _after(cls, _coupled), ("I1",), KIT)
+        ]
     if smooth:
         found += [
             Mutant("half of the gradient is stopped", _after(cls, _half), ("G1",), KIT),
@@ -112,7 +114,7 @@ def mutants(card: Card) -> list[Mutant]:
         ]
     if floating and traits.causal:
         advice = "let the card's `t` be large enough that there is a next step"
-        found += [Mutant("a tenth of the next step", _after(cls, _ahead), ("I2",), advice)]
+        found += [Mutant("a tenth of the next step is added", _after(cls, _ahead), ("I2",), advice)]
     if traits.masking == "propagates":
         found += [Mutant("the mask is not passed on", _dropping_mask(cls), ("M2",), KIT)]
     overridden = "compute_output_shape", "compute_output_spec"

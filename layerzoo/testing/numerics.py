@@ -1,4 +1,4 @@
-"""Numbers: what precision, size, NaN and the dtype of the inputs do to the outputs."""
+"""Numbers: how precision, size, NaN and the dtype of the inputs affect the outputs."""
 
 import keras
 import numpy as np
@@ -11,7 +11,7 @@ from layerzoo.testing.properties import declare
 
 PRECISION = {"mixed_float16": 2e-2, "mixed_bfloat16": 1e-1, "bfloat16": 1e-1}
 SPACING = {"float16": 2.0**-11, "bfloat16": 2.0**-8}
-"""By how much rounding moves a number, at most, as a share of it."""
+"""The most that rounding moves a number, as a share of the number."""
 
 
 @declare(
@@ -19,7 +19,7 @@ SPACING = {"float16": 2.0**-11, "bfloat16": 2.0**-8}
     cost="fair",
     hint=(
         "Usually a sub-layer made without `dtype=self.dtype_policy`, a `cast` to a fixed dtype, or a "
-        "constant that half precision cannot hold: take dtypes from `self.compute_dtype`."
+        "constant that half precision cannot hold. Take dtypes from `self.compute_dtype`."
     ),
     shown="""
     exact = built()
@@ -47,7 +47,7 @@ SPACING = {"float16": 2.0**-11, "bfloat16": 2.0**-8}
     """,
 )
 def mixed_precision(case):
-    """In half precision dtypes follow the policy, inside too, and values stay near those of float32."""
+    """In half precision all dtypes follow the policy, inner layers too, and values stay near float32's."""
     layer = case.built()
     arrays = case.arrays(values="normal")
     if not any("float" in x for x in (*_kinds(case.call(layer, arrays)), *_kinds(layer.weights))):
@@ -58,7 +58,7 @@ def mixed_precision(case):
         except Exception as error:
             if not compat.raised_by_initializer(error):
                 raise
-            continue  # the backend cannot draw such weights in this dtype, of which the layer is innocent
+            continue  # the backend cannot draw weights in this dtype, which is not the layer's fault
         policy = keras.dtype_policies.get(name)
         outputs = case.call(half, arrays)
         for index, output in enumerate(keras.tree.flatten(outputs)):
@@ -66,7 +66,7 @@ def mixed_precision(case):
             demand(
                 "float" not in dtype or dtype == policy.compute_dtype,
                 f"  policy          {name}\n"
-                f"  output {index}        is {dtype}, and computing is in {policy.compute_dtype}",
+                f"  output {index}        is {dtype}, but the compute dtype is {policy.compute_dtype}",
             )
         for inner in own_sublayers(case, half):
             demand(
@@ -80,7 +80,7 @@ def mixed_precision(case):
                     weight.dtype == policy.variable_dtype,
                     f"  policy          {name}\n"
                     f"  weight          {weight.path} is {weight.dtype}, not {policy.variable_dtype}",
-                    "`add_weight` takes the right dtype by itself where it is given none.",
+                    "`add_weight` picks the right dtype if you pass none.",
                 )
         _demand_near(case, layer, arrays, flat(outputs), name, tolerance)
 
@@ -90,8 +90,8 @@ def mixed_precision(case):
     tier="should",
     cost="fair",
     hint=(
-        "Usually an intermediate value above 65,504, the largest of float16: scale before a product "
-        "instead of after it, and take squares, exponentials and long sums in float32."
+        "Usually an intermediate value above 65,504, the largest number in float16. Scale before a product "
+        "instead of after it, and compute squares, exponentials and long sums in float32."
     ),
     shown="""
     exact = built()
@@ -114,22 +114,22 @@ def mixed_precision(case):
     """,
 )
 def fp16_range(case):
-    """In float16, inputs of size 1 and of size 30 give what float32 gives, where float16 can hold it."""
+    """In float16, inputs of size 1 and 30 give the same as in float32, if float16 can hold it."""
     inputs = {scale: _scaled(case, scale) for scale in (1, 30)}
     layer = case.built()
     half = case.twin(layer, dtype="mixed_float16")
     for scale, arrays in inputs.items():
         outputs = case.run(half, arrays)
         where = f"  inputs of size  {scale}\n"
-        # four roundings: a softmax of scores of hundreds hangs on each step on the way to them
+        # four roundings: a softmax of scores in the hundreds is sensitive to each step before it
         _demand_near(case, layer, arrays, outputs, "mixed_float16", 5e-2, 4, where)
 
 
 @declare(
     "N3",
     hint=(
-        "Usually the exponential of a value that nothing bounds: subtract the maximum first, or use "
-        "`keras.ops.logsumexp`, `softmax`, `log_sigmoid`, `softplus`."
+        "Usually the exponential of an unbounded value. Subtract the maximum first, or use "
+        "`keras.ops.logsumexp`, `softmax`, `log_sigmoid` or `softplus`."
     ),
     shown="""
     large = lambda v: v * np.float32(1e4) if v.dtype.kind == "f" else v
@@ -138,7 +138,7 @@ def fp16_range(case):
     """,
 )
 def large_values(case):
-    """Inputs of size 10,000 give finite outputs in float32, unless the result is too large for float32."""
+    """Inputs of size 10,000 give finite outputs in float32, unless float32 cannot hold the result."""
     layer = case.built()
 
     def outputs(scale):
@@ -156,13 +156,13 @@ def large_values(case):
             spoilt = middle
     last = max(np.abs(y).max(initial=0.0) for y in outputs(finite))
     if last > 1e30:
-        return  # it grows until float32 ends: infinity is then the right answer
+        return  # it grows beyond float32, so infinity is the right answer
     for index, output in enumerate(found):
         demand_finite(
             output,
             f"  inputs of size 10,000: output {index} is not finite\n"
-            f"  last finite     at inputs of size {finite:.4g}, where no output is above {last:.3g}: "
-            "far from 3.4e38, the largest of float32",
+            f"  last finite     for inputs of size {finite:.4g}, whose largest output is {last:.3g}, "
+            "far from 3.4e38, the largest number in float32",
         )
 
 
@@ -171,8 +171,8 @@ def large_values(case):
     brief=2,
     tier="should",
     hint=(
-        "Usually a reduction or a norm over the batch axis, or padding that is multiplied by zero: "
-        "0 * NaN is NaN, and `keras.ops.where` leaves it out."
+        "Usually a reduction or a norm over the batch axis, or padding that is multiplied by zero. 0 * NaN "
+        "is NaN; use `keras.ops.where` instead."
     ),
     shown="""
     import inspect
@@ -194,7 +194,7 @@ def large_values(case):
     """,
 )
 def nan_containment(case):
-    """A NaN stays in its sample, and a NaN in padding that a mask covers reaches nothing valid."""
+    """A NaN stays in its sample, and a NaN in masked padding reaches no valid output."""
     if not case.floats:
         raise NotApplicable("no input is a float")
     looked = False
@@ -208,7 +208,7 @@ def nan_containment(case):
         looked = True
         _demand_masked(case, layer, claim)
     if not looked:
-        raise NotApplicable("the samples may influence each other, and no mask is claimed")
+        raise NotApplicable("the samples may influence each other, and the card claims no mask")
 
 
 @declare(
@@ -216,7 +216,7 @@ def nan_containment(case):
     tier="should",
     hint=(
         "Usually `autocast=False`, a dtype taken from the inputs instead of `self.compute_dtype`, or "
-        "integers that meet integers of another type without a `cast`."
+        "integers of different types that meet without a `cast`."
     ),
     shown="""
     layer = built()
@@ -234,7 +234,7 @@ def nan_containment(case):
     """,
 )
 def dtype_inputs(case):
-    """Floats and integers of other widths, as NumPy gives them, are taken and change nothing."""
+    """Floats and integers of other widths, as NumPy makes them, are accepted and give the same outputs."""
     layer = case.built()
     arrays = case.arrays(values="normal")
     for path in case.floats:
@@ -248,19 +248,19 @@ def dtype_inputs(case):
         looked = True
         tolerance, origin = 1e-6, "float32, 1e-6: the same numbers, cast first"
         if dtype == "float16" and not layer.autocast:
-            tolerance, origin = 2e-2, "2e-2 for float16, in which `autocast=False` lets it compute"
+            tolerance, origin = 2e-2, "2e-2 because `autocast=False` lets it compute in float16"
         found = case.call(layer, given)
         for y, e in zip(keras.tree.flatten(found), keras.tree.flatten(expected), strict=True):
             kinds = _kinds([y, e])
             demand(
                 kinds[0] == kinds[1],
                 f"  inputs          as {dtype} instead of {_dtypes(arrays)}, of equal value\n"
-                f"  output          is {kinds[0]}, and {kinds[1]} before",
+                f"  output          is {kinds[0]}, but was {kinds[1]} before",
             )
             what = f"  inputs as {dtype}, and as {_dtypes(arrays)}, of equal value"
             demand_close(compat.array(y), compat.array(e), tolerance, what, origin)
     if not looked:
-        raise NotApplicable("no input is a number that comes in several widths")
+        raise NotApplicable("no input has a dtype that comes in several widths")
 
 
 @declare(
@@ -268,8 +268,8 @@ def dtype_inputs(case):
     tier="trait",
     cost="fair",
     hint=(
-        "The layer and the equation that its card gives as `reference` differ: compare term by term, at "
-        "one step, one head and one feature first."
+        "The layer and the equation that its card gives as `reference` differ. Compare them term by term, "
+        "first with one step, one head and one feature."
     ),
     shown="""
     exact = {k: v.astype("float64") if v.dtype.kind == "f" else v for k, v in inputs.items()}
@@ -280,7 +280,7 @@ def dtype_inputs(case):
     """,
 )
 def oracle(case):
-    """The outputs are those of the NumPy function that the card gives as `reference`."""
+    """The outputs equal those of the NumPy function that the card gives as `reference`."""
     if case.traits.reference is None:
         raise NotApplicable("the card gives no `reference`")
     layer, arrays = case.built(), case.arrays(values="normal")
@@ -288,7 +288,7 @@ def oracle(case):
     with compat.float64():
         layer, arrays = case.built(dtype="float64"), _widened(case.arrays())
         if not _honest(layer, arrays, case):
-            return  # some operation works in float32 here, and its result was looked at above
+            return  # some operation uses float32 here, and its result was checked above
         _demand_reference(case, layer, arrays, 1e-10, "float64, probed")
 
 
@@ -297,14 +297,16 @@ def _demand_reference(case, layer, arrays, tolerance, origin):
     found = case.run(layer, arrays)
     demand(
         len(found) == len(expected),
-        f"  outputs         {len(found)} of the layer, {len(expected)} of the reference",
+        f"  outputs         {len(found)} from the layer, {len(expected)} from the reference",
     )
     for index, (y, e) in enumerate(zip(found, expected, strict=True)):
-        demand_close(y, e, tolerance, f"  output {index} of the layer, and the reference's", origin)
+        demand_close(
+            y, e, tolerance, f"  output {index} of the layer, and of the reference", origin
+        )
 
 
 def _honest(layer, arrays, case) -> bool:
-    """Whether a change of 1e-11 still comes through: in float32 it is lost, whatever the dtype says."""
+    """Whether a change of 1e-11 reaches the outputs. In float32 it is lost, whatever the dtype says."""
     generator = np.random.default_rng([case.sample.seed, 23])
     start = [compat.array(v) for v in layer.variables]
     moves = [generator.normal(size=v.shape) * (v.dtype.kind == "f") for v in start]
@@ -328,10 +330,10 @@ def _honest(layer, arrays, case) -> bool:
 
 
 def _demand_near(case, layer, arrays, outputs, policy, tolerance, roundings=1, where=""):
-    """Demand of half precision what float32 computes, where that can be computed in half precision.
+    """Demand that half precision gives what float32 gives, if half precision can compute it.
 
-    Entries that some roundings of inputs and weights alone move that far are left out: no layer could do
-    better.
+    Some entries move that far if only the inputs and weights are rounded. These are left out, because no
+    layer can do better.
     """
     dtype = keras.dtype_policies.get(policy).compute_dtype
     expected = case.run(layer, arrays)
@@ -362,7 +364,7 @@ def _demand_near(case, layer, arrays, outputs, policy, tolerance, roundings=1, w
 
 
 def _shaken(array, generator, spacing):
-    """Floats moved at random by as much as rounding may move them."""
+    """Floats moved at random, by at most as much as rounding would move them."""
     if array.dtype.kind != "f":
         return array
     moved = array * (1 + spacing * generator.uniform(-1, 1, array.shape))
@@ -370,11 +372,11 @@ def _shaken(array, generator, spacing):
 
 
 def _scaled(case, scale) -> dict[str, np.ndarray]:
-    """The inputs, larger, where their values are not confined to a range."""
+    """The inputs, scaled, except for those that are confined to a range."""
     arrays = case.arrays(values="normal")
     free = [p for p in case.floats if case.tensors[p].low is None or case.tensors[p].high is None]
     if not free:
-        raise NotApplicable("no input is a float of any size")
+        raise NotApplicable("no input is a float without a fixed range")
     return {p: a * a.dtype.type(scale) if p in free else a for p, a in arrays.items()}
 
 
@@ -383,7 +385,7 @@ def _widened(arrays) -> dict[str, np.ndarray]:
 
 
 def _as(array, dtype):
-    """The array in another type of its kind, if its values fit."""
+    """The array in another dtype of the same kind, if its values fit."""
     whole = array.dtype.kind in "iu" and np.dtype(dtype).kind in "iu"
     if array.dtype.kind == "f" and np.dtype(dtype).kind == "f":
         return array.astype(dtype)
@@ -411,7 +413,7 @@ def _demand_contained(case, layer):
                 np.moveaxis(spoilt[path], axis, 0)[sample] = np.nan
         others = [row for row in range(3) if row != sample]
         for a, e in zip(case.run(layer, spoilt), whole, strict=True):
-            what = f"  sample {sample} of 3 is all NaN, and samples {others} are numbers"
+            what = f"  sample {sample} of 3 is all NaN, samples {others} are finite"
             _demand_unspoilt(a[others], e[others], what)
 
 
@@ -430,19 +432,19 @@ def _demand_masked(case, layer, claim):
         if claim == "propagates":
             a, e = a[mask], e[mask]
         _demand_unspoilt(
-            a, e, "  the last steps are padding and all NaN, and the outputs are valid ones"
+            a, e, "  the last steps are padding and all NaN, the outputs are at valid steps"
         )
 
 
 def _demand_unspoilt(found, expected, what):
-    """Demand that no number became NaN; whether it is the same number, I1 and M1 look at."""
+    """Demand that no number became NaN; I1 and M1 check whether it is the same number."""
     spoilt = np.argwhere(np.isfinite(expected) & ~np.isfinite(found))
     if len(spoilt):
         first = tuple(int(i) for i in spoilt[0])
         raise Violation(
             f"{what}\n"
             f"  spoilt          {len(spoilt)} of {found.size} outputs, first {list(first)}: "
-            f"{found[first]}, and {expected[first]:.6g} without NaN"
+            f"{found[first]}, but {expected[first]:.6g} without NaN"
         )
 
 
@@ -455,14 +457,14 @@ def _run_masked(case, layer, arrays, mask):
 
 
 def _holds_only(layer) -> bool:
-    """Whether it is a Sequential or Functional model, or a place for its input: these cast nothing."""
+    """Whether it is a Sequential or Functional model, or an input layer: these cast nothing."""
     return isinstance(layer, keras.Sequential | keras.layers.InputLayer) or hasattr(
         layer, "operations"
     )
 
 
 def own_sublayers(case, layer):
-    """The layers inside, without those that the user made and passed in: their dtype is theirs."""
+    """The inner layers, without those that the user passed in, which keep their own dtype."""
     passed = {
         id(inner)
         for name in case.config

@@ -1,11 +1,11 @@
-"""How a check of one property on one sample can end, other than well."""
+"""How a check of one property on one sample can end if it does not pass."""
 
 
 class Violation(AssertionError):
-    """The property does not hold: what was claimed, both numbers, and where the tolerance is from.
+    """The property does not hold. The message has the claim, both numbers, and the origin of the tolerance.
 
     Attributes:
-        hint: What is probably the cause, if these numbers say more than the property's own hint.
+        hint: The probable cause, if these numbers tell more than the property's own hint.
     """
 
     def __init__(self, message: str, hint: str = ""):
@@ -14,14 +14,14 @@ class Violation(AssertionError):
 
 
 class NotApplicable(Exception):
-    """The layer does not claim the trait that the property is about."""
+    """The property does not apply to this layer at this sample."""
 
 
 class Inconclusive(Exception):
-    """The property could be neither shown nor refuted; a run fails over it unless the card expects it."""
+    """The property could be neither confirmed nor refuted. This fails a run unless the card expects it."""
 
 
 def demand(condition, message: str, hint: str = "") -> None:
-    """Raise a `Violation` unless the condition is true; a NaN in it is not true."""
+    """Raise a `Violation` unless the condition is true; comparisons with NaN are not."""
     if not bool(condition):
         raise Violation(message, hint)

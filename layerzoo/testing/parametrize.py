@@ -1,4 +1,4 @@
-"""One pytest test of each property of each card."""
+"""One pytest test for each property of each card."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ class Check:
     """One property of one card; call it to run it.
 
     Attributes:
-        card: What is checked.
-        property: What for.
-        target: What a token is to name the card by. Default: its name in the catalogue, if it is there.
+        card: The card to check.
+        property: The property.
+        target: What names the card in a token. Default: its name in the catalogue, if it has one.
     """
 
     card: Card
@@ -34,7 +34,7 @@ class Check:
         return check_property(self.card, self.property, profile, self.target)
 
     def __call__(self, profile: str | None = None) -> None:
-        """Run the check as a test; skip the test where it does not apply.
+        """Run the check as a test; skip the test if the property does not apply.
 
         Raises:
             ConformanceError: the property does not hold, or is inconclusive and the card does not expect it.

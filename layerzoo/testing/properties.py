@@ -1,6 +1,6 @@
-"""The register of properties: one small function each, with an id that stays.
+"""The register of properties, each a small function with a permanent id.
 
-Ours come with the kit, those of others through the entry-point group `layerzoo.properties`.
+Ours come with the kit; others come through the entry-point group `layerzoo.properties`.
 """
 
 import inspect
@@ -26,24 +26,25 @@ class Property:
     """One property of a layer.
 
     Attributes:
-        id: Short and stable, as in `G1`, or in a plug-in `acme.scaling`.
+        id: Short and permanent, such as `G1`, or `acme.scaling` in a plug-in.
         name: The function's name.
         group: The module's name: shape, build, config, gradient, numerics, mask, independence,
-            randomness, execution, dropin, caller. In a plug-in, what stands before the dot of the id.
-        tier: `must` (failing means broken), `should` (failing means limited) or `trait` (only where the
-            card claims it).
-        cost: `cheap` (milliseconds), `fair` (tens of them), `dear` (compiles, writes files or makes many
-            layers) or `long` (seconds, for another process or a slow compiler). It decides at how many
-            samples the property is checked.
-        statement: What is claimed, in a sentence.
-        check: Given a `Case`, returns None where the property holds, or raises. A claim that some sample
-            must refute returns whether this one did. A text says what a passed check left open.
-        never: What it means when no sample refuted such a claim.
-        hint: What is usually the cause where it fails; a `Violation` may know better.
-        shown: Lines of Python that show the property on a layer, as `Case.snippet` takes them: they end
-            in an `assert` that fails, or raise, where the property fails.
-        brief: At how many samples JAX and PyTorch look in a short profile, if the property applies to
-            them: 2 where an option decides what is claimed, so that the plain layer is looked at too.
+            randomness, execution, dropin, caller. In a plug-in, the part of the id before the dot.
+        tier: `must` (failing means broken), `should` (failing means limited) or `trait` (only if the card
+            claims it).
+        cost: `cheap` (milliseconds), `fair` (tens of milliseconds), `dear` (compiles, writes files or makes
+            many layers) or `long` (seconds, because of another process or a slow compiler). It decides on
+            how many samples the property is checked.
+        statement: The claim, in one sentence.
+        check: Takes a `Case`. It returns None if the property holds, and raises if it does not. If some
+            sample must refute a claim, it returns whether this sample did. If a passed check left something
+            open, it returns that as text.
+        never: What it means if no sample refuted such a claim.
+        hint: The usual cause of a failure; a `Violation` can bring a better hint.
+        shown: Lines of Python that show the property on a layer, in the form that `Case.snippet` takes. If
+            the property fails, they raise or end in an `assert` that fails.
+        brief: How many samples JAX and PyTorch check in a short profile, counting those to which the property
+            applies. It is 2 if an option decides what is claimed, so that the plain layer is checked too.
     """
 
     id: str
@@ -73,8 +74,8 @@ def declare(
 ):
     """Register the decorated function as a property; its docstring's first line is the statement.
 
-    The arguments are the attributes of `Property`. Outside of layerzoo an id has a prefix of its owner's
-    and a dot, as in `acme.scaling`.
+    The arguments are the attributes of `Property`. Outside layerzoo an id starts with its owner's prefix and
+    a dot, as in `acme.scaling`.
 
     Raises:
         ValueError: the id is taken or has no prefix, `tier` or `cost` is unknown, or the function has no
@@ -87,15 +88,15 @@ def declare(
             raise ValueError(f"The id of a property must be new. Received: id={id!r}")
         if not ours and not re.fullmatch(r"\w+(\.\w+)+", id):
             raise ValueError(
-                "The id of a property outside of layerzoo must be words joined by dots, of which the first "
-                f"is a prefix of your own, as in `acme.scaling`. Received: id={id!r}"
+                "Outside layerzoo the id of a property must be words joined by dots, beginning with your own "
+                f"prefix, as in `acme.scaling`. Received: id={id!r}"
             )
         for name, value, known in (("tier", tier, get_args(Tier)), ("cost", cost, get_args(Cost))):
             if value not in known:
                 raise ValueError(f"`{name}` must be one of {known}. Received: {name}={value!r}")
         if not (check.__doc__ or "").strip():
             raise ValueError(
-                "The function of a property must have a docstring, for its first line is the statement. "
+                "The function of a property must have a docstring, because its first line is the statement. "
                 f"Received: {check.__name__} without one, id={id!r}"
             )
         PROPERTIES[id] = Property(
@@ -117,42 +118,42 @@ def declare(
 
 
 def load(points: Iterable[EntryPoint]) -> list[str]:
-    """Import the modules behind some entry points, which declare properties.
+    """Import the modules of some entry points, which declare properties.
 
     Returns:
-        A line for each that raised. What it had declared until then is taken back.
+        A line for each module that raised. The properties that it had declared by then are removed.
     """
     problems = []
     for point in points:
         before = dict(PROPERTIES)
         try:
             point.load()
-        except Exception as error:  # a plug-in may raise anything, and must break nobody else
+        except Exception as error:  # a plug-in can raise anything and must not break the others
             PROPERTIES.clear()
             PROPERTIES.update(before)
             problems.append(
-                f"The properties of the plug-in {point.name!r} ({point.value}) could not be loaded, and are "
+                f"The properties of the plug-in {point.name!r} ({point.value}) could not be loaded and are "
                 f"left out: {type(error).__name__}: {error}"
             )
     return problems
 
 
 def load_plugins() -> None:
-    """Load the properties of every installed plug-in; a `RuntimeWarning` names one that cannot be."""
+    """Load the properties of every installed plug-in, with a `RuntimeWarning` for each that fails."""
     for problem in load(entry_points(group=GROUP)):
         warnings.warn(problem, RuntimeWarning, stacklevel=3)
 
 
 def select(*patterns: str) -> list[Property]:
-    """The properties whose id, name or group matches one of some shell patterns; all without patterns.
+    """The properties whose id, name or group matches one of the shell patterns; all if there is no pattern.
 
     Raises:
-        ValueError: a pattern matches none.
+        ValueError: a pattern matches no property.
     """
     for pattern in patterns:
         if not any(_matches(each, pattern) for each in PROPERTIES.values()):
             raise ValueError(
-                "A property is named by its id, its name or its group. "
+                "A pattern must match the id, name or group of a property. "
                 f"Received: {pattern!r}. The ids are {', '.join(PROPERTIES)}"
             )
     return [

@@ -1,6 +1,6 @@
-"""What the kit does to spend less time, most of it about JAX, which compiles for each operation and shape.
+"""How the kit saves time, mostly on JAX, which compiles every operation for every shape.
 
-A user's program is compiled as ever: nothing here lasts longer than a check, and no environment changes.
+A user's program is compiled as usual: nothing here outlasts a check, and no environment variable changes.
 """
 
 import contextlib
@@ -15,14 +15,14 @@ import keras
 import numpy as np
 
 OPTION = "xla_cpu_use_fusion_emitters"
-"""Without this option XLA compiles a small program for a CPU in a third of the time."""
+"""Without this option, XLA compiles a small program for a CPU in a third of the time."""
 
 
 @contextlib.contextmanager
 def optimized(wanted: bool) -> Iterator[None]:
-    """Whether JAX optimizes what it compiles meanwhile, which costs more than a few small calls gain.
+    """Set whether JAX optimizes what it compiles, which costs more than it saves for a few small calls.
 
-    Where it is wanted, everything is compiled as in a user's program.
+    If `wanted`, everything is compiled as in a user's program.
     """
     if keras.backend.backend() != "jax":
         yield
@@ -44,20 +44,20 @@ def optimized(wanted: bool) -> Iterator[None]:
 
 @functools.cache
 def _quick_options() -> dict[str, bool]:
-    """What XLA is told where nothing is optimized; nothing on another device, or where the user decided."""
+    """Options for XLA without optimization; none on other devices, or if the user has set them."""
     import jax
 
     if jax.default_backend() != "cpu" or OPTION in os.environ.get("XLA_FLAGS", ""):
         return {}
     try:
         jax.jit(jax.numpy.sign, compiler_options={OPTION: False})(0.0)
-    except jax.errors.JaxRuntimeError:  # an XLA that does not have the option
+    except jax.errors.JaxRuntimeError:  # this XLA does not have the option
         return {}
     return {OPTION: False}
 
 
 def _with_options(get_compile_options: Callable, options: dict) -> Callable:
-    """JAX's own function with other defaults: JAX takes options for one `jax.jit`, and not for all."""
+    """JAX's function with other defaults, because JAX only takes options for a single `jax.jit`."""
 
     @functools.wraps(get_compile_options)
     def wrapped(*args, env_options_overrides=None, **kwargs):

@@ -1,4 +1,4 @@
-"""Randomness and state: none at inference, in training as declared, and the same from the same seed."""
+"""Randomness and state: none at inference, as declared in training, and reproducible from a seed."""
 
 import inspect
 from typing import Any
@@ -18,8 +18,8 @@ ROWS, CALLS = 10_000, 10
 @declare(
     "R1",
     hint=(
-        "Usually noise or a counter that does not ask for `training`: `call(self, inputs, "
-        "training=None)` draws and assigns only `if training`."
+        "Usually noise or a counter that ignores `training`. In `call(self, inputs, training=None)`, draw "
+        "and assign only `if training`."
     ),
     shown="""
     layer = built()
@@ -34,16 +34,16 @@ ROWS, CALLS = 10_000, 10
     """,
 )
 def inference_deterministic(case):
-    """Two calls at inference give the same bits and change no state."""
+    """Two calls at inference give identical bits and change no state."""
     layer = case.built()
     arrays = case.arrays()
     before = [compat.array(v) for v in layer.variables]
     first, second = case.run(layer, arrays), case.run(layer, arrays)
     for index, (a, e) in enumerate(zip(second, first, strict=True)):
-        what = f"  output {index} of the second call at inference, and of the first"
+        what = f"  output {index} of the second call at inference, and of the first call"
         demand_close(a, e, 0, what, "equal bits")
     if case.traits.state == "always":
-        return  # what then moves, R5 looks at
+        return  # R5 checks what changes then
     for variable, old in zip(layer.variables, before, strict=True):
         new = compat.array(variable)
         demand(
@@ -57,12 +57,12 @@ def inference_deterministic(case):
     "R2",
     brief=2,
     never=(
-        "The card says that training draws random numbers or computes something else than inference; in "
-        "no sample did it differ from inference."
+        "The card says that training draws random numbers or computes something different from inference, "
+        "but it differed in no sample."
     ),
     hint=(
-        "If the difference is meant, the card says so: `stochastic` where it is drawn, `train_differs` "
-        "where it is not. Else look for `if training` in `call`."
+        "If the difference is intended, declare it in the card: `stochastic` if it is random, "
+        "`train_differs` if it is not. Otherwise look for `if training` in `call`."
     ),
     shown="""
     layer = built()
@@ -77,7 +77,7 @@ def inference_deterministic(case):
     """,
 )
 def train_equals_inference(case):
-    """Training computes what inference does, or what the card says: a random output, or another fixed one."""
+    """Training gives what inference gives, unless the card declares a random or a different output."""
     layer = case.built()
     arrays = _batch(case)
     expected = case.run(layer, arrays, training=False)
@@ -86,10 +86,10 @@ def train_equals_inference(case):
         if not case.traits.stochastic and case.traits.state is None:
             for index, (a, e) in enumerate(zip(found[1], found[0], strict=True)):
                 what = f"  output {index} of a second call in training, and of the first"
-                demand_close(a, e, 0, what, "equal bits: `train_differs`, and not `stochastic`")
+                demand_close(a, e, 0, what, "equal bits: `train_differs` without `stochastic`")
         return any(not all(map(np.array_equal, each, expected)) for each in found)
     if case.traits.couples_batch == "training":
-        raise NotApplicable("training uses the statistics of the batch")
+        raise NotApplicable("training uses batch statistics")
     found = case.run(layer, arrays, training=True)
     for index, (a, e) in enumerate(zip(found, expected, strict=True)):
         what = f"  output {index} with training=True, and with training=False"
@@ -102,8 +102,9 @@ def train_equals_inference(case):
     tier="trait",
     cost="fair",
     hint=(
-        "Usually a sub-layer that is not given `seed=self.seed`, or numbers from NumPy, Python or the "
-        "backend: draw with `keras.random` from one `keras.random.SeedGenerator(seed)` of the layer."
+        "Usually a sub-layer that does not get `seed=self.seed`, or random numbers from NumPy, Python or "
+        "the backend. Draw with `keras.random`, from one `keras.random.SeedGenerator(seed)` that belongs "
+        "to the layer."
     ),
     shown="""
     batch = keras.tree.map_structure(lambda v: np.concatenate([v] * 16), inputs)
@@ -121,7 +122,7 @@ def train_equals_inference(case):
     """,
 )
 def seeded_noise(case):
-    """The same seed gives the same noise whatever the global seeds are; successive calls differ."""
+    """The same seed gives the same noise under any global seeds, and successive calls differ."""
     if not case.traits.stochastic:
         raise NotApplicable("the card claims no randomness under this config")
     arrays = _batch(case)
@@ -132,7 +133,7 @@ def seeded_noise(case):
             layer = _seeded(case, model)
             demand(
                 any("seed_generator" in v.path for v in layer.variables),
-                "  variables       none of them is the state of a SeedGenerator",
+                "  variables       none is the state of a SeedGenerator",
                 "Keep `self.seed_generator = keras.random.SeedGenerator(seed)` and draw from it.",
             )
             sequences.append([case.run(layer, arrays, training=True) for _ in range(TRIES)])
@@ -145,8 +146,8 @@ def seeded_noise(case):
             demand_close(a, e, 0, what, "equal bits")
     demand(
         varied(sequences[0]),
-        f"  {TRIES} calls in training gave the same numbers, one after the other",
-        "The seed is a number where it should be a SeedGenerator, whose state moves on.",
+        f"  {TRIES} successive calls in training gave the same numbers",
+        "The seed is a number, but it should be a SeedGenerator, whose state advances.",
     )
 
 
@@ -155,8 +156,8 @@ def seeded_noise(case):
     tier="trait",
     cost="fair",
     hint=(
-        "Usually the outputs that stay are not scaled up by what is dropped, or a variance is taken for "
-        "a standard deviation. Each sample must be drawn for itself."
+        "Usually the outputs that are kept are not scaled up to make up for those that are dropped, or a "
+        "variance is used as a standard deviation. Each sample must get its own draw."
     ),
     shown="""
     ones = keras.tree.map_structure(lambda v: np.ones((100_000, *v.shape[1:]), v.dtype), inputs)
@@ -169,7 +170,7 @@ def seeded_noise(case):
     """,
 )
 def statistics(case):
-    """In training, inputs of ones give outputs of the declared mean and variance."""
+    """In training, inputs of ones give outputs with the declared mean and variance."""
     if case.traits.noise is None:
         raise NotApplicable("the card declares no mean and variance")
     mean, variance = case.traits.noise
@@ -188,10 +189,11 @@ def statistics(case):
 
 @declare(
     "R5",
-    never="The card says that calls change the layer's variables; in no sample did one.",
+    never=("The card says that calls change the layer's variables, but no call did in any sample."),
     hint=(
-        "Usually a statistic that moves without asking for `training`, or a tensor kept on `self`. What is "
-        'meant to move is a variable, and the card says when: `state="training"` or `"always"`.'
+        "Usually a statistic that changes without regard to `training`, or a tensor stored on `self`. If "
+        'something is meant to change, make it a variable and declare when it changes: `state="training"` '
+        'or `"always"`.'
     ),
     shown="""
     layer = built()
@@ -208,7 +210,7 @@ def statistics(case):
     """,
 )
 def stateful(case):
-    """A call changes the layer's variables only when the card says so, seeds aside, and then it does."""
+    """A call changes the layer's variables, apart from seeds, if and only if the card says so."""
     claim = case.traits.state
     with compat.recorded_variables(collect=False) as made:
         layer = case.built()
@@ -235,7 +237,7 @@ def stateful(case):
             )
     if claim is None:
         for index, (a, e) in enumerate(zip(case.run(layer, arrays), first, strict=True)):
-            what = f"  output {index} of the same inputs, after two calls with others, and before"
+            what = f"  output {index} for the same inputs, after two calls with others, and before"
             demand_close(a, e, 0, what, "equal bits")
         return None
     _demand_returned(layer, other)
@@ -260,7 +262,7 @@ def _demand_returned(layer, arrays):
 
 
 def _demand_mean(values, due, what):
-    """Demand that the mean of independent values is `due`, to six of its own standard errors."""
+    """Demand that the mean of independent values is `due`, to within six of its standard errors."""
     found = values.mean()
     error = values.std(ddof=1) / len(values) ** 0.5
     allowed = 6 * error + 1e-6 * max(1.0, abs(due))
@@ -274,7 +276,7 @@ def _demand_mean(values, due, what):
 
 
 def _seeded(case, model):
-    """A layer with the weights of a model and a fixed seed, also where no argument takes it there."""
+    """A layer with a model's weights and a fixed seed, even if no constructor argument takes a seed."""
     classes = type(model).__mro__
     by_argument = any("seed" in inspect.signature(c.__init__).parameters for c in classes)  # type: ignore[misc]
     layer = case.twin(model, **({"seed": 1234} if by_argument else {}))
@@ -284,7 +286,7 @@ def _seeded(case, model):
 
 
 def _batch(case) -> dict[str, np.ndarray]:
-    """Inputs of many samples, if their number is free."""
+    """Inputs with many samples, if the batch size is free."""
     sizes = {"b": BATCH} if "b" in case.traits.dynamic.split() else {}
     return case.arrays(values="normal", **sizes)
 
@@ -294,6 +296,6 @@ def _short(values) -> str:
 
 
 def varied(outputs) -> bool:
-    """Whether the outputs of some calls are not all the same."""
+    """Whether the outputs of several calls differ."""
     first = outputs[0]
     return any(not all(map(np.array_equal, each, first)) for each in outputs[1:])

@@ -1,4 +1,4 @@
-"""What a run of the kit found."""
+"""The results of a run of the kit."""
 
 import dataclasses
 from collections import Counter
@@ -20,20 +20,20 @@ GOOD: tuple[Status, ...] = ("passed", "expected_failure", "not_applicable", "exp
 
 
 class ConformanceError(AssertionError):
-    """A layer does not keep a property that it must keep."""
+    """A layer breaks a property that it must satisfy."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """How one property came out for one layer.
+    """The result of one property for one layer.
 
     Attributes:
         id: The property's id.
         name: The property's name.
-        status: How it came out.
-        samples: At how many samples the property was looked at and found to apply.
-        message: Why it did not pass; or what a passed check left open.
-        token: The check at the simplest sample found at which it fails; `layerzoo replay` runs it again.
+        status: The outcome.
+        samples: The number of samples that were checked and to which the property applied.
+        message: Why it did not pass, or what a passed check left open.
+        token: The check at the simplest failing sample that was found; `layerzoo replay` runs it again.
         seconds: How long it took.
     """
 
@@ -53,13 +53,13 @@ class Result:
 
 @dataclass(frozen=True)
 class Report:
-    """How every demanded property came out for one layer on one backend.
+    """The results of all demanded properties for one layer on one backend.
 
     Attributes:
         layer: The layer's name.
         backend: The Keras backend.
         profile: How thoroughly it was checked.
-        demanded: The ids of the properties that had to be checked.
+        demanded: The ids of the properties to check.
         results: One for each of them.
     """
 
@@ -76,7 +76,7 @@ class Report:
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """Demanded properties without a result, or passed without having looked at any sample."""
+        """Demanded properties that have no result, or that passed without checking any sample."""
         excused = ("not_applicable", "expected_inconclusive")
         looked = {r.id for r in self.results if r.status in excused or r.samples > 0}
         looked |= {r.id for r in self.failures}
@@ -84,11 +84,11 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Whether every demanded property was checked and none came out badly."""
+        """Whether every demanded property was checked and has a good result."""
         return not self.failures and not self.missing
 
     def counts(self) -> dict[str, int]:
-        """How many results there are of each status."""
+        """The number of results with each status."""
         return dict(Counter(result.status for result in self.results))
 
     def raise_on_failure(self) -> None:

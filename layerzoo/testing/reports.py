@@ -1,6 +1,6 @@
-"""Results of many checks as plain data, and that data as JSON, Markdown or one HTML file.
+"""The results of many checks as plain data, and that data as JSON, Markdown or one HTML file.
 
-Names and messages come from the layers that were checked, so every one of them is escaped.
+Names and messages come from the layers that were checked, so all of them are escaped.
 """
 
 import html
@@ -35,8 +35,8 @@ def header(profile: str, properties: Iterable[Property], partial: bool = False) 
 
     Args:
         profile: How thoroughly it checks.
-        properties: Those that it must check.
-        partial: Whether they are a choice of the user's, of which none may apply to a layer.
+        properties: The properties to check.
+        partial: Whether the user chose them, so that possibly none of them applies to a layer.
     """
     return {
         "profile": profile,
@@ -60,7 +60,7 @@ def header(profile: str, properties: Iterable[Property], partial: bool = False) 
 
 
 def finding(label: str, target: str, result: Result) -> dict:
-    """The data of one result, to be merged into a run's."""
+    """The data of one result, for merging into a run's."""
     entry = {
         "status": result.status,
         "samples": result.samples,
@@ -75,7 +75,7 @@ def finding(label: str, target: str, result: Result) -> dict:
 
 
 def mutation(label: str, verdicts: Iterable[Verdict]) -> dict:
-    """The data of what became of a layer's mutants, to be merged into a run's."""
+    """The data of a layer's mutants, for merging into a run's."""
     told = {
         each.mutant.defect: {compat.BACKEND: {"killer": each.killer, "advice": each.mutant.advice}}
         for each in verdicts
@@ -84,7 +84,7 @@ def mutation(label: str, verdicts: Iterable[Verdict]) -> dict:
 
 
 def merge(into: dict, found: dict) -> None:
-    """Add the data of a part of a run, in place."""
+    """Add the data of part of a run, in place."""
     for key, value in found.items():
         if isinstance(value, dict):
             merge(into.setdefault(key, {}), value)
@@ -93,12 +93,12 @@ def merge(into: dict, found: dict) -> None:
 
 
 def conclude(data: dict) -> dict:
-    """The data with what a reader must know of the whole: how much was checked, and what was not."""
+    """The data with totals: how much was checked, and what was not."""
     return {**data, "manifest": _manifest(data), "not_checked": list(_not_checked(data))}
 
 
 def of_layer(data: dict, label: str) -> dict:
-    """What is kept of one layer: each result without what its property says, and the seconds in all."""
+    """The stored data of one layer: its results without the properties' statements, and the total seconds."""
     results = data["layers"][label]
     kept = ("status", "samples", "reason")
     return {
@@ -120,7 +120,7 @@ def of_layer(data: dict, label: str) -> dict:
 
 
 def write(data: dict, path: Path) -> None:
-    """Write concluded data as JSON, Markdown or HTML, by the file's suffix."""
+    """Write concluded data as JSON, Markdown or HTML, depending on the file's suffix."""
     writers = {".json": _json, ".md": markdown, ".html": page}
     path.write_text(writers[path.suffix](data), encoding="utf-8")
 
@@ -128,7 +128,7 @@ def write(data: dict, path: Path) -> None:
 def failures(data: dict) -> list[dict]:
     """Each result that is not good: layer, property, backends, status and message.
 
-    Backends that say the same, but for their own name, are told together.
+    Backends whose messages differ only in their own name share one entry.
     """
     found: dict[tuple, dict] = {}
     for label, identity, backend, entry in _entries(data):
@@ -149,9 +149,9 @@ def failures(data: dict) -> list[dict]:
 
 
 def survivors(data: dict) -> list[str]:
-    """A line for each mutant that no property saw."""
+    """A line for each mutant that no property detected."""
     return [
-        f"{label}, mutated so that {defect}, was seen by no property on {backend}: {fate['advice']}"
+        f"{label}, injected defect: {defect}. No property on {backend} detected it. Advice: {fate['advice']}"
         for label, told in data["mutants"].items()
         for defect, by_backend in told.items()
         for backend, fate in by_backend.items()
@@ -181,14 +181,14 @@ def _manifest(data) -> dict:
 
 
 def _not_checked(data) -> Iterator[dict]:
-    """What was demanded and not looked at: a result is absent, or was passed without a sample."""
+    """What was demanded but not checked: a result is missing, or it passed without any sample."""
     for backend in data["backends"]:
         unusable = [each["target"] for each in data["problems"].get(backend, ())]
         looked_at_any = False
         for label, results in data["layers"].items():
             target = data["targets"][label]
             if any(f"{target}:".startswith(f"{each}:") for each in unusable):
-                continue  # told as a problem
+                continue  # reported as a problem
             looked = False
             for identity in data["properties"]:
                 entry = results.get(identity, {}).get(backend)
@@ -198,7 +198,7 @@ def _not_checked(data) -> Iterator[dict]:
                 if entry is None:
                     why = "there is no result"
                 elif entry["status"] == "passed" and entry["samples"] == 0:
-                    why = "passed, without a sample"
+                    why = "it passed without checking any sample"
                 else:
                     continue
                 yield {"layer": label, "property": identity, "backend": backend, "why": why}
@@ -207,7 +207,7 @@ def _not_checked(data) -> Iterator[dict]:
                 why = "no property applies to the layer"
                 yield {"layer": label, "property": "", "backend": backend, "why": why}
         if data["partial"] and data["layers"] and not looked_at_any:
-            why = "none of the properties asked for applies to any layer"
+            why = "none of the selected properties applies to any layer"
             yield {"layer": "", "property": "", "backend": backend, "why": why}
 
 
@@ -220,7 +220,7 @@ def _json(data) -> str:
 
 
 def _status(data, label, identity, backend) -> str:
-    """The status in a table: a result that is not there is `not_checked`."""
+    """The status for a table; `not_checked` if the result is missing."""
     entry = data["layers"][label].get(identity, {}).get(backend)
     if entry is None or (entry["status"] == "passed" and entry["samples"] == 0):
         return "not_checked"
@@ -228,7 +228,7 @@ def _status(data, label, identity, backend) -> str:
 
 
 def standing(data: dict, label: str, backend: str) -> tuple[int, int, bool]:
-    """How many properties hold, of how many that apply, and whether there is trouble."""
+    """How many properties hold, how many apply, and whether there is trouble."""
     statuses = [_status(data, label, identity, backend) for identity in data["properties"]]
     apply = [each for each in statuses if each != "not_applicable"]
     hold = [each for each in apply if each in GOOD]
@@ -236,7 +236,7 @@ def standing(data: dict, label: str, backend: str) -> tuple[int, int, bool]:
 
 
 def problems(data: dict) -> list[str]:
-    """A line for each target that could not be used, and on which backends if not on all."""
+    """A line for each target that could not be used, with the backends if only some are affected."""
     found: dict[str, list[str]] = {}
     for backend, each_here in data["problems"].items():
         for each in each_here:
@@ -250,7 +250,7 @@ def problems(data: dict) -> list[str]:
 
 
 def shortfalls(data: dict) -> list[str]:
-    """A line for each thing that was demanded and not looked at."""
+    """A line for each thing that was demanded but not checked."""
     return [
         " ".join(filter(None, [each["layer"], each["property"], f"on {each['backend']}:"]))
         + f" {each['why']}"
@@ -273,11 +273,11 @@ def summary(data: dict) -> list[str]:
     ]
     if fates:
         seen = sum(bool(fate["killer"]) for fate in fates)
-        lines.append(f"mutants of the layers that a property saw: {seen} of {len(fates)}")
+        lines.append(f"injected defects that a property detected: {seen} of {len(fates)}")
     if problems(data):
         lines.append(f"could not be used: {_count(len(problems(data)), 'target')}")
     if data["not_checked"]:
-        lines.append(f"demanded and not checked: {len(data['not_checked'])}")
+        lines.append(f"demanded but not checked: {len(data['not_checked'])}")
     return lines
 
 
@@ -321,9 +321,9 @@ def markdown(data: dict) -> str:
 
 
 def _asides(data) -> Iterator[tuple[str, list[str]]]:
-    """What a report says besides results, where there is something to say."""
+    """What a report says in addition to results, if there is anything."""
     told = {"Could not be used": problems(data), "Not checked": shortfalls(data)}
-    told["Mutants that no property saw"] = survivors(data)
+    told["Injected defects that no property detected"] = survivors(data)
     told["Does not apply"] = _reasons(data, "not_applicable")
     told["Expected failures"] = _reasons(data, "expected_failure")
     told["Expected to be inconclusive"] = _reasons(data, "expected_inconclusive")
@@ -331,7 +331,7 @@ def _asides(data) -> Iterator[tuple[str, list[str]]]:
 
 
 def _reasons(data, status) -> list[str]:
-    """Each reason once, with the layers and properties that it holds for, on all backends together."""
+    """Each reason once, with the layers and properties for which it is given, over all backends."""
     by_reason: dict[tuple[str, str], list[str]] = {}
     for label, identity, _, entry in _entries(data):
         if entry["status"] == status:
@@ -347,7 +347,7 @@ def _cell(data, label, identity, backend) -> str:
 
 
 def _md(text: str) -> str:
-    """One line of Markdown that shows the text as it is."""
+    """One line of Markdown that shows the text literally."""
     return re.sub(r"([\\`*_{}\[\]<>&~|#!$])", r"\\\1", " ".join(text.split()))
 
 
@@ -398,7 +398,7 @@ CLASSES = {
 
 
 def page(data: dict) -> str:
-    """Concluded data as one HTML file, which asks nothing of anybody else."""
+    """Concluded data as one HTML file, which loads nothing from elsewhere."""
     backends = list(data["backends"])
     e = html.escape
     columns = "".join(f'<th scope="col">{e(backend)}</th>' for backend in backends)
@@ -438,7 +438,7 @@ def page(data: dict) -> str:
         text += [f"<h2>{title}</h2>", _html_list(lines)]
     text.append("<h2>Every check</h2>")
     text.append(
-        '<p class="faint">The number is that of the samples at which a layer was looked at.</p>'
+        '<p class="faint">Each number is the number of samples on which a property was checked.</p>'
     )
     for label, anchor in anchors.items():
         bad = any(standing(data, label, backend)[2] for backend in backends)

@@ -1,4 +1,4 @@
-"""Run properties at samples: a pairwise deck first, then draws; a failing sample is simplified."""
+"""Run properties on samples: first a pairwise deck, then random draws. A failing sample is simplified."""
 
 import inspect
 import math
@@ -27,11 +27,11 @@ class Profile:
     """How thoroughly properties are checked.
 
     Attributes:
-        rows: Rows of the pairwise deck, by the property's cost.
-        draws: Random samples after the deck, by the property's cost. The properties take them in turn from
-            one pool, so that together they look at more than any of them.
-        brief: Whether JAX and PyTorch look at as few samples as the property's `brief` says, beginning with
-            the row in which every option is moved. TensorFlow looks at all.
+        rows: How many rows of the pairwise deck are used, by the property's cost.
+        draws: How many random samples follow, by the property's cost. The properties take turns with one
+            pool of samples, so that together they try more samples than any of them alone.
+        brief: Whether JAX and PyTorch check only as many samples as the property's `brief` says, beginning
+            with the row that moves every option. TensorFlow checks all samples.
     """
 
     rows: dict[str, int]
@@ -53,13 +53,13 @@ PROFILES = {
 
 
 POOL = 4
-"""Random samples that there are at least to share: each costs a compilation on JAX."""
+"""The minimum size of the pool of random samples. Each sample costs a compilation on JAX."""
 
 TOO_LONG = "it takes seconds, and this profile grants it no sample; `ci` and `deep` do"
 
 
 def profile_named(name: str | None) -> str:
-    """The name of a profile; None means the one that `LAYERZOO_PROFILE` names, or `dev`.
+    """The name of a profile. None means the profile in `LAYERZOO_PROFILE`, or `dev`.
 
     Raises:
         ValueError: there is no such profile.
@@ -77,23 +77,23 @@ def check_layer(
     only: Sequence[str] = (),
     traits: Traits | None = None,
 ) -> Report:
-    """Check every property of a layer, or those selected.
+    """Check every property of a layer, or only the selected ones.
 
     Args:
-        card_or_layer: A card, or an instance of any Keras layer. An instance is not touched.
-        inputs: For an instance, the shape of its input with the batch first, or a dict of shapes by the
-            names of `call`'s arguments.
+        card_or_layer: A card, or an instance of any Keras layer. The instance stays unchanged.
+        inputs: Only for an instance: the shape of its input with the batch first, or a dict from the names
+            of `call`'s arguments to shapes.
         profile: One of `PROFILES`. Default: the environment variable `LAYERZOO_PROFILE`, or `dev`.
         only: Ids, names or groups of properties, shell patterns allowed. Default: all.
-        traits: For an instance, what it claims beyond what every layer must keep.
+        traits: Only for an instance: what it claims in addition to what every layer must satisfy.
 
     Returns:
-        The report. It is not raised: see `Report.ok` and `Report.raise_on_failure`.
+        The report. A failure does not raise: see `Report.ok` and `Report.raise_on_failure`.
 
     Raises:
         TypeError: the first argument is neither a card nor a layer.
-        ValueError: an instance comes without `inputs`, a profile or property is unknown, or a card leaves
-            an axis letter without a size.
+        ValueError: `inputs` is missing for an instance, a profile or property is unknown, or a card gives
+            no size for an axis letter.
     """
     profile = profile_named(profile)
     demanded = select(*only)
@@ -102,7 +102,7 @@ def check_layer(
     elif isinstance(card_or_layer, keras.layers.Layer):
         if inputs is None:
             raise ValueError(
-                "`inputs` must be given with an instance: the shape of its input. Received: inputs=None"
+                "`inputs` must be the shape of the input if an instance is checked. Received: inputs=None"
             )
         card, target = card_of(card_or_layer, inputs, traits), "-"
     else:
@@ -126,13 +126,13 @@ def check_property(
     target: str | None = None,
     simplify: bool = True,
 ) -> Result:
-    """Check one property of a card at the samples that the profile grants its cost.
+    """Check one property of a card, on as many samples as the profile allows for its cost.
 
     Args:
-        card: What is checked.
-        each: What for.
+        card: The card to check.
+        each: The property.
         profile: As for `check_layer`.
-        target: What a token is to name the card by. Default: its name in the catalogue, if it is there.
+        target: What names the card in a token. Default: its name in the catalogue, if it has one.
         simplify: Whether to look for the simplest sample at which the property fails.
 
     Raises:
@@ -159,12 +159,12 @@ def check_property(
 
 
 def _expected(reasons: Mapping[str, str], each: Property) -> str:
-    """The reason that a card gives for a property, on this backend or on all; empty if there is none."""
+    """The reason that a card gives for a property, for this backend or for all; empty if it gives none."""
     return reasons.get(f"{each.id}@{compat.BACKEND}") or reasons.get(each.id, "")
 
 
 def check_sample(card: Card, each: Property, sample: Sample) -> bool | str | None:
-    """Check one property at one sample, as a report's token names it; raises what the property raises."""
+    """Check one property at one sample, which a token in a report names. Raises what the property raises."""
     with compat.undisturbed():
         return each.check(Case(card, sample))
 
@@ -213,7 +213,7 @@ def _outcome(card, each, sample):
     compat.forget_unfinished_calls()
     try:
         return each.check(Case(card, sample))
-    except Exception as error:  # whatever a layer raises is a finding
+    except Exception as error:  # any error that a layer raises is a finding
         return error
 
 
@@ -222,19 +222,19 @@ def _is_brief(profile: Profile) -> bool:
 
 
 def looked_at(card: Card, each: Property, profile: Profile) -> list[Sample]:
-    """Where a property is checked: the first rows of the deck, and its share of the pool of draws."""
+    """The samples of a property: the first rows of the deck, and its share of the pool of draws."""
     rows = list(deck(card, profile.rows[each.cost]))
     if _is_brief(profile):
         rows = rows[1:2] + rows[:1] + rows[2:]
     share = profile.draws[each.cost]
     pool = drawn(card, max(POOL, *profile.draws.values())) if share else []
-    first = sum(each.id.encode())  # stays where other properties come and go
+    first = sum(each.id.encode())  # does not depend on which other properties exist
     turn = [pool[(first + place) % len(pool)] for place in range(share)]
     return rows + [sample for sample in turn if sample not in rows]
 
 
 def failure_message(card: Card, each: Property, sample: Sample, target: str) -> str:
-    """What is to be known of a failing check, which is run once more for it."""
+    """Build the failure message; this reruns the check."""
     case = Case(card, sample)
     hint = each.hint
     try:
@@ -247,7 +247,7 @@ def failure_message(card: Card, each: Property, sample: Sample, target: str) -> 
         raised = f"{type(error).__name__}: {_said(error)}"
         detail = f"  raised          {raised}\n  at              {_place(card, error)}"
     if hint and "card" in hint and target == "-":
-        hint += " What the card says of a class, `check_layer(..., traits=Traits(...))` says of an instance."
+        hint += " An instance has no card: declare it with `check_layer(..., traits=Traits(...))`."
     versions = f"keras {keras.__version__}, {compat.BACKEND}"
     snippet = "\n".join(f"    {line}" for line in case.snippet(each.shown).split("\n"))
     return (
@@ -271,20 +271,20 @@ def _inconclusive_message(card: Card, each: Property, reason: Inconclusive, toke
 
 
 def _place(card, error) -> str:
-    """The innermost line of the layer's own file on the way to the error, or else the innermost."""
+    """The innermost line in the layer's own file that led to the error, otherwise the innermost of all."""
     frames = traceback.extract_tb(error.__traceback__)
     try:
         home = inspect.getsourcefile(card.layer)
-    except TypeError:  # a class typed in at a prompt has no file
+    except TypeError:  # a class defined at a prompt has no file
         home = None
     own = [frame.lineno for frame in frames if frame.filename == home]
-    # the words of an error in TensorFlow's graph hold another trace
+    # the message of an error in TensorFlow's graph contains another trace
     own = own or re.findall(rf'File "{re.escape(str(home))}", line (\d+)', str(error))
     return f"{home}:{own[-1]}" if own else f"{frames[-1].filename}:{frames[-1].lineno}"
 
 
 def _said(error: Exception) -> str:
-    """An error's words, without the trace among them."""
+    """An error's message, without the trace that TensorFlow puts into it."""
     lines = [line for line in str(error).splitlines() if line.strip()]
     return "\n".join(line for line in lines if not line.startswith('  File "'))
 

@@ -1,8 +1,8 @@
-"""Where a layer is looked at: a sample is a few integers, drawn, covered pairwise, simplified, replayed.
+"""Samples: the points at which a layer is checked, drawn, covered pairwise, simplified and replayed.
 
-A sample names options instead of holding values: which option each `pick` of the card takes, which
-bucket of axis sizes, which class of values, and the seed of everything random. Shapes come from few
-buckets because a new shape costs a compilation, and values are free after it.
+A sample is a few integers. It does not hold values but says which option each `pick` of the card takes,
+which bucket gives the axis sizes, which kind of values to draw, and which seed to use. There are only a few
+buckets of shapes, because each new shape costs a compilation; other values then cost nothing.
 """
 
 import functools
@@ -21,12 +21,12 @@ BUCKETS: tuple[dict[str, int], ...] = (
     {"b": 3, "t": 7, "s": 5, "d": 6, "z": 6, "y": 5, "x": 4, "c": 2, "e": 3},
     {"b": 1, "t": 1, "s": 2, "d": 3, "z": 4, "y": 2, "x": 3, "c": 3, "e": 2},
 )
-"""Sizes by axis letter. No two axes of a bucket that could be confused have one size."""
+"""Sizes by axis letter. Within a bucket, axes that could be confused have different sizes."""
 
 VALUES = ("normal", "large", "small", "ties", "sorted")
 
 CONTRACT = "1"
-"""The version of what a sample means; a change of buckets, values or of how the seed is used raises it."""
+"""The version of what a sample means. It goes up if buckets, values or the use of the seed change."""
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,10 @@ class Sample:
     """One point at which a property is checked.
 
     Attributes:
-        choices: Which option each pick of the card takes, modulo the number of options.
-        bucket: Which of `BUCKETS` gives the axis sizes.
-        values: Which class of input values, one of `VALUES`.
-        seed: Seed of inputs, weights and directions.
+        choices: The option that each pick of the card takes, modulo the number of options.
+        bucket: The index in `BUCKETS` of the axis sizes.
+        values: The kind of input values, one of `VALUES`.
+        seed: The seed of inputs, weights and directions.
     """
 
     choices: tuple[int, ...] = ()
@@ -47,7 +47,7 @@ class Sample:
 
     @property
     def token(self) -> str:
-        """The sample in a line, for a report; `Sample.parse` reads it."""
+        """The sample as text for a report; `Sample.parse` reads it."""
         return f"{'.'.join(map(str, self.choices)) or '-'}:{self.bucket}:{self.values}:{self.seed}"
 
     @classmethod
@@ -55,7 +55,7 @@ class Sample:
         """The sample of a token.
 
         Raises:
-            ValueError: the text is no token.
+            ValueError: the text is not a token.
         """
         try:
             choices, bucket, values, seed = token.split(":")
@@ -66,21 +66,21 @@ class Sample:
             known = False
         if not known:
             raise ValueError(
-                "A sample's token reads `choices:bucket:values:seed`, as in `0.2.1:0:normal:7`. "
+                "A sample's token must read `choices:bucket:values:seed`, as in `0.2.1:0:normal:7`. "
                 f"Received: token={token!r}"
             )
         return sample
 
 
 class Replay:
-    """A `pick` that takes recorded choices, and notes how many options there were."""
+    """A `pick` that follows recorded choices and notes how many options there were."""
 
     def __init__(self, choices):
         self.choices = list(choices)
         self.options: list[int] = []
 
     def __call__(self, options):
-        """The recorded option, or the first where nothing is recorded."""
+        """The recorded option, or the first option if none is recorded."""
         options = list(options)
         index = len(self.options)
         self.options.append(len(options))
@@ -89,17 +89,17 @@ class Replay:
 
 
 def options(card: Card) -> list[int]:
-    """How many options each pick of the card has, configs first, then dims."""
+    """The number of options of each pick of the card, first in configs, then in dims."""
     replay = Replay(())
     card.dims(replay, card.configs(replay))
     return replay.options
 
 
 def deck(card: Card, rows: int) -> Iterator[Sample]:
-    """The first rows of a deck in which every pair of options soon stands together.
+    """The first rows of a deck that soon has every pair of options together in a row.
 
-    The first row is the plain layer, the second moves everything off its first option, and the next take
-    the options that no row had, so that each has been seen after as many rows as a pick has options.
+    The first row is the plain layer. The second moves everything off its first option. The next rows take
+    options that no row had, so that every option occurs within as many rows as the largest pick has options.
     """
     counts = [*options(card), len(BUCKETS)]
     sample = lambda row, seed: Sample(tuple(row[:-1]), row[-1], "normal", seed)  # noqa: E731
@@ -129,13 +129,13 @@ def deck(card: Card, rows: int) -> Iterator[Sample]:
                 candidate[i], candidate[j] = a, b
                 for place, n in enumerate(counts):
                     if seed + 1 < n:
-                        candidate[place] = seed + 1  # which no row had
+                        candidate[place] = seed + 1  # a seed that no row had
                 candidates.append(candidate)
             row = max(candidates, key=lambda candidate: len(pairs_of(candidate) & open_pairs))
 
 
 def samples(counts: Iterable[int]) -> st.SearchStrategy[Sample]:
-    """Every sample of a card whose picks have so many options, as a Hypothesis strategy."""
+    """Every sample of a card whose picks have these numbers of options, as a Hypothesis strategy."""
     return st.builds(
         Sample,
         choices=st.tuples(*(st.integers(0, count - 1) for count in counts)),
@@ -146,13 +146,13 @@ def samples(counts: Iterable[int]) -> st.SearchStrategy[Sample]:
 
 
 def drawn(card: Card, number: int) -> tuple[Sample, ...]:
-    """Random samples of a card, all different and none the plain one, and the same in every process."""
+    """Random samples of a card: all different, none the plain one, and the same in every process."""
     return _drawn(tuple(options(card)), number)
 
 
 @functools.cache
 def _drawn(counts, number):
-    found = {Sample((0,) * len(counts)): None}  # which Hypothesis draws first
+    found = {Sample((0,) * len(counts)): None}  # the plain sample, which Hypothesis draws first
 
     @settings(
         max_examples=number + 1,
@@ -171,7 +171,7 @@ def _drawn(counts, number):
 
 
 def simpler(sample: Sample) -> Iterator[Sample]:
-    """Samples one step nearer to the plain one."""
+    """The samples that are one step closer to the plain one."""
     for index, choice in enumerate(sample.choices):
         for smaller in range(choice):
             choices = (*sample.choices[:index], smaller, *sample.choices[index + 1 :])
@@ -185,7 +185,7 @@ def simpler(sample: Sample) -> Iterator[Sample]:
 
 
 def simplest(sample: Sample, still_fails) -> Sample:
-    """Descend to a sample that still fails and of which no simpler neighbour does."""
+    """Simplify step by step to a sample that fails while each of its simpler neighbours passes."""
     for candidate in simpler(sample):
         if still_fails(candidate):
             return simplest(candidate, still_fails)

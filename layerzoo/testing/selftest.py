@@ -1,4 +1,4 @@
-"""Whether the kit can fail where it runs: each property meets a layer that breaks it, and a sound one."""
+"""Whether the kit can fail here: each property runs on a layer that breaks it, and on a sound one."""
 
 from dataclasses import dataclass
 
@@ -9,18 +9,18 @@ from layerzoo.testing.run import check_property
 
 
 def profile_of(each: Property) -> str:
-    """The least profile that looks at a property."""
+    """The least thorough profile that checks a property."""
     return "ci" if each.cost == "long" else "smoke"
 
 
 @dataclass(frozen=True)
 class Proof:
-    """How a property came out for the layer that breaks it and for the sound ones.
+    """The results of a property on a layer that breaks it and on a sound one.
 
     Attributes:
         property: The property.
         sentinel: The broken layer's name.
-        troubles: Why nothing is proven, if anything.
+        troubles: The reasons why nothing is proven; empty if it is.
     """
 
     property: Property
@@ -29,7 +29,7 @@ class Proof:
 
 
 def prove(each: Property) -> Proof:
-    """Run a property where it must fail, and where it must not."""
+    """Run a property on a layer on which it must fail, and on one on which it must not."""
     sentinels = [b for b in BROKEN if b.kill == each.id and compat.BACKEND not in b.sound_on]
     if not sentinels:
         return Proof(each, "", (f"{each.id} cannot fail here: no broken layer breaks it",))
@@ -40,17 +40,19 @@ def prove(each: Property) -> Proof:
     raised = "\n  raised " in result.message
     if result.status != "failed":
         troubles.append(
-            f"{each.id} cannot fail here: {name} breaks it, but came out as {_came_out(result)}"
+            f"{each.id} cannot fail here: {name} breaks it, but the result is {_came_out(result)}"
         )
     elif raised != sentinel.raises:
-        troubles.append(f"{each.id} fails here for another reason than {name}'s: {result.message}")
+        troubles.append(
+            f"{each.id} fails here, but not from the defect in {name}: {result.message}"
+        )
     nearest_first = sorted(SOUND, key=lambda card: not issubclass(sentinel.card.layer, card.layer))
     for card in nearest_first:
         result = check_property(card, each, profile_of(each), simplify=False)
         if not result.ok:
-            troubles.append(f"{each.id} accuses a sound layer, {card.name}: {_came_out(result)}")
+            troubles.append(f"{each.id} fails on a sound layer, {card.name}: {_came_out(result)}")
         if result.samples:
-            break  # one to which the property applies is enough; the tests take them all
+            break  # one layer to which the property applies is enough; the tests run all
     return Proof(each, name, tuple(troubles))
 
 

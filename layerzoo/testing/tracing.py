@@ -15,7 +15,7 @@ from layerzoo.testing.quick import optimized
 
 
 def quick(function: Callable) -> Callable:
-    """The same function for many calls of one signature: traced where tracing pays."""
+    """The same function for many calls with one signature, traced if tracing is worth it."""
     if BACKEND == "tensorflow":
         return tensorflow_traced(function)
     if BACKEND == "jax":
@@ -26,16 +26,16 @@ def quick(function: Callable) -> Callable:
 
 
 def tensorflow_traced(function: Callable, **how):
-    """The function as a graph, whose Python is left as it is written, as Keras's own training does."""
+    """The function as a graph without AutoGraph, as in Keras's own training."""
     import tensorflow as tf
 
     return tf.function(function, autograph=False, **how)
 
 
 def compiled(layer, inputs: dict, **arguments) -> Callable:
-    """A function without arguments that calls the layer, compiled; its state goes on from call to call.
+    """A compiled function without arguments that calls the layer; its state carries over between calls.
 
-    PyTorch is given `torch.compile` with the plain backend: what is checked is the tracing.
+    On PyTorch this is `torch.compile` with the eager backend, because only tracing is checked.
     """
     inputs = {name: tensor(x) for name, x in inputs.items()}
     if BACKEND == "torch":
@@ -70,7 +70,7 @@ def compiled(layer, inputs: dict, **arguments) -> Callable:
 
 
 def _step(layer, names: list[str], arguments: dict) -> Callable:
-    """A call as a function of the variables' values and the inputs, which gives the new values too."""
+    """A call as a function of the variables' values and the inputs, which also returns the new values."""
 
     def step(state, given):
         given = {name: given[name] for name in names}  # a JAX trace sorts a dict
@@ -83,9 +83,9 @@ def _step(layer, names: list[str], arguments: dict) -> Callable:
 
 
 def trace(layer, inputs: dict, **arguments) -> None:
-    """Run the layer's Python once under the backend's tracer, or on PyTorch so that it makes a graph."""
+    """Run the layer's Python once under the backend's tracer, or on PyTorch with a graph."""
     inputs = {name: tensor(x) for name, x in inputs.items()}
-    if BACKEND == "torch":  # whose graph is made by any call
+    if BACKEND == "torch":  # any call makes a graph
         call(layer, inputs, **arguments)
         return
     state = values(layer)
@@ -106,16 +106,16 @@ def trace(layer, inputs: dict, **arguments) -> None:
 def traced_calls(
     layer, batches: list[dict], any_batch: bool, **arguments: Any
 ) -> tuple[list, list[int]]:
-    """Call a traced layer with one batch of inputs after the other.
+    """Call a traced layer with one batch of inputs after another.
 
     Args:
-        layer: What is called.
+        layer: The layer.
         batches: The input arrays by path, for each call.
-        any_batch: Whether TensorFlow is given a signature with a batch of unknown size.
+        any_batch: Whether TensorFlow gets a signature with an unknown batch size.
         **arguments: Other arguments of the call.
 
     Returns:
-        The outputs of each call, and how many traces there had been after it.
+        The outputs of each call, and the number of traces so far.
     """
     if BACKEND == "torch":
         return _torch_traced_calls(layer, batches, **arguments)
@@ -125,7 +125,7 @@ def traced_calls(
     step = _step(layer, names, arguments)
 
     def counted(state, given):
-        traces.append(None)  # JAX itself counts what its fast path holds, which may be off
+        traces.append(None)  # JAX counts only what is in its fast path, which can be wrong
         return step(state, given)
 
     state = values(layer)
@@ -176,11 +176,11 @@ def exported(model, feed, folder: str, any_batch: bool) -> Callable:
     """A model exported to a folder and loaded again: a function of NumPy inputs.
 
     Raises:
-        NotApplicable: on JAX, TensorFlow is not there, which `model.export` needs; or on PyTorch, inference
-            changes a variable.
+        NotApplicable: on JAX, `model.export` needs TensorFlow, which is not installed; or on PyTorch,
+            inference changes a variable.
     """
     path = f"{folder}/model"
-    # the exporters warn of Keras's own functions, and PyTorch prints a graph that it refuses
+    # the exporters warn about Keras's own functions, and PyTorch prints a graph that it refuses
     with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
         warnings.simplefilter("ignore")
         how = {}
@@ -200,7 +200,7 @@ def exported(model, feed, folder: str, any_batch: bool) -> Callable:
                 if "wrap_with_set_grad_enabled" not in str(error):
                     raise
                 raise NotApplicable(
-                    "PyTorch does not load a program again in which Keras assigns to a variable"
+                    "PyTorch cannot load an exported program in which Keras assigns to a variable"
                 ) from None
             return lambda feed: loaded(keras.tree.map_structure(tensor, feed))
         try:
@@ -215,12 +215,12 @@ def exported(model, feed, folder: str, any_batch: bool) -> Callable:
 
 
 def foreign_array(x) -> np.ndarray:
-    """A tensor of an exported model as NumPy, which on JAX is one of TensorFlow's."""
+    """A tensor of an exported model as a NumPy array; on JAX it is a TensorFlow tensor."""
     return x.numpy() if hasattr(x, "numpy") and BACKEND != "torch" else array(x)
 
 
 def is_traced(x) -> bool:
-    """Whether `x` belongs to a trace, or on PyTorch to a graph, that it keeps alive."""
+    """Whether `x` belongs to a trace, or on PyTorch to a graph, and keeps it alive."""
     if BACKEND == "tensorflow":
         import tensorflow as tf
 

@@ -326,11 +326,13 @@ def test_what_cannot_be_found_is_told(x):
         attention_scores(model, x, "none")
     with pytest.raises(ValueError, match="`layer` must be a layer of the model"):
         attention_scores(model, x, SelfAttention(2))
-    told = rf"an attention layer.*Received: layer='{model.layers[0].name}', with none"
+    told = rf"an attention layer.*Received: layer='{model.layers[0].name}', which has none"
     with pytest.raises(ValueError, match=told):
         attention_scores(model, x, model.layers[0])
     plain = keras.Sequential([keras.Input((5, 8)), layers.Dense(2)], name="plain")
-    with pytest.raises(ValueError, match=r"an attention layer.*Received: model='plain', with none"):
+    with pytest.raises(
+        ValueError, match=r"an attention layer.*Received: model='plain', which has none"
+    ):
         attention_scores(plain, x)
     fresh = Subclassed(name="fresh")
     with pytest.raises(ValueError, match=r"must be built before.*Received: model='fresh'"):

@@ -161,7 +161,7 @@ def test_a_target_that_cannot_be_used_does_not_stop_the_others(cards, capsys, fa
 
 def test_a_run_that_looked_at_nothing_fails(capsys):
     assert main(["check", "RotaryEmbedding", "--only", "R3", "--profile", "smoke"]) == 1
-    assert "none of the properties asked for applies" in capsys.readouterr().out
+    assert "none of the selected properties applies" in capsys.readouterr().out
 
 
 def test_a_result_that_did_not_look_fails(monkeypatch, capsys):
@@ -205,7 +205,7 @@ def test_selftest_shows_that_a_property_can_fail(capsys):
     assert main(["selftest", "--only", "S1", "--only", "M2"]) == 0
     out = capsys.readouterr().out
     assert "WrongOutputShape" in out
-    assert "accuse no sound layer" in out
+    assert "none fails on a sound layer" in out
 
 
 def test_selftest_tells_which_property_cannot_fail(monkeypatch, capsys):
@@ -217,14 +217,14 @@ def test_selftest_tells_which_property_cannot_fail(monkeypatch, capsys):
     monkeypatch.setattr(selftest, "SOUND", ())
     assert main(["selftest", "--only", "S1", "--only", "S2"]) == 1
     out = capsys.readouterr().out
-    assert "S1 cannot fail here: Sound breaks it, but came out as passed" in out
+    assert "S1 cannot fail here: Sound breaks it, but the result is passed" in out
     assert "S2 cannot fail here: no broken layer breaks it" in out
     monkeypatch.setattr(selftest, "BROKEN", (dataclasses.replace(broken, raises=True),))
     monkeypatch.setattr(selftest, "SOUND", (broken.card,))
     assert main(["selftest", "--only", "S1"]) == 1
     out = capsys.readouterr().out
     assert "S1 fails here for another reason than WrongOutputShape's" in out
-    assert "S1 accuses a sound layer, WrongOutputShape: failed" in out
+    assert "S1 fails on a sound layer, WrongOutputShape: failed" in out
 
 
 def test_an_interrupted_command_exits_130(monkeypatch, capsys):
@@ -296,7 +296,10 @@ def test_infer_of_no_layer_is_misuse(capsys):
 def test_a_mutant_that_no_property_sees_fails_the_check(cards, capsys):
     arguments = ["check", f"{cards}:weak", "--only", "S1", "--profile", "smoke", "--mutate"]
     assert main(arguments) == 1
-    assert "let some pick of `configs` move `gain` off its default" in capsys.readouterr().out
+    assert (
+        "let a pick in `configs` set `gain` to something other than its default"
+        in capsys.readouterr().out
+    )
 
 
 def test_warnings_of_keras_are_not_shown_at_each_call(tmp_path, monkeypatch):

@@ -65,14 +65,14 @@ def test_the_template_is_what_is_written_under_its_own_name(tmp_path):
         ("läyers", "must be letters, digits"),
         ("layers\n", "must be letters, digits"),
         ("3d-layers", "Python identifier"),
-        ("class", "no keyword"),
-        ("Import", "no keyword"),
+        ("class", "that is not a keyword"),
+        ("Import", "that is not a keyword"),
         ("keras", "is installed"),
         ("Keras", "is installed"),
         ("layerzoo", "is installed"),
         ("layerzoo.entry", "is installed"),
         ("json", "is installed"),
-        ("tests", "which stand beside it"),
+        ("tests", "which are folders next to it"),
     ],
 )
 def test_a_bad_name_is_refused_before_anything_is_written(

@@ -43,7 +43,7 @@ def test_a_matrix_without_proof_is_told():
     for sign in (
         "FixedTime (S2) lives",
         "S1 is nowhere the only one",
-        "S2 accuses it",
+        "S2 fails on",
         "a factor of 10",
     ):
         assert sign in told

@@ -86,9 +86,9 @@ SPOILT = {
     "ours": (SOUND.format(id="G1", name="other"), "must be new. Received: id='G1'"),
     "bare": (
         SOUND.format(id="Z9", name="other"),
-        "a prefix of your own, as in `acme.scaling`. Rece",
+        "your own prefix, as in `acme.scaling`. Rece",
     ),
-    "empty": (SOUND.format(id=".fine", name="other"), "joined by dots, of which the first is"),
+    "empty": (SOUND.format(id=".fine", name="other"), "joined by dots, beginning with your own"),
     "cost": (
         SOUND.format(id="acme.cost", name="other").replace('cost"', 'cost", cost="free"'),
         "`cost` must be one of ('cheap', 'fair', 'dear', 'long'). Received: cost='free'",
@@ -99,7 +99,7 @@ SPOILT = {
     ),
     "silent": (
         SOUND.format(id="acme.silent", name="other").replace('"""The outputs are there."""', ""),
-        "must have a docstring, for its first line is the statement. Received: other without one",
+        "must have a docstring, because its first line is the statement. Received: other without one",
     ),
 }
 

@@ -43,10 +43,12 @@ def test_a_complete_run_lacks_nothing_and_is_counted():
 
 def test_what_was_demanded_and_not_looked_at_is_told():
     assert why(run(result("S1"))) == ["there is no result"]
-    assert why(run(result("S1"), result("S2", samples=0))) == ["passed, without a sample"]
+    assert why(run(result("S1"), result("S2", samples=0))) == [
+        "it passed without checking any sample"
+    ]
     nothing = [result(id, "not_applicable", 0, "no") for id in ("S1", "S2")]
     assert why(run(*nothing)) == ["no property applies to the layer"]
-    asked_for = "none of the properties asked for applies to any layer"
+    asked_for = "none of the selected properties applies to any layer"
     assert why(run(*nothing, partial=True)) == [asked_for]
     both = run(*nothing, partial=True)
     reports.merge(both, reports.finding("Other", "pkg:Other", result("S1")))

@@ -204,7 +204,7 @@ def included_picture(card, style=""):
 
 
 def _included_trace(card):
-    """The folded trace of one of our layers. It is HTML: Markdown would misread an SVG in an indented block."""
+    """The folded trace of one of our layers, as HTML: Markdown misreads an SVG in an indented block."""
     return (
         '<details class="note">\n<summary>Every operation of <code>call</code></summary>\n'
         '<figure class="lz-picture">\n'
