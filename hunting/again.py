@@ -1,10 +1,10 @@
-"""Run the snippet of every finding on the Keras that is installed, and write down which still fail.
+"""Run the snippet of every finding on the installed Keras, and record which still fail.
 
     python -m hunting.again --backend all
 
-This is for a newer Keras than the one that `hunting.run` looked at. How each snippet ended is merged into
-`measured/findings/keras.json`; `python -m hunting.page` then marks what is gone. The version there is that of
-the last run, so a run on another version starts the file anew.
+This is for a newer Keras than the one that `hunting.run` checked. The outcome of each snippet is merged into
+`measured/findings/keras.json`, and `python -m hunting.page` then marks what is gone. The file holds one Keras
+version, so a run on another version starts it afresh.
 """
 
 import argparse
@@ -23,11 +23,11 @@ from hunting.findings import BACKENDS, Finding, findings
 AGAIN = Path(__file__).parents[1] / "measured" / "findings" / "keras.json"
 
 WELL = ""
-"""How a snippet ends that shows nothing."""
+"""The outcome of a snippet that ends without an error."""
 
 
 def ending(finding: Finding) -> str:
-    """The type of the error that a finding's snippet ends in here, or the signal; empty if it ends well."""
+    """The type of the error, or the signal, in which a finding's snippet ends here; empty if it ends well."""
     if finding.raises.startswith("SIG"):
         ended = subprocess.run(
             [sys.executable, "-c", finding.snippet], capture_output=True, check=False
@@ -39,23 +39,23 @@ def ending(finding: Finding) -> str:
         warnings.simplefilter("ignore")
         try:
             exec(code, {"__name__": "snippet"})
-        except Exception as error:  # a snippet may end in any
+        except Exception as error:  # a snippet can end in any error
             return type(error).__name__
     return WELL
 
 
 def seen(finding: Finding, end: str) -> bool:
-    """Whether a snippet that ends so shows its finding."""
+    """Whether a snippet with this outcome shows its finding."""
     return end == finding.raises or (finding.raises == "Exception" and end != WELL)
 
 
 def recorded(path: Path = AGAIN) -> dict:
-    """What the last run wrote down."""
+    """The record of the last run."""
     return json.loads(path.read_text(encoding="utf-8"))
 
 
 def gone(found: dict) -> dict[str, list[str]]:
-    """By finding, the backends on which its snippet ended well."""
+    """For each finding, the backends on which its snippet now ends well."""
     lists = {
         id: [backend for backend in BACKENDS if ends.get(backend) == WELL]
         for id, ends in found["findings"].items()
@@ -64,7 +64,7 @@ def gone(found: dict) -> dict[str, list[str]]:
 
 
 def changed(found: dict) -> list[tuple[Finding, str, str]]:
-    """Finding, backend and error of each snippet that ended in another error than its finding claims."""
+    """Finding, backend and error of each snippet whose error differs from the one in its finding."""
     return [
         (each, backend, end)
         for each in findings()
@@ -74,7 +74,7 @@ def changed(found: dict) -> list[tuple[Finding, str, str]]:
 
 
 def main(arguments=None) -> None:
-    """Run on the backends asked for, each in a process of its own, and say what is gone."""
+    """Run on the selected backends, each in its own process, and print what is gone."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--backend", nargs="+", default=["all"], choices=[*BACKENDS, "all"])
     parser.add_argument("--out", type=Path, default=AGAIN)
@@ -94,7 +94,7 @@ def main(arguments=None) -> None:
     for id, backends in gone(found).items():
         print(f"gone in Keras {found['keras']}: {id} on {', '.join(backends)}")
     for each, backend, end in changed(found):
-        print(f"{end} and not {each.raises} in Keras {found['keras']}: {each.id} on {backend}")
+        print(f"{end} instead of {each.raises} in Keras {found['keras']}: {each.id} on {backend}")
 
 
 def _run() -> dict:
@@ -110,7 +110,7 @@ def _run() -> dict:
 
 
 def _merge(path: Path, part: dict) -> None:
-    """Add what one backend gave, in the order of the findings, each on a line of its own."""
+    """Add the outcomes on one backend, in the order of the findings, one per line."""
     old = recorded(path) if path.exists() else {}
     if old.get("keras") != part["keras"]:
         old = {"backends": {}, "findings": {}}

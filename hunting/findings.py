@@ -1,4 +1,4 @@
-"""What was found, as written down by hand in `findings.toml`, and which results each finding explains."""
+"""The findings, written by hand in `findings.toml`, and the results that each of them explains."""
 
 import tomllib
 from dataclasses import dataclass
@@ -10,21 +10,22 @@ CLASSES = ("defect", "limitation", "design")
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that Keras's layers do and a property says that they should not.
+    """One thing that Keras's layers do although a property forbids it.
 
     Attributes:
-        id: Stable, in words joined by hyphens.
+        id: Permanent; words joined by hyphens.
         kind: `defect`, `limitation` or `design`.
         title: What happens, in a few words.
-        text: What happens, what one would expect, and where in Keras it comes from.
-        covers: Which results it explains, a line for each set: `Layer, Layer: C1 C6 @ jax torch`; without
-            an `@` on every backend where they fail.
-        snippet: Python with keras and numpy alone that ends in an error.
-        backends: Where the snippet ends in an error.
-        raises: The type of that error; `Exception` where each backend has its own, and the name of a signal
-            where the process dies.
+        text: What happens, what one would expect, and what in Keras causes it.
+        covers: The failures it explains, a line for each set: `Layer, Layer: C1 C6 @ jax torch`. Without `@`,
+            on every backend where they fail.
+        snippet: Python code that needs only keras and numpy, and ends in an error.
+        backends: The backends on which the snippet ends in an error.
+        raises: The type of that error. `Exception` if it differs between backends, or the name of a signal
+            if the process dies.
         upstream: The address of a report or a discussion, if one was found.
-        inconclusive: Which inconclusive results it explains, written like `covers`, which explains none.
+        inconclusive: The inconclusive results it explains, in the same form as `covers`, which has only
+            failures.
     """
 
     id: str
@@ -39,7 +40,7 @@ class Finding:
     inconclusive: tuple[str, ...] = ()
 
     def explains(self) -> set[tuple[str, str, str]]:
-        """Each layer, property and backend whose failure it may explain."""
+        """Each layer, property and backend whose failure it explains, if that fails."""
         return _results(self.covers)
 
     def leaves_open(self) -> set[tuple[str, str, str]]:

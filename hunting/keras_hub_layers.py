@@ -1,4 +1,4 @@
-"""A card for every public layer of KerasHub that the kit can look at, and a reason for every other."""
+"""A card for every public layer of KerasHub that the kit can check, and a reason for every other."""
 
 from importlib.util import find_spec
 
@@ -10,7 +10,7 @@ from keras import layers
 from layerzoo.catalogue import Card, Tensor, Traits
 
 VERSION = "0.32.0"
-"""The release that the cards were written for."""
+"""The release for which the cards were written."""
 
 hub = keras_hub.layers
 
@@ -51,7 +51,7 @@ def transformer(pick) -> dict:
 
 
 def yarn(pick) -> dict:
-    """The arguments of `RotaryEmbedding`, of which some count under YaRN alone."""
+    """The arguments of `RotaryEmbedding`, some of which only matter with YaRN."""
     return dict(
         max_wavelength=pick((10_000, 100)),
         scaling_factor=pick((1.0, 2.0)),
@@ -67,7 +67,7 @@ def yarn(pick) -> dict:
 
 
 def boxes(pick) -> dict:
-    """The arguments of `BoxMatcher`; the lists must be new ones, for it keeps and changes them."""
+    """The arguments of `BoxMatcher`; the lists must be new, because it keeps and changes them."""
     thresholds, values = pick((((0.5,), (0, 1)), ((0.3, 0.6), (-1, -2, 1))))
     return dict(
         thresholds=list(thresholds),
@@ -90,7 +90,7 @@ def detr(pick) -> dict:
 
 
 def turned(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """What a rotation of pairs must leave at zero: how much longer the vectors became."""
+    """The change in the vectors' length, which must be zero for a rotation of pairs."""
     return np.linalg.norm(y, axis=-1) - np.linalg.norm(x, axis=-1)
 
 
@@ -100,7 +100,7 @@ def tokens(axes: str, high: int) -> Tensor:
 
 
 def geometry(batch: int, height: int, width: int) -> Card:
-    """A card of `SAM3GeometryEncoder` for so many images, whose features have a size."""
+    """A card of `SAM3GeometryEncoder` for a number of images, with features of a given size."""
     return Card(
         layer=hub.SAM3GeometryEncoder,
         inputs={
@@ -112,7 +112,7 @@ def geometry(batch: int, height: int, width: int) -> Card:
         },
         configs=lambda pick: dict(**detr(pick), roi_size=pick((2, 3))),
         dims=lambda pick, config: {"b": batch, "p": 5, "d": 8, "z": height, "y": width},
-        # a box names its image by its place in the batch: drawn as above, all name the first
+        # a box refers to its image by index in the batch; as drawn above, all refer to the first
         traits=Traits(
             dynamic="s",
             zero_batch=False,
@@ -141,7 +141,7 @@ CARDS = (
             aspect_ratios=pick(([1.0], [0.5, 1.0, 2.0])),
             anchor_size=pick((2.0, 3.0)),
         ),
-        # the anchors are those of one image: they have no batch axis
+        # the anchors are for one image, so they have no batch axis
         traits=Traits(dynamic="", zero_batch=False, differentiable="none", dead=("inputs",)),
     ),
     Card(
@@ -517,7 +517,7 @@ DECODER_WITH_ENCODER = Card(
         dead=("*/key/bias",),
     ),
 )
-"""`TransformerDecoder` called with an encoder's output too, for which it has more weights."""
+"""`TransformerDecoder` that also gets an encoder's output, for which it has more weights."""
 
 GEOMETRY_OF_TWO = geometry(2, 4, 4)
 """`SAM3GeometryEncoder` on two images."""
@@ -536,7 +536,7 @@ VARIANTS = {
         else {}
     ),
 }
-"""More cards of layers that have one, by what they are called in the report."""
+"""Additional cards for layers that already have one, by their names in the report."""
 
 FETCHING = tuple(card.name for card in CARDS if card.name.endswith("Converter"))
 
@@ -551,7 +551,7 @@ UNASKED = {
         if name.startswith("SAM3") and not TORCHVISION
     },
 }
-"""Properties that are not looked at, and why, by card."""
+"""For each card, the properties that are not checked, and why."""
 
 EXCLUDED = {
     "AudioConverter": "the base class: it has no `call`",
@@ -579,7 +579,7 @@ EXCLUDED = {
         "it computes in NumPy on whole recordings, of any length, and gives features of no model",
     ),
 }
-"""Public layers without a card, and why."""
+"""Public layers without a card, and the reason for each."""
 
 UNMOVED = {
     "CachedMultiHeadAttention": (
@@ -588,11 +588,11 @@ UNMOVED = {
         *("kernel_constraint", "bias_constraint"),
     )
 }
-"""Constructor arguments that stay at their defaults, by layer: these are the parent's, which Keras ships."""
+"""For each layer, the arguments that stay at their defaults, because Keras's parent class has them."""
 
 THIN = tuple(
     name
     for name in dir(hub)
     if name.endswith("ImageConverter") and not {"__init__", "call"} & set(vars(getattr(hub, name)))
 )
-"""Subclasses of `ImageConverter` that add the name of a backbone to it: its card is theirs."""
+"""Subclasses of `ImageConverter` that only add the name of a backbone; they share its card."""

@@ -40,7 +40,7 @@ CARDS = [
 EXCLUDED = {
     "Layer": "the base class: it computes nothing",
     "Wrapper": "the base class of wrappers: it computes nothing",
-    "InputLayer": "a place for an input in a Functional model, which is not called",
+    "InputLayer": "a placeholder for the input of a Functional model, which is never called",
     "StringLookup": "its inputs are strings, which the kit does not draw",
     "TextVectorization": "its inputs are strings, which the kit does not draw",
     "TFSMLayer": "it needs a SavedModel on disk",
@@ -48,10 +48,10 @@ EXCLUDED = {
     "JaxLayer": "it has a card on JAX only",
     "TorchModuleWrapper": "it has a card on PyTorch only",
 }
-"""Public layers without a card, or without one on some backends, and why."""
+"""Public layers without a card, at least on some backends, and the reason for each."""
 
 UNMOVED: dict[str, tuple[str, ...]] = {
-    # what quantizing needs, which the kit does not do
+    # for quantization, which the kit does not do
     "Dense": ("quantization_config",),
     "EinsumDense": ("gptq_unpacked_column_size", "quantization_config"),
     # initial values, which are saved with the weights
@@ -62,11 +62,11 @@ UNMOVED: dict[str, tuple[str, ...]] = {
     "BatchNormalization": ("synchronized",),
     # sparse outputs, which the kit does not compare
     "CategoryEncoding": ("sparse",),
-    "Discretization": ("num_bins", "sparse"),  # bins are given here or learnt by `adapt`
+    "Discretization": ("num_bins", "sparse"),  # bins are given or learnt by `adapt`
     "HashedCrossing": ("sparse",),
     "Hashing": ("sparse",),
-    "IntegerLookup": ("sparse", "vocabulary_dtype"),  # of which Keras allows one
-    # the only other value that there is needs `pad_to_aspect_ratio`, and is the default
+    "IntegerLookup": ("sparse", "vocabulary_dtype"),  # Keras allows only one value
+    # the only other value needs `pad_to_aspect_ratio`, and is the default
     "Resizing": ("fill_mode",),
 }
-"""Constructor arguments that stay at their defaults, by layer."""
+"""For each layer, the constructor arguments that stay at their defaults."""

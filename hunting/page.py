@@ -1,6 +1,6 @@
-"""Write `docs/hunting.md` from what was run and what was found: `python -m hunting.page`.
+"""Write `docs/hunting.md` from the results and the findings: `python -m hunting.page`.
 
-The page is committed, and a test says when it is stale.
+The page is committed, and a test fails if it is stale.
 """
 
 from collections import Counter
@@ -17,17 +17,17 @@ LETTERS = {"tensorflow": "T", "jax": "J", "torch": "P"}
 GENERATED = "<!-- Written by `python -m hunting.page` from what was run and found. Edit those. -->"
 
 COMPARES = "X5"
-"""The property that compares the backends, and is asked from one of them."""
+"""The property that compares the backends; it is checked from one of them."""
 
 MEANING = {
-    "defect": "The layer does something else than its documentation, its own symbolic call or another "
-    "backend says, or loses what it was given.",
-    "limitation": "The layer, or the backend under it, cannot do what a property asks and most layers can.",
-    "design": "Keras means it so; a user of the property has to know.",
+    "defect": "The layer contradicts its documentation, its own symbolic call or another backend, or loses "
+    "something that it was given.",
+    "limitation": "The layer, or its backend, cannot do what the property requires and most layers can.",
+    "design": "Keras intends this; anyone who relies on the property has to know.",
 }
 
 
-FOUND_BY_HAND = "Found beside the properties, while a card was written or a failure looked at."
+FOUND_BY_HAND = "Not found by a property, but while writing a card or examining a failure."
 
 
 def failures(data) -> set[tuple[str, str, str]]:
@@ -51,7 +51,7 @@ def _with_status(data, wanted) -> set[tuple[str, str, str]]:
 
 
 def render(again: dict | None = None) -> str:
-    """The page, which marks what is gone on a newer Keras; `again` is what was found there."""
+    """The page. `again` holds the results on a newer Keras, where some findings are gone."""
     again = recorded() if again is None else again
     data = read(FOUND["keras"])
     found = findings()
@@ -61,53 +61,51 @@ def render(again: dict | None = None) -> str:
     parts = [
         "# The kit over Keras's own layers",
         GENERATED,
-        "Every layer that `keras.layers` makes public and that can be called with arrays was given a card, "
-        f"{len(data['results'])} in all, and the conformance kit looked at {len(asked)} of its "
+        "Every public layer in `keras.layers` that can be called with arrays has a card here, "
+        f"{len(data['results'])} in all. The conformance kit checked {len(asked)} of its "
         f"{len(data['properties'])} properties on three backends: Keras {data['keras']} with {versions}, on "
-        f"a CPU, at the profile `{data['profile']}`. Every failure was then looked at by hand, and what was "
-        "a fault of the kit or of a card was mended there. What remains is listed here, with Python that "
-        "needs keras and numpy alone. It is meant as a report to be acted on: almost all of these layers "
-        "keep almost all of what is asked of them.",
+        f"a CPU, with the profile `{data['profile']}`. Every failure was then examined by hand, and faults "
+        "of the kit or of a card were fixed. What remains is listed here, with Python code that needs only "
+        "keras and numpy. The list is meant to be acted on: almost all of these layers satisfy almost all "
+        "properties.",
         _counts(found, failed, data),
-        "## What was asked of whom\n\n"
+        "## What was checked\n\n"
         "The cards move the arguments of each layer off their defaults and claim what its documentation "
-        "claims. TensorFlow has no kernels on the CPU for convolution and pooling with channels first; "
-        "there the cards keep to channels last, and nothing is reported about it. Layers that take strings, "
-        "a SavedModel or a Flax module have no card: "
-        "`StringLookup`, `TextVectorization`, `TFSMLayer`, `FlaxLayer`. `JaxLayer` was checked on JAX and "
-        "`TorchModuleWrapper` on PyTorch.",
+        "claims. On a CPU, TensorFlow has no kernels for convolution and pooling with channels first; the "
+        "cards use channels last there, and this is not reported. Layers that take strings, a SavedModel or "
+        "a Flax module have no card: `StringLookup`, `TextVectorization`, `TFSMLayer`, `FlaxLayer`. "
+        "`JaxLayer` was checked only on JAX, and `TorchModuleWrapper` only on PyTorch.",
         _newer(found, again),
         "## Findings",
         *(_section(kind, found, failed, again) for kind in CLASSES),
         "## Layer by layer",
-        "Where something fails on some backends only, their letters follow: T for TensorFlow, J for JAX, P "
-        "for PyTorch. A number counts properties that hold, or do not apply, on every backend that was "
-        "looked at; the last column, how many properties a backend has still to be asked for.",
+        "If a property fails only on some backends, their letters follow: T for TensorFlow, J for JAX, P "
+        "for PyTorch. The numbers count properties that hold, or do not apply, on every backend that was "
+        "checked. The last column counts the properties that were not checked on a backend.",
         _table(data, found, failed),
         *_keras_hub(),
-        "## Do it again\n\n```bash\npython -m hunting.run --backend all\npython -m hunting.page\n```\n\n"
-        "On a newer Keras, `python -m hunting.again --backend all` runs the snippets alone. "
-        "With `--library keras_hub` the first command looks at KerasHub's layers, for which `keras-hub` must "
-        "be installed. "
-        "A single layer is checked with `layerzoo check hunting.keras_layers:CARDS:Dense`.",
+        "## To repeat this\n\n```bash\npython -m hunting.run --backend all\npython -m hunting.page\n```\n\n"
+        "On a newer Keras, `python -m hunting.again --backend all` runs only the snippets. "
+        "With `--library keras_hub` the first command checks KerasHub's layers, if `keras-hub` is installed. "
+        "To check a single layer, use `layerzoo check hunting.keras_layers:CARDS:Dense`.",
     ]
     return "\n\n".join(parts) + "\n"
 
 
 def _keras_hub() -> list[str]:
-    """The part on KerasHub, whose cards, results and findings are kept apart."""
+    """The part about KerasHub, which has its own cards, results and findings."""
     data = read(FOUND["keras_hub"])
     found = findings("findings_keras_hub.toml")
     failed = failures(data)
     return [
         "## KerasHub",
-        "The same was asked of the layers that KerasHub makes public, version "
-        f"{data['library']['keras_hub']}, without tensorflow-text: {len(data['results'])} cards, of which "
-        "some look at one layer with other inputs. The image converters of the models add the name of a "
-        "backbone to `ImageConverter`, and have its card unless they do more. What takes strings, gives "
-        "ragged lists, or needs tensorflow-text in a model has none. On PyTorch `SAM3GeometryEncoder` needs "
-        "torchvision and was not looked at; nor were the examples in the docstrings of the converters, which "
-        "fetch presets from the network. The snippets need keras_hub too.",
+        "The same properties were checked on the public layers of KerasHub "
+        f"{data['library']['keras_hub']}, without tensorflow-text, with {len(data['results'])} cards. Some "
+        "cards check the same layer with other inputs. The models' image converters only add the name of a "
+        "backbone to `ImageConverter`, and share its card unless they do more. Layers that take strings, "
+        "return ragged lists, or need tensorflow-text in a model have no card. `SAM3GeometryEncoder` was not "
+        "checked on PyTorch, where it needs torchvision. The examples in the docstrings of the converters "
+        "were not run, because they fetch presets from the network. The snippets need keras_hub too.",
         _counts(found, failed, data),
         *(
             "\n\n".join(
@@ -145,13 +143,13 @@ def _counts(found, failed, data) -> str:
 
 
 def _shown_on(finding: Finding, failed) -> list[str]:
-    """The backends on which a result that failed is explained by the finding."""
+    """The backends on which the finding explains a failure."""
     explained = {backend for _, _, backend in finding.explains() & failed}
     return [backend for backend in BACKENDS if backend in explained]
 
 
 def _newer(found: list[Finding], again: dict) -> str:
-    """What a newer Keras than the one looked at has mended."""
+    """The findings that a newer Keras has fixed."""
     titles = {each.id: each.title for each in found}
     whole = [each.id for each in found if set(gone(again).get(each.id, ())) == set(each.backends)]
     partly = {id: backends for id, backends in gone(again).items() if id not in whole}
@@ -161,10 +159,10 @@ def _newer(found: list[Finding], again: dict) -> str:
     )
     lines = [f"- [{titles[id]}](#{id})" for id in whole]
     lines += [
-        f"- [{titles[id]}](#{id}), on {_names(backends)} alone" for id, backends in partly.items()
+        f"- [{titles[id]}](#{id}), only on {_names(backends)}" for id, backends in partly.items()
     ]
     text = (
-        f"## On Keras {version}\n\nThe snippets were run again on this version, with {versions}. "
+        f"## On Keras {version}\n\nThe snippets were rerun on this version, with {versions}. "
         f"{len(whole)} of the {len(found)} findings are gone"
         + (f", and {len(partly)} on some backends" if partly else "")
         + ":\n\n"
@@ -172,14 +170,14 @@ def _newer(found: list[Finding], again: dict) -> str:
     )
     others = changed(again)
     if others:
-        text += "\n\nThese still fail, in another error:\n\n"
+        text += "\n\nThese still fail, but with a different error:\n\n"
         text += "\n".join(
             f"- [{each.title}](#{each.id}), on {NAMES[backend]}: `{end}`, not `{each.raises}`"
             for each, backend, end in others
         )
     return (
         text
-        + "\n\nAll of them stay in the lists below, because the released version still has them."
+        + "\n\nThe lists below still include all of these, because the released version has them."
     )
 
 
@@ -221,7 +219,7 @@ def _entry(finding: Finding, failed, again) -> str:
 
 
 def _open(line: str) -> str:
-    """Which result is inconclusive, as a reader takes it: `AugMix: G1 @ torch` is G1 on PyTorch."""
+    """An inconclusive result in a reader's words: `AugMix: G1 @ torch` becomes G1 on PyTorch."""
     ids, _, backends = line.partition(": ")[2].partition(" @ ")
     return ", ".join(ids.split()) + (f" on {_names(backends.split())}" if backends else "")
 
@@ -232,7 +230,7 @@ def _table(data, found, failed) -> str:
     }
     failed = failed | inconclusive(data)
     rows = [
-        "| layer | holds | fails or is inconclusive | does not apply | not looked at |",
+        "| layer | holds | fails or is inconclusive | does not apply | not checked |",
         "|---|---|---|---|---|",
     ]
     for layer, results in sorted(data["results"].items()):

@@ -1,10 +1,10 @@
-"""Run the kit over every card of `hunting.keras_layers` and write down what it finds.
+"""Run the kit over every card of `hunting.keras_layers` and record the results.
 
     python -m hunting.run --backend all
 
 Results are merged into `measured/hunting/keras`, one file for each layer, so that a part can be run again:
-`--layers` and `--properties` take shell patterns. Each backend has a process of its own. Then
-`python -m hunting.page` writes `docs/hunting.md` anew. With `--library keras_hub` the cards are those of
+`--layers` and `--properties` take shell patterns. Each backend has its own process. Afterwards
+`python -m hunting.page` rewrites `docs/hunting.md`. With `--library keras_hub` the cards are those of
 `hunting.keras_hub_layers`, and the results go to `measured/hunting/keras_hub`.
 """
 
@@ -26,7 +26,7 @@ BACKENDS = ("tensorflow", "jax", "torch")
 
 
 def main(arguments=None) -> None:
-    """Check on the backends asked for, one after the other."""
+    """Check on the selected backends, one after another."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--backend", nargs="+", default=["all"], choices=[*BACKENDS, "all"])
     parser.add_argument("--profile", default="proof")
@@ -48,7 +48,7 @@ def main(arguments=None) -> None:
 
 
 def _check_elsewhere(backend, options, arguments) -> None:
-    """Check in another process, and go on behind a check that it dies of."""
+    """Check in another process; if a check crashes it, continue with the next check."""
     environment = {**os.environ, "KERAS_BACKEND": backend}
     command = [sys.executable, "-W", "ignore", "-m", "hunting.run", *arguments, "--here"]
     died: list[str] = []
@@ -60,7 +60,7 @@ def _check_elsewhere(backend, options, arguments) -> None:
             return
         first, id = _progress(options.out).read_text(encoding="utf-8").split()
         died.append(f"{first}:{id}")
-        message = f"{first}  {id}  FAILED\n\n  the process died of signal {-code.returncode}"
+        message = f"{first}  {id}  FAILED\n\n  the process died from signal {-code.returncode}"
         write(
             options.out,
             {
@@ -71,7 +71,7 @@ def _check_elsewhere(backend, options, arguments) -> None:
 
 
 def _progress(out: Path) -> Path:
-    """The file that names the check in progress, for whoever comes after a crash."""
+    """The file that names the check in progress, so that a crash shows which check it was."""
     return out.with_name(f"{out.name}.progress")
 
 
@@ -112,10 +112,10 @@ def _check(options) -> None:
         found["failures"][label] = {}
         for each in demanded:
             if "." in each.id or each.id in unasked.get(label, {}):
-                continue  # a plug-in's, or one that must not be asked of this layer
+                continue  # from a plug-in, or not for this layer
             deaths = [died for died in options.died if died.startswith(f"{label}:")]
             if f"{label}:{each.id}" in deaths or len(deaths) == 2:
-                continue  # a third would die as well, and each costs a new process
+                continue  # a third would crash too, and each costs a new process
             _progress(options.out).write_text(f"{label} {each.id}", encoding="utf-8")
             result = check_property(card, each, options.profile, target, options.simplify)
             results[each.id] = {backend: result.status}
@@ -134,7 +134,7 @@ def _check(options) -> None:
 
 
 def _told(message: str) -> str:
-    """What a failure says, without the snippet, which has its place beside the finding, and without paths."""
+    """A failure's message without paths, and without the snippet, which is stored with the finding."""
     detail = message.split("\n  to see it")[0].split("\n  hint")[0]
     return re.sub(r"/\S*/(?=keras/|tensorflow/|torch/|jax/|layerzoo/|hunting/)", "", detail)
 

@@ -110,7 +110,7 @@ def faults(matrix: dict) -> list[str]:
         if len(found["killed_by"]) == 1:
             alone[found["killed_by"][0]].append(name)
     lines += [
-        f"{id} is not the only property to detect any broken layer on {backend}"
+        f"{id}: no broken layer on {backend} is detected by this property alone"
         for id, names in alone.items()
         if not names and any(entry.kill == id for entry in due.values())
     ]
