@@ -7,7 +7,7 @@ import pytest
 
 from layerzoo.catalogue import Card
 from layerzoo.testing.properties import Property, select
-from layerzoo.testing.report import ConformanceError, Result
+from layerzoo.testing.report import ASIDE, ConformanceError, Result
 from layerzoo.testing.run import check_property
 
 
@@ -48,8 +48,8 @@ def judge(result: Result) -> None:
     Raises:
         ConformanceError: the property does not hold, or is inconclusive and the card does not expect it.
     """
-    if result.status == "not_applicable":
-        pytest.skip(f"not applicable: {result.message}")
+    if result.status in ASIDE:
+        pytest.skip(f"{result.status.replace('_', ' ')}: {result.message}")
     if result.status in ("expected_failure", "expected_inconclusive"):
         pytest.xfail(result.message)
     if not result.ok:

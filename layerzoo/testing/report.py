@@ -11,11 +11,15 @@ Status = Literal[
     "expected_failure",
     "unexpected_pass",
     "not_applicable",
+    "not_run",
     "inconclusive",
     "expected_inconclusive",
 ]
 
-GOOD: tuple[Status, ...] = ("passed", "expected_failure", "not_applicable", "expected_inconclusive")
+ASIDE: tuple[Status, ...] = ("not_applicable", "not_run")
+"""The statuses that say nothing about the layer: it claims nothing, or the profile is too short."""
+
+GOOD: tuple[Status, ...] = ("passed", "expected_failure", "expected_inconclusive", *ASIDE)
 """The statuses with which a run succeeds: an inconclusive result is good only if the card expects it."""
 
 
@@ -77,7 +81,7 @@ class Report:
     @property
     def missing(self) -> tuple[str, ...]:
         """Demanded properties that have no result, or that passed without checking any sample."""
-        excused = ("not_applicable", "expected_inconclusive")
+        excused = (*ASIDE, "expected_inconclusive")
         looked = {r.id for r in self.results if r.status in excused or r.samples > 0}
         looked |= {r.id for r in self.failures}
         return tuple(id for id in self.demanded if id not in looked)

@@ -16,12 +16,13 @@ import keras
 from layerzoo.testing import compat
 from layerzoo.testing.mutate import Verdict
 from layerzoo.testing.properties import Property
-from layerzoo.testing.report import GOOD, Result
+from layerzoo.testing.report import ASIDE, GOOD, Result
 
 GLYPHS = {
     "passed": "✓",
     "expected_failure": "≈",
     "not_applicable": "·",
+    "not_run": "–",
     "failed": "✗",
     "unexpected_pass": "!",
     "inconclusive": "?",
@@ -230,7 +231,7 @@ def _status(data, label, identity, backend) -> str:
 def standing(data: dict, label: str, backend: str) -> tuple[int, int, bool]:
     """How many properties hold, how many apply, and whether there is trouble."""
     statuses = [_status(data, label, identity, backend) for identity in data["properties"]]
-    apply = [each for each in statuses if each != "not_applicable"]
+    apply = [each for each in statuses if each not in ASIDE]
     hold = [each for each in apply if each in GOOD]
     return len(hold), len(apply), len(hold) < len(apply)
 
@@ -324,6 +325,7 @@ def _asides(data) -> Iterator[tuple[str, list[str]]]:
     """What a report says in addition to results, if there is anything."""
     told = {"Could not be used": problems(data), "Not checked": shortfalls(data)}
     told["Injected defects that no property detected"] = survivors(data)
+    told["Not run"] = _reasons(data, "not_run")
     told["Does not apply"] = _reasons(data, "not_applicable")
     told["Expected failures"] = _reasons(data, "expected_failure")
     told["Expected to be inconclusive"] = _reasons(data, "expected_inconclusive")
@@ -393,6 +395,7 @@ CLASSES = {
     "passed": "good",
     "expected_failure": "aside",
     "not_applicable": "aside",
+    "not_run": "aside",
     "expected_inconclusive": "aside",
 }
 

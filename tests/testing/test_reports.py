@@ -5,7 +5,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from layerzoo.testing import PROPERTIES, compat, reports
+from layerzoo import catalogue
+from layerzoo.testing import PROPERTIES, check_layer, compat, reports
 from layerzoo.testing.report import Result
 
 HERE = compat.BACKEND
@@ -160,3 +161,19 @@ def test_a_run_of_nothing_has_a_report_too(tmp_path, suffix):
     path = tmp_path / f"out{suffix}"
     reports.write(reports.conclude(data), path)
     assert "no such thing" in path.read_text(encoding="utf-8")
+
+
+def test_what_a_profile_leaves_out_is_not_run_and_never_does_not_apply():
+    card = catalogue()["DropPath"]
+    (left_out,) = check_layer(card, profile="smoke", only=["X6"]).results
+    assert (left_out.status, left_out.samples) == ("not_run", 0)
+    assert "`ci`" in left_out.message
+    (claims_nothing,) = check_layer(card, profile="smoke", only=["I3"]).results
+    assert claims_nothing.status == "not_applicable"
+    ids = ["S1", "S2"]
+    found = [result(ids[0], "not_run", 0, "it takes seconds"), result(ids[1])]
+    data = reports.conclude(run(*found))
+    assert reports.standing(data, "Layer", HERE)[:2] == (1, 1), "only what ran is counted"
+    text = reports.markdown(data)
+    assert "not run" in text
+    assert "## Not run" in text
