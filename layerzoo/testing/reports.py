@@ -22,7 +22,7 @@ GLYPHS = {
     "passed": "✓",
     "expected_failure": "≈",
     "not_applicable": "·",
-    "not_run": "–",
+    "not_run": "-",
     "failed": "✗",
     "unexpected_pass": "!",
     "inconclusive": "?",
