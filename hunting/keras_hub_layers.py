@@ -387,7 +387,7 @@ CARDS = (
             dynamic="b t",
             stochastic=noisy,
             differentiable="kinked",
-            # what the box head finds goes on behind a `stop_gradient`; a model calls it once more
+            # a `stop_gradient` follows the box head, and a model calls it once more
             dead=("*/k_proj/bias", "box_head/*", "box_rpb_embed_?/layer2/bias"),
         ),
     ),

@@ -45,7 +45,7 @@ def eject(card: Card, package: str = "my_layers") -> str:
 
 def _header(card, root):
     about = metadata(_distribution(root)).json
-    licence = about.get("license_expression") or about.get("license") or "see there"
+    licence = about.get("license_expression") or about.get("license") or "see its package"
     return (
         f"# {card.name}, copied from {about['name']} {about['version']}.\n"
         f"# Licence: {licence}. This file needs only Keras and is yours to change.\n"

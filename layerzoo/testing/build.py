@@ -159,9 +159,9 @@ def names(case):
     assert not shared, f"two instances share {shared}"
     for a, e in zip(numbers(layer(**inputs)), before, strict=True):
         worst = np.max(np.abs(a - e))
-        assert worst <= 1e-6, f"another instance was used, and the outputs changed by {worst}"
+        assert worst <= 1e-6, f"using another instance changed the outputs by {worst}"
     now = str(layer.get_config())
-    assert now == config, f"another instance was used, and the config {config} became {now}"
+    assert now == config, f"using another instance changed the config {config} to {now}"
     """,
 )
 def isolation(case):

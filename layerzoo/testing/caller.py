@@ -80,7 +80,7 @@ def nested_structures(case):
     import copy
     kept_arguments = {k: list(v) if isinstance(v, list) else v for k, v in arguments.items()}
     layer, kept, leaves = built(), copy.deepcopy(inputs), keras.tree.flatten(inputs)
-    assert arguments == kept_arguments, f"the constructor left {arguments} of {kept_arguments}"
+    assert arguments == kept_arguments, f"the constructor changed {kept_arguments} to {arguments}"
     for training in (False, True):
         layer(**inputs, training=training)
         for before, after, due in zip(leaves, keras.tree.flatten(inputs), keras.tree.flatten(kept)):
@@ -132,7 +132,7 @@ def input_untouched(case):
             taken = type(layer)(**config)
         except (ValueError, TypeError):
             continue
-        raise AssertionError(f"{config} is not refused, but gives {taken}")
+        raise AssertionError(f"{config} is accepted and gives {taken}")
     def widened(x):  # one more entry in the last axis of the first input
         if isinstance(x, dict):
             return {**x, next(iter(x)): widened(next(iter(x.values())))}
@@ -144,7 +144,7 @@ def input_untouched(case):
         outcome = layer(**given) if shapes(new) != shapes(layer) else None
     except Exception:
         pass
-    assert outcome is None, f"built for {shapes(layer)}, and one entry more is taken, giving {outcome}"
+    assert outcome is None, f"built for {shapes(layer)}, but one more entry is accepted: {outcome}"
     """,
 )
 def errors(case):
@@ -189,9 +189,9 @@ def errors(case):
     shown="""
     import inspect, re, textwrap
     layer = make()
-    assert repr(layer), "the text form is empty"
+    assert repr(layer), "the text form (`repr`) is empty"
     layer(**inputs)
-    assert repr(layer), "the text form is empty"
+    assert repr(layer), "the text form (`repr`) is empty"
     weights = sum(int(np.prod(w.shape)) for w in layer.weights)
     assert layer.count_params() == weights, f"count_params {layer.count_params()}, weights {weights}"
     symbols = keras.tree.map_structure(lambda x: keras.Input(x.shape[1:], dtype=x.dtype), inputs)

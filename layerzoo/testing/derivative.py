@@ -42,7 +42,7 @@ NO_OUTPUT = (
 )
 OFFSET = (
     "The gradient is off by the same amount everywhere: usually a custom gradient that adds a constant or "
-    "a loss of its own."
+    "its own loss."
 )
 PHANTOM = (
     "There is a gradient although the output does not depend on this leaf, as in a straight-through "

@@ -82,7 +82,7 @@ def drop_in(case):
     regularized = sum(w.regularizer is not None for w in layer.trainable_weights)
     due = 2 * len(layer.losses) - regularized
     first, second = twice(keras.tree.flatten(inputs), training=False)
-    assert len(twice.losses) == due, f"used twice, {len(twice.losses)} losses are left of {due}"
+    assert len(twice.losses) == due, f"used twice, the layer has {len(twice.losses)} losses, not {due}"
     for a, b in zip(keras.tree.flatten(first), keras.tree.flatten(second)):
         a, b = keras.ops.convert_to_numpy(a), keras.ops.convert_to_numpy(b)
         assert np.allclose(a, b, atol=1e-5), f"the first use gives {a}, the second {b}"

@@ -127,7 +127,7 @@ else:
     for _ in range(2):
         traced(**tensors)
     count = 1 + len(graphs) - once
-assert count == 1, f"calls that look alike took {count} traces"
+assert count == 1, f"similar calls took {count} traces"
     """,
 )
 def retrace(case):

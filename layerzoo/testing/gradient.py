@@ -177,7 +177,7 @@ def gradient_finite_at_special(case):
         if weight.trainable and not moved:
             weight.assign(old + 0.1)
             other = model.evaluate(**data)
-            assert other == loss, f"{weight.path} changes the loss from {loss} to {other} and did not move"
+            assert other == loss, f"{weight.path} changes the loss from {loss} to {other} but did not move"
     """,
 )
 def training_step(case):
@@ -254,7 +254,7 @@ def grad_jit_equal(case):
     cost="dear",
     hint=(
         "The backend has one rule for forward mode and another for reverse mode, and one of them is wrong. "
-        "Usually the culprit is a custom gradient: forward mode ignores it or has a rule of its own for "
+        "Usually the culprit is a custom gradient: forward mode ignores it or uses a different rule for "
         "it."
     ),
     shown=PROBE

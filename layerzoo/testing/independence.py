@@ -218,7 +218,7 @@ def locality(case):
     x, y = next(iter(inputs.values())), numbers(built()(**inputs))[0]
     for claim, residue in claimed["conserves"].items():
         left, allowed = abs(residue(x, y)).max(), 1e-5 * max(1, abs(x).max(), abs(y).max())
-        assert left <= allowed, f"{claim}: {left} is left, of which {allowed} is allowed"
+        assert left <= allowed, f"{claim}: {left} is left, but only {allowed} is allowed"
     """,
 )
 def conservation(case):

@@ -112,7 +112,7 @@ def infer(layer: type[keras.layers.Layer]) -> Card:
     """A first card for a class.
 
     Raises:
-        TypeError: it is no class of layers.
+        TypeError: it is not a layer class.
         ValueError: no constructor arguments and inputs were found with which the layer runs.
     """
     return draft(layer).card
@@ -122,7 +122,7 @@ def draft(layer: type[keras.layers.Layer]) -> Draft:
     """What can be found out about a class by trying.
 
     Raises:
-        TypeError: it is no class of layers.
+        TypeError: it is not a layer class.
         ValueError: no constructor arguments and inputs were found with which the layer runs.
     """
     if not (isinstance(layer, type) and issubclass(layer, keras.layers.Layer)):

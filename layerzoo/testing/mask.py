@@ -77,7 +77,7 @@ for kept in (right, left, nowhere):
         y, e = valid(y, kept), valid(e, kept)
         assert np.allclose(y, e, atol=1e-4), f"NaN in padding gives {y}, zeros {e}"
 for y, e in zip(numbers(layer(**inputs)), bare):
-    assert np.allclose(y, e, atol=1e-4), f"without a mask {y}, and before there was one {e}"
+    assert np.allclose(y, e, atol=1e-4), f"without a mask {y}, before any mask {e}"
 if steps > 1:
     short = {**inputs, **{n: tree(lambda x: x[:, :-1], inputs[n]) for n in claims}}
     for y, e in zip(run(right, 0), numbers(layer(**short))):

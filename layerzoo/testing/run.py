@@ -139,7 +139,7 @@ def check_property(
         ValueError: the card leaves an axis letter without a size, or the profile is unknown.
     """
     profile = profile_named(profile)
-    Case(card, Sample()).sizes  # noqa: B018  a card that is wrong is no finding about its layer
+    Case(card, Sample()).sizes  # noqa: B018  a mistake in a card is not a finding about its layer
     start = time.perf_counter()
     with compat.undisturbed():
         status, looked, message, token = _search(

@@ -517,7 +517,7 @@ SOUND = (
     _shares(SoundShares),
     _noise(SoundNoise),
 )
-"""Controls: correct layers, which no property may accuse."""
+"""Controls: correct layers, on which no property may fail."""
 
 BROKEN = (
     Broken(_attention(FixedWeightDtype), "N1"),

@@ -529,7 +529,7 @@ def _card(layer, **traits) -> Card:
 
 
 SOUND = (_card(Sound), _card(SoundPooling))
-"""Controls: correct layers, which no property may accuse."""
+"""Controls: correct layers, on which no property may fail."""
 
 BROKEN = (
     Broken(_card(WrongOutputShape), "S1"),
@@ -568,7 +568,7 @@ BROKEN = (
     Broken(_card(CompilesDifferently), "X1"),
     Broken(
         _card(FrozenNoise, stochastic=True), "X1", sound_on=("torch",)
-    ),  # it steps out to Python
+    ),  # where the call goes back to Python
     Broken(_card(KeepsTracer), "X3"),
     Broken(_card(NotInSequential), "L1", raises=True),
     Broken(_card(NewWeightsPerUse), "L2"),

@@ -353,14 +353,14 @@ def _traced(x) -> bool:
         return torch.compiler.is_compiling()
     try:
         float(ops.sum(ops.stop_gradient(x)))
-    except Exception:  # each backend has its own
+    except Exception:  # each backend raises its own
         return True
     return False
 
 
 def _identity(x):
-    """The identity with the right rule backwards and another forwards."""
-    if keras.backend.backend() == "tensorflow":  # forwards it passes the rule by
+    """The identity with the right rule in reverse mode and another in forward mode."""
+    if keras.backend.backend() == "tensorflow":  # in forward mode TensorFlow ignores the rule
 
         @ops.custom_gradient
         def identity(x):
@@ -418,7 +418,7 @@ def _card(layer, **traits) -> Card:
         layer=layer,
         inputs="b t d",
         configs=lambda pick: dict(units=pick([3, 4]), decay=pick([0.5, 0.8])),
-        dims=lambda pick, config: dict(t=pick([5, 3])),  # one step alone has no past to learn from
+        dims=lambda pick, config: dict(t=pick([5, 3])),  # a single step has no past to learn from
         traits=Traits(**{**defaults, **traits}),
         errors=[dict(units=0)],
     )
@@ -430,7 +430,7 @@ SOUND = (
     _card(Reversed, surrogate=negative),
     _card(Detached, differentiable="none"),
 )
-"""Controls: correct layers, which no property may accuse."""
+"""Controls: correct layers, on which no property may fail."""
 
 BROKEN = (
     Broken(_card(HalfThroughTime), "G1"),

@@ -255,7 +255,7 @@ class OutputKeysChange(SoundMixer):
 
 @register
 class OrderOfDict(SoundMixer):
-    """The inputs are told apart by their order."""
+    """The inputs are distinguished by their order."""
 
     def call(self, inputs):
         """Take floats as they come."""
@@ -393,7 +393,7 @@ def _mixer(layer) -> Card:
 
 
 SOUND = (_fusion(SoundFusion), _fusion(SoundSummary), _mixer(SoundMixer))
-"""Controls: correct layers, which no property may accuse."""
+"""Controls: correct layers, on which no property may fail."""
 
 BROKEN = (
     Broken(_fusion(ContextMaskIgnored), "M1"),

@@ -251,7 +251,7 @@ def _card(layer, wrapped=None, **traits) -> Card:
 
 
 SOUND = (_card(SoundWrapper), _card(SoundWrapper, _penalised, losses=1))
-"""Controls: correct layers, which no property may accuse."""
+"""Controls: correct layers, on which no property may fail."""
 
 BROKEN = (
     Broken(_card(PopsCallersConfig), "C1"),
