@@ -223,7 +223,7 @@ def test_selftest_tells_which_property_cannot_fail(monkeypatch, capsys):
     monkeypatch.setattr(selftest, "SOUND", (broken.card,))
     assert main(["selftest", "--only", "S1"]) == 1
     out = capsys.readouterr().out
-    assert "S1 fails here for another reason than WrongOutputShape's" in out
+    assert "S1 fails here, but not from the defect in WrongOutputShape" in out
     assert "S1 fails on a sound layer, WrongOutputShape: failed" in out
 
 
