@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from layerzoo_entry.cli import PROFILES, report_file
+from layerzoo_entry.cli import PROFILES, natural, report_file
 
 
 def pytest_addoption(parser):
@@ -41,6 +41,23 @@ def pytest_addoption(parser):
         choices=PROFILES,
         help="how thorough the checks are (default: LAYERZOO_PROFILE, or dev)",
     )
+    group.addoption(
+        "--layerzoo-all",
+        action="store_true",
+        help="where there is a ledger of known results, as for layerzoo's own tests: skip nothing",
+    )
+    group.addoption(
+        "--layerzoo-turn",
+        type=natural,
+        metavar="N",
+        help=(
+            "which quarter of the known results is checked anyway, as the summary of an earlier run names "
+            "it (default: LAYERZOO_TURN, or another one than in the last run here)"
+        ),
+    )
+    parser.addini(
+        "layerzoo_ledger", "the folder with the ledger of layerzoo's own tests", default=""
+    )
 
 
 def pytest_configure(config):
@@ -49,6 +66,11 @@ def pytest_configure(config):
     profile = config.getoption("--layerzoo-profile")
     if profile:
         os.environ["LAYERZOO_PROFILE"] = profile
+    ledger = config.getini("layerzoo_ledger")
+    if ledger:
+        from layerzoo_entry.pytest_ledger import KnownResults
+
+        config.pluginmanager.register(KnownResults(config, ledger), "layerzoo-ledger")
     targets, only = config.getoption("--layerzoo"), config.getoption("--layerzoo-only")
     try:
         reports = [report_file(path) for path in config.getoption("--layerzoo-report")]

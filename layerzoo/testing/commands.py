@@ -18,9 +18,11 @@ from rich.syntax import Syntax
 from rich.table import Table
 
 from layerzoo import measured
+from layerzoo.catalogue import catalogue
 from layerzoo.testing import compat, reports, run
 from layerzoo.testing.broken import BROKEN
 from layerzoo.testing.infer import draft
+from layerzoo.testing.ledger import Ledger, Sources
 from layerzoo.testing.matrix import confirm, faults, measure
 from layerzoo.testing.mutate import check_mutants
 from layerzoo.testing.outcomes import Inconclusive, NotApplicable
@@ -58,6 +60,7 @@ def check(options) -> int:
     backends = BACKENDS if "all" in wanted else tuple(dict.fromkeys(wanted))
     data = reports.header(options.profile, properties, partial=bool(options.only))
     data["backends"] = {}
+    sources = Sources()
     for backend in backends:
         here = backend == compat.BACKEND
         found = _check_here(properties, options) if here else _check_elsewhere(backend, options)
@@ -66,11 +69,30 @@ def check(options) -> int:
     for path in options.report:
         reports.write(data, path)
     if options.measured:
-        for label in data["layers"]:
-            measured.write(options.measured, "verified", label, reports.of_layer(data, label))
+        _write_measured(data, options.measured, sources)
     if options.part:
         return 0
     return _verdict(data)
+
+
+def _write_measured(data, folder, sources) -> None:
+    """Write what was found of each layer, and the keys that the ledger goes by.
+
+    Args:
+        data: The data of the run.
+        folder: Where to write.
+        sources: layerzoo as it was before the run.
+    """
+    keys = Ledger(folder, sources)
+    unchanged = sources.texts == Sources().texts
+    if not unchanged:
+        _say("The source of layerzoo changed during the run, and so the ledger gets no keys.")
+    for label in data["layers"]:
+        found = reports.of_layer(data, label)
+        card = catalogue().get(label)
+        if unchanged and card is not None and data["targets"][label] == label:
+            keys.sign(found, card)
+        measured.write(folder, "verified", label, found)
 
 
 def _check_here(properties, options) -> dict:

@@ -1,0 +1,250 @@
+"""The ledger: checks of our own layers that need not run again, because nothing they depend on has changed.
+
+`layerzoo check --measured measured` writes a key beside each good result on JAX and PyTorch. The key is a
+hash of what the result depends on: the source of the layer, of its card, of the property, of the engine,
+and of all that these import of layerzoo; the versions; the backend; and the profile. The source counts as
+it is written, docstrings included, because L7 runs the examples in them.
+
+Our own tests skip a check if its result is known: `measured/verified/<Layer>.json` says that it was good,
+and its key is still the same. A quarter of the known results is checked anyway, another quarter in the next
+run, so that a wrong entry is found after four runs. TensorFlow always checks everything, and so does
+`layerzoo check`.
+"""
+
+import ast
+import functools
+import hashlib
+import json
+import platform
+import re
+import sys
+import textwrap
+import zlib
+from collections.abc import Iterable, Iterator
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import resolve_name
+from pathlib import Path
+
+import keras
+
+import layerzoo
+from layerzoo import measured
+from layerzoo.card import Card
+from layerzoo.testing import compat, run
+from layerzoo.testing.properties import PROPERTIES, Property
+from layerzoo.testing.reports import GOOD
+
+BACKENDS = ("jax", "torch")
+"""Where a known result is not checked again."""
+
+QUARTERS = 4
+
+PACKAGES = ("numpy", "hypothesis", "tensorflow", "jax", "jaxlib", "torch")
+"""What a result depends on besides Keras. All backends count: X5 compares one with the others."""
+
+OWN = ".__init__"
+"""Marks the code of a package's `__init__` that is more than a re-export."""
+
+
+class Sources:
+    """The source of a package as it is now, and what each module imports of it.
+
+    Nothing is imported. The files are read at once, so that a later edit does not mix with them.
+
+    Args:
+        home: The folder of the package.
+    """
+
+    def __init__(self, home: Path = Path(layerzoo.__file__).parent):
+        self.texts: dict[str, str] = {}
+        self.packages: set[str] = set()
+        for path in sorted(home.rglob("*.py")):
+            name = ".".join(path.relative_to(home.parent).with_suffix("").parts)
+            if name.endswith(OWN):
+                name = name.removesuffix(OWN)
+                self.packages.add(name)
+            self.texts[name] = path.read_text(encoding="utf-8")
+        self.name = home.name
+        self._nodes: dict[str, tuple[str, set[str]]] = {}
+
+    def digest(self, modules: Iterable[str]) -> str:
+        """A hash of some modules and of all that they import of the package, directly or through others.
+
+        Raises:
+            LookupError: a module is not in the package, or imports one of it that has no file.
+            SyntaxError: a module, or an example in a docstring, cannot be read.
+            ImportError: a relative import leads out of the package.
+        """
+        found = self.closure(modules)
+        return _hash([(name, self._node(name)[0]) for name in sorted(found)])
+
+    def closure(self, modules: Iterable[str]) -> set[str]:
+        """Some modules and all that they import of the package; raises what `digest` raises."""
+        found: set[str] = set()
+        left = set(modules)
+        while left:
+            name = left.pop()
+            found.add(name)
+            left |= self._node(name)[1] - found
+        return found
+
+    def _node(self, name: str) -> tuple[str, set[str]]:
+        """The text of a module, or of a package's own code, and what that imports."""
+        if name not in self._nodes:
+            self._nodes[name] = self._own(name) if name.endswith(OWN) else self._whole(name)
+        return self._nodes[name]
+
+    def _whole(self, module):
+        parts = module.split(".")
+        packages = {".".join(parts[:place]) + OWN for place in range(1, len(parts))}
+        return self.texts[module], packages | {target for _, target in self._imported(module)}
+
+    def _own(self, name):
+        module = name.removesuffix(OWN)
+        own = [each for each in ast.parse(self.texts[module]).body if not _re_exports(each)]
+        used = {node.id for each in own for node in ast.walk(each) if isinstance(node, ast.Name)}
+        imported = {target for bound, target in self._imported(module) if bound in used}
+        return "\n".join(map(ast.unparse, own)), imported
+
+    def _imported(self, module: str) -> Iterator[tuple[str, str]]:
+        """Each name that a module imports of the package, and the module behind it."""
+        for node in _imports(self.texts[module]):
+            if isinstance(node, ast.Import):
+                for alias in node.names:
+                    if f"{alias.name}.".startswith(f"{self.name}."):
+                        yield alias.asname or self.name, self._known(alias.name)
+            else:
+                source = self._source(node, module)
+                if f"{source}.".startswith(f"{self.name}."):
+                    for alias in node.names:
+                        yield alias.asname or alias.name, self._behind(source, alias.name)
+
+    def _source(self, node: ast.ImportFrom, module: str) -> str:
+        package = module if module in self.packages else module.rpartition(".")[0]
+        return resolve_name("." * node.level + (node.module or ""), package)
+
+    def _behind(self, module: str, name: str) -> str:
+        """The module that `from module import name` is about, through re-exports."""
+        if f"{module}.{name}" in self.texts:
+            return f"{module}.{name}"
+        if module in self.packages:
+            for node in _imports(self.texts[module]):
+                if isinstance(node, ast.ImportFrom):
+                    for alias in node.names:
+                        if name == (alias.asname or alias.name):
+                            return self._behind(self._source(node, module), alias.name)
+        return self._known(module)
+
+    def _known(self, module: str) -> str:
+        if module not in self.texts:
+            raise LookupError(f"A module must have a file in the package. Received: {module!r}")
+        return module
+
+
+def _re_exports(statement: ast.stmt) -> bool:
+    """Whether a statement of an `__init__` only says what the package holds."""
+    if isinstance(statement, ast.Assign):
+        return ast.unparse(statement.targets[0]) == "__all__"
+    docstring = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+    return docstring or isinstance(statement, ast.Import | ast.ImportFrom)
+
+
+@functools.cache
+def _imports(text: str) -> list[ast.Import | ast.ImportFrom]:
+    """The imports in a module, also inside of functions and in the fenced examples that L7 runs."""
+    fenced = re.findall(r"^ *```(?:python|py)\n(.*?)^ *```", text, re.DOTALL | re.MULTILINE)
+    trees = map(ast.parse, [text, *map(textwrap.dedent, fenced)])
+    nodes = (node for tree in trees for node in ast.walk(tree))
+    return [node for node in nodes if isinstance(node, ast.Import | ast.ImportFrom)]
+
+
+def _hash(value) -> str:
+    return hashlib.blake2b(json.dumps(value).encode(), digest_size=8).hexdigest()
+
+
+def versions() -> dict[str, str]:
+    """What is installed of all that a result depends on."""
+    found = {"python": ".".join(platform.python_version_tuple()[:2]), "keras": keras.__version__}
+    found["machine"] = f"{sys.platform} {platform.machine()}"
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "none"
+    return found
+
+
+class Ledger:
+    """The results that are known, and the keys that tell whether they still hold.
+
+    Args:
+        folder: Where `layerzoo check --measured` writes.
+        sources: What the keys are computed from. Default: layerzoo as it is now.
+    """
+
+    def __init__(self, folder: Path, sources: Sources | None = None):
+        self.sources = sources or Sources()
+        self.versions = versions()
+        self._digest = functools.cache(self.sources.digest)
+        self._file = functools.cache(lambda name: measured.read(folder, "verified", name))
+
+    def key(self, card: Card, each: Property, backend: str, profile: str) -> str | None:
+        """The key of a check; None where not all that it depends on can be read, as for a plug-in's layer."""
+        layer = card.layer.__module__
+        package, _, name = layer.rpartition(".")
+        home = f"{package}.cards.{name}"
+        if getattr(sys.modules.get(home), "CARD", None) is not card:
+            return None
+        try:
+            read = [
+                self._digest((layer, home)),
+                self._digest((each.check.__module__, run.__name__)),
+            ]
+        except (LookupError, SyntaxError, ImportError):
+            return None
+        return _hash([card.layer.__qualname__, each.id, read, self.versions, backend, profile])
+
+    def knows(self, card: Card, each: Property, profile: str) -> bool:
+        """Whether the result of a check on this backend is known to be good, and its key is the same today.
+
+        A result of another profile counts if that profile looks at every sample that this one asks for.
+        An expected failure counts for its own profile alone: it may come from a further sample.
+        """
+        if compat.BACKEND not in BACKENDS:
+            return False
+        status, key, written_at = self._said(card, each)
+        if status not in GOOD or key != self.key(card, each, compat.BACKEND, written_at):
+            return False
+        if written_at == profile:
+            return True
+        if written_at not in run.PROFILES or status == "expected_failure":
+            return False
+        with compat.undisturbed():
+            asked, had = (
+                set(run.looked_at(card, each, run.PROFILES[name])) for name in (profile, written_at)
+            )
+        return asked <= had
+
+    def _said(self, card, each) -> tuple[str, str, str]:
+        """The status, the key and the profile that the file names; empty if it names none, or is damaged."""
+        try:
+            found = self._file(card.name)
+            entry = found["results"][each.id][compat.BACKEND]
+            said = entry["status"], entry["key"], found["profile"]
+        except (OSError, ValueError, LookupError, TypeError, RecursionError):
+            return "", "", ""
+        return said if all(isinstance(word, str) for word in said) else ("", "", "")
+
+    def sign(self, found: dict, card: Card) -> None:
+        """Put its key beside each good result, in place; `found` is what `reports.of_layer` gives."""
+        for identity, by_backend in found["results"].items():
+            for backend, entry in by_backend.items():
+                if backend in BACKENDS and entry["status"] in GOOD:
+                    key = self.key(card, PROPERTIES[identity], backend, found["profile"])
+                    if key:
+                        entry["key"] = key
+
+
+def due(card: Card, each: Property, turn: int) -> bool:
+    """Whether a known result is in the quarter that is checked anyway; in four turns, each is once."""
+    return (zlib.crc32(f"{card.name} {each.id}".encode()) + turn) % QUARTERS == 0
