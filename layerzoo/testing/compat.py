@@ -86,7 +86,7 @@ def given_values(layer, values) -> Iterator[keras.StatelessScope]:
 
 @contextlib.contextmanager
 def _frozen_global_noise() -> Iterator[None]:
-    """Keep the global noise of PyTorch, from which `Dropout` without a seed draws instead of its own seed."""
+    """Fix the noise of PyTorch's global generator, because `Dropout` without a seed draws from it."""
     if BACKEND != "torch":
         yield
         return
@@ -397,7 +397,7 @@ def forget_unfinished_calls() -> None:
 
 @contextlib.contextmanager
 def initial_values() -> Iterator[None]:
-    """On JAX, which compiles a program for each shape, let NumPy draw what Keras's initializers draw."""
+    """On JAX, let NumPy draw for Keras's initializers, because JAX compiles a program for each shape."""
     if BACKEND != "jax":
         yield
         return
@@ -412,9 +412,9 @@ def initial_values() -> Iterator[None]:
 
 @contextlib.contextmanager
 def serialization() -> Iterator[None]:
-    """Let Keras write a config without importing TensorFlow, whose types it looks for in it.
+    """Let Keras write a config without importing TensorFlow, only to look for its types in the config.
 
-    Until somebody imports TensorFlow there can be none, and importing it takes seconds.
+    A config cannot hold such types before something imports TensorFlow, and the import takes seconds.
     """
     from keras.src.saving import serialization_lib
 

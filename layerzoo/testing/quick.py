@@ -69,7 +69,7 @@ def _with_options(get_compile_options: Callable, options: dict) -> Callable:
 
 @contextlib.contextmanager
 def swapped(module, name: str, other: Callable) -> Iterator[None]:
-    """Let something in a module be `other` of what it is; nothing changes where it is missing."""
+    """Replace `name` in a module by `other` of its value for a while; does nothing if it is missing."""
     missing = object()
     before = getattr(module, name, missing)
     if before is missing:
@@ -83,16 +83,16 @@ def swapped(module, name: str, other: Callable) -> Iterator[None]:
 
 
 def drawing(random) -> SimpleNamespace:
-    """`keras.random`, with NumPy drawing what initializers draw.
+    """`keras.random` for initializers, with NumPy drawing the numbers.
 
-    An initializer still says which distribution and which seed, and computes the rest by itself.
+    An initializer still chooses the distribution and the seed, and does the rest of its computation itself.
     """
     draws = {name: _drawn(getattr(random, name), draw) for name, draw in DRAWS.items()}
     return SimpleNamespace(**{**vars(random), **draws})
 
 
 def filling(ops) -> SimpleNamespace:
-    """`keras.ops`, with NumPy making zeros and ones."""
+    """`keras.ops`, but with zeros and ones from NumPy."""
     fills = {name: _filled(getattr(ops, name), fill) for name, fill in FILLS.items()}
     return SimpleNamespace(**{**vars(ops), **fills})
 
@@ -113,13 +113,13 @@ DRAWS: dict[str, Callable] = {
         minval + (maxval - minval) * generator.random(shape)
     ),
 }
-"""The functions of `keras.random` that initializers use, by NumPy."""
+"""NumPy versions of the functions of `keras.random` that initializers use."""
 
 FILLS: dict[str, Callable] = {"zeros": np.zeros, "ones": np.ones}
 
 
 def _drawn(original: Callable, draw: Callable) -> Callable:
-    """A function of `keras.random`, by NumPy where seed, type and parameters are plain."""
+    """A function of `keras.random` that uses NumPy if seed, dtype and parameters are plain."""
 
     def drawn(shape, dtype=None, seed=None, **how):
         plain = isinstance(seed, int) and all(isinstance(x, int | float) for x in how.values())
@@ -131,7 +131,7 @@ def _drawn(original: Callable, draw: Callable) -> Callable:
 
 
 def _filled(original: Callable, fill: Callable) -> Callable:
-    """`keras.ops.zeros` or `ones`, by NumPy."""
+    """`keras.ops.zeros` or `ones` that uses NumPy."""
 
     def filled(shape, dtype=None):
         return _placed(fill(shape), dtype) if _known(dtype) else original(shape, dtype=dtype)
@@ -151,14 +151,14 @@ def _placed(x, dtype):
 
 
 class IfImported:
-    """One of Keras's lazy modules, which is available once somebody has imported it."""
+    """A lazy module of Keras that counts as available only after something has imported it."""
 
     def __init__(self, module):
         self._module = module
 
     @property
     def available(self) -> bool:
-        """Whether it is imported: asking Keras's own imports it."""
+        """Whether it has been imported; the same attribute of Keras's lazy module would import it."""
         return self._module.name in sys.modules and self._module.available
 
     def __getattr__(self, name):
