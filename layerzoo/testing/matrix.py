@@ -9,6 +9,7 @@ from layerzoo.testing import compat
 from layerzoo.testing.broken import BROKEN, SOUND, Broken
 from layerzoo.testing.closeness import metered
 from layerzoo.testing.properties import PROPERTIES
+from layerzoo.testing.report import Result
 from layerzoo.testing.run import check_property
 
 PROFILE = "proof"
@@ -35,15 +36,16 @@ def measure(told: Callable[[str], object] = print) -> dict:
         told(name)
         killed_by = []
         for each in PROPERTIES.values():
-            status, share = _look(entry.card, each)
-            killed_by += [each.id] if status == "failed" else []
-            if each.id == entry.kill and status == "failed" and 1.0 < share < math.inf:
+            result, share = _look(entry.card, each)
+            failed = result.status == "failed"
+            killed_by += [each.id] if failed else []
+            if each.id == entry.kill and failed and 1.0 < share < math.inf:
                 broken_share[each.id] = min(share, broken_share.get(each.id, math.inf))
         broken[name] = {"kill": entry.kill, "killed_by": killed_by}
     for card in SOUND:
         told(card.name)
         found = {each.id: _look(card, each) for each in PROPERTIES.values()}
-        accused = [id for id, (status, _) in found.items() if status not in FINE]
+        accused = [id for id, (result, _) in found.items() if result.status not in FINE]
         sound[card.name] = sound.get(card.name, []) + accused  # a class may have several cards
         for id, (_, share) in found.items():
             sound_share[id] = max(share, sound_share.get(id, 0.0))
@@ -78,15 +80,20 @@ def confirm(matrix: dict, told: Callable[[str], object] = print) -> list[str]:
     for name in sorted(set(matrix["broken"]) & set(entries)):
         told(name)
         for id in matrix["broken"][name]["killed_by"]:
-            status, _ = _look(entries[name].card, PROPERTIES[id])
-            if status != "failed":
-                lines.append(f"{id} detected {name}, but now its status is {status}")
+            result, _ = _look(entries[name].card, PROPERTIES[id])
+            raised = "\n  raised " in result.message
+            if result.status != "failed":
+                lines.append(f"{id} detected {name}, but now its status is {result.status}")
+            elif id == entries[name].kill and raised != entries[name].raises:
+                lines.append(f"{id} detects {name} for another reason: {result.message}")
     for card in SOUND:
         told(card.name)
         for each in PROPERTIES.values():
-            status, _ = _look(card, each)
-            if status not in FINE:
-                lines.append(f"{card.name} is sound, but the status of {each.id} is {status}")
+            result, _ = _look(card, each)
+            if result.status not in FINE:
+                lines.append(
+                    f"{card.name} is sound, but the status of {each.id} is {result.status}"
+                )
     return lines
 
 
@@ -133,8 +140,8 @@ def faults(matrix: dict) -> list[str]:
     return lines
 
 
-def _look(card, each) -> tuple[str, float]:
+def _look(card, each) -> tuple[Result, float]:
     with metered() as shares:
         result = check_property(card, each, PROFILE, simplify=False)
     known = [share for share in shares if not math.isnan(share)]
-    return result.status, max(known, default=0.0)
+    return result, max(known, default=0.0)

@@ -373,8 +373,8 @@ def _recipe(card):
 
 One file holds the layer. This command writes it, with the parts it imports, as a file that needs only Keras:
 
-```console
-$ layerzoo eject {card.name} --package {package}
+```bash
+layerzoo eject {card.name} --package {package}
 ```
 
 {file}"""
