@@ -9,6 +9,7 @@ import collections
 import contextlib
 import copy
 import gc
+import importlib
 import inspect
 import logging
 import random
@@ -468,6 +469,10 @@ def _succeeds(works) -> bool:
         return False
 
 
+def _part_of(module: str, name: str) -> bool:
+    return hasattr(importlib.import_module(f"keras.src.{module}"), name)
+
+
 def _narrows() -> bool:
     from keras.src.backend.common import dtypes
 
@@ -512,5 +517,9 @@ HOOKS = {
     "_seed_generators": lambda: len(keras.layers.Dropout(0.5)._seed_generators) == 1,
     "_initial_seed": lambda: keras.random.SeedGenerator(3)._initial_seed == 3,
     "current_call_ctx": _knows_the_call,
+    "_convert_input_args": lambda: keras.layers.Dense(1)._convert_input_args,
+    "random_initializers.random": lambda: _part_of("initializers.random_initializers", "random"),
+    "constant_initializers.ops": lambda: _part_of("initializers.constant_initializers", "ops"),
+    "serialization_lib.tf": lambda: _part_of("saving.serialization_lib", "tf"),
 }
 """For each private name, whether it still does what this module needs. Many could vanish unnoticed."""
