@@ -2,7 +2,10 @@
 
 import functools
 import itertools
+import json
 import os
+import time
+from collections import Counter
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # small work, and a process for each core
@@ -12,6 +15,9 @@ import numpy as np
 import pytest
 from keras import ops
 
+from layerzoo import catalogue
+from layerzoo.catalogue import families
+
 
 def pytest_configure(config):
     # TensorFlow's variables do not take NumPy 2's `copy` yet, so that every save of a model warns.
@@ -19,7 +25,10 @@ def pytest_configure(config):
     config.addinivalue_line("filterwarnings", ignored)
 
 
+started = time.time()
 HERE = Path(__file__).parent
+FAMILIES = families()
+LAYERS = [card.name for card in catalogue().values()]
 ONCE = (
     "cookbook/test_bench.py",
     "cookbook/test_demo.py",
@@ -66,6 +75,36 @@ def pytest_collection_modifyitems(items):
         name = f"{item.path.relative_to(HERE).as_posix()}::{item.nodeid.partition('::')[2]}"
         if name.startswith(ONCE) and not name.startswith(EVERYWHERE):
             item.add_marker("once")
+
+
+KINDS = {"test_every_layer.py": "kit", **dict.fromkeys(FAMILIES, "own")}
+"""What grows with the number of layers: the conformance kit on each, and its own tests."""
+
+spent = Counter()
+
+
+def pytest_runtest_logreport(report):
+    """Add up the seconds of the tests by kind, where `.ci/run` asks for them."""
+    path, _, name = report.nodeid.partition("::")
+    parts = Path(path).relative_to(HERE.name).parts if path.startswith(HERE.name) else (path,)
+    of_a_layer = any(f"[{card}" in name or f"{card}]" in name for card in LAYERS)
+    spent[KINDS.get(parts[0], "own" if of_a_layer else "house")] += report.duration
+    if parts[0] == "test_every_layer.py" and report.when == "setup":
+        known = report.skipped and "as the ledger says" in str(report.longrepr)
+        spent["known" if known else "checked"] += 1
+
+
+def pytest_sessionfinish(session):
+    """Log them for `.ci/minutes.py`; a step may run several sessions."""
+    if "CI_LOG" not in os.environ or hasattr(session.config, "workerinput"):
+        return
+    log = Path(os.environ["CI_LOG"]) / f"{os.environ['CI_STEP']}.json"
+    before = json.loads(log.read_text()) if log.is_file() else {}
+    spent["session"] += time.time() - started
+    kinds = ("kit", "own", "house", "checked", "known", "session")
+    log.write_text(
+        json.dumps({kind: round(before.get(kind, 0) + spent[kind], 1) for kind in kinds})
+    )
 
 
 finished = itertools.count(1)
