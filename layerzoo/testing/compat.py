@@ -50,8 +50,12 @@ def tensor(x: np.ndarray):
 
 
 def handed(layer, arrays: dict[str, np.ndarray]) -> dict:
-    """Copies of a caller's arrays; on JAX tensors if Keras would convert them, because it compiles that."""
-    if BACKEND == "jax" and getattr(layer, "_convert_input_args", False):
+    """Copies of a caller's arrays. On JAX they are tensors, because Keras compiles how it makes these.
+
+    They stay arrays for a layer that looks at them before Keras makes tensors, or has Keras make none.
+    """
+    plain = type(layer).__call__ is keras.layers.Layer.__call__
+    if BACKEND == "jax" and plain and getattr(layer, "_convert_input_args", False):
         return {path: tensor(a) for path, a in arrays.items()}
     return {path: a.copy() for path, a in arrays.items()}
 

@@ -41,6 +41,7 @@ def demand_close(found, expected, what):
 
 @declare(
     "X1",
+    brief=2,
     cost="long" if compat.BACKEND == "torch" else "dear",  # because it takes seconds to trace Keras
     hint=(
         "Usually Python code that runs only once, while the call is traced: a number drawn by NumPy, a "
