@@ -17,6 +17,7 @@ from keras import ops
 
 from layerzoo import catalogue
 from layerzoo.catalogue import families
+from layerzoo.testing import quick
 
 
 def pytest_configure(config):
@@ -105,6 +106,16 @@ def pytest_sessionfinish(session):
     log.write_text(
         json.dumps({kind: round(before.get(kind, 0) + spent[kind], 1) for kind in kinds})
     )
+
+
+@pytest.fixture(autouse=True)
+def compiled_quickly():
+    """JAX compiles each operation for each shape; what runs once need not be optimized.
+
+    A check of the kit that compiles as a user does, such as X1, says so itself.
+    """
+    with quick.optimized(False):
+        yield
 
 
 finished = itertools.count(1)
