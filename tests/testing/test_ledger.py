@@ -9,6 +9,7 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
+from typing import get_args
 
 import keras
 import pytest
@@ -16,9 +17,9 @@ import pytest
 import layerzoo
 from layerzoo import DropPath, catalogue, measured
 from layerzoo.catalogue import Card
-from layerzoo.testing import PROFILES, PROPERTIES, Property, commands, compat, ledger
+from layerzoo.testing import PROFILES, PROPERTIES, Property, commands, compat, ledger, run
 from layerzoo.testing.ledger import Ledger, Sources, due
-from layerzoo.testing.run import looked_at
+from layerzoo.testing.report import Status
 from layerzoo_entry.cli import main
 from layerzoo_entry.pytest_ledger import KnownResults
 
@@ -288,10 +289,10 @@ def written(folder, status="passed", profile="smoke", identities=PROPERTIES):
 
 def known(folder, profile="smoke", among=PROPERTIES):
     ours = Ledger(folder, SOURCES)
-    return {identity for identity, each in among.items() if ours.knows(DROP_PATH, each, profile)}
+    return {identity for identity in among if ours.knows(DROP_PATH, PROPERTIES[identity], profile)}
 
 
-@pytest.mark.parametrize("status", ["passed", "expected_failure", "not_applicable"])
+@pytest.mark.parametrize("status", ledger.KNOWN)
 def test_a_good_result_is_known(status, tmp_path, here):
     written(tmp_path, status)
     assert known(tmp_path) == set(PROPERTIES)
@@ -304,7 +305,7 @@ def test_on_tensorflow_nothing_is_known(tmp_path):
     assert known(tmp_path) == (set() if compat.BACKEND == "tensorflow" else set(PROPERTIES))
 
 
-@pytest.mark.parametrize("status", ["failed", "unexpected_pass", "inconclusive", "not_checked", ""])
+@pytest.mark.parametrize("status", sorted({*get_args(Status), "not_checked", ""} - {*ledger.KNOWN}))
 def test_a_result_that_is_not_good_is_never_known(status, tmp_path, here):
     found = written(tmp_path)
     for by_backend in found["results"].values():
@@ -324,34 +325,40 @@ def test_a_result_with_the_key_of_another_check_is_not_known(tmp_path, here):
     assert known(tmp_path) == set()
 
 
-def test_a_result_of_a_profile_counts_for_those_whose_samples_it_has(tmp_path, here):
-    some = {identity: PROPERTIES[identity] for identity in ("S1", "C1", "G1", "X1")}
-
-    def covered(profile):
-        had, asked = (
-            {
-                identity: {*looked_at(DROP_PATH, each, PROFILES[of])}
-                for identity, each in some.items()
-            }
-            for of in ("dev", profile)
-        )
-        return {identity for identity in some if asked[identity] <= had[identity]}
-
-    def knows(profile):
-        return known(tmp_path, profile, some)
-
+def test_a_result_of_a_profile_counts_for_those_whose_samples_it_tries(tmp_path, here):
+    profiles, some = ("smoke", "dev", "ci"), ("S1", "C1", "G1")
+    tried = {(profile, identity): set() for profile in profiles for identity in some}
+    for (profile, identity), seen in tried.items():
+        look = lambda case, seen=seen: seen.add(case.sample)  # noqa: E731
+        each = replace(PROPERTIES[identity], check=look)
+        assert run.check_property(DROP_PATH, each, profile).status == "passed"
+    for written_at in profiles:
+        written(tmp_path, profile=written_at)
+        for profile in profiles:
+            for identity in known(tmp_path, profile, some):
+                assert tried[profile, identity] <= tried[written_at, identity]
     written(tmp_path, profile="dev")
-    assert knows("dev") == set(some)
-    assert knows("smoke") == covered("smoke")
-    assert "S1" in covered("smoke")
-    assert knows("ci") == covered("ci")
-    assert "S1" not in covered("ci")
-    written(tmp_path, "expected_failure", profile="dev")
-    assert knows("dev") == set(some)
-    assert knows("smoke") == set()
+    assert known(tmp_path, "smoke", some) == set(some)
+    assert known(tmp_path, "ci", some) == set()
+
+
+def test_what_may_come_from_a_further_sample_counts_for_its_own_profile_alone(tmp_path, here):
+    refutable = [identity for identity, each in PROPERTIES.items() if each.never]
+    assert refutable
+    written(tmp_path, profile="dev")
+    assert known(tmp_path, "smoke", refutable) == set()
+    assert known(tmp_path, "dev", refutable) == set(refutable)
+    for status in ("expected_failure", "expected_inconclusive"):
+        written(tmp_path, status, profile="dev")
+        assert known(tmp_path, "dev") == set(PROPERTIES)
+        assert known(tmp_path, "smoke") == set()
+
+
+def test_the_profile_of_a_result_is_in_its_key(tmp_path, here):
     found = written(tmp_path, profile="dev")
-    measured.write(tmp_path, "verified", "DropPath", {**found, "profile": "ci"})
-    assert knows("smoke") == set(), "the key is one of `dev`"
+    for profile in ("smoke", "ci", "nowhere"):
+        measured.write(tmp_path, "verified", "DropPath", {**found, "profile": profile})
+        assert known(tmp_path, "smoke") == set()
 
 
 HOSTILE = '__import__("pathlib").Path("ran").touch()'
@@ -512,7 +519,7 @@ def test_the_turn_is_asked_for_or_moves_on(project, monkeypatch, pytester):
     monkeypatch.setenv("LAYERZOO_TURN", "-1")
     done = pytester.runpytest_inprocess()
     assert done.ret == 4
-    done.stderr.fnmatch_lines(["ERROR: LAYERZOO_TURN must be a whole number*"])
+    done.stderr.fnmatch_lines(["ERROR: LAYERZOO_TURN must be an integer*"])
 
 
 def test_a_process_of_xdist_takes_the_turn_of_its_owner(pytester):
