@@ -4,6 +4,7 @@ import functools
 import itertools
 import json
 import os
+import re
 import time
 from collections import Counter
 from pathlib import Path
@@ -29,7 +30,11 @@ def pytest_configure(config):
 started = time.time()
 HERE = Path(__file__).parent
 FAMILIES = families()
-LAYERS = [card.name for card in catalogue().values()]
+LAYERS = [
+    name
+    for card in catalogue().values()
+    for name in (card.name, card.layer.__module__.rpartition(".")[2])
+]
 ONCE = (
     "cookbook/test_bench.py",
     "cookbook/test_demo.py",
@@ -40,6 +45,9 @@ ONCE = (
     "entry/",
     "hunting/test_cards.py",
     "test_catalogue.py",
+    "test_ci.py",
+    "test_new_layer.py",
+    "test_nightly.py",
     "test_package.py",
     "test_shape_of_code.py",
     "testing/test_broken_zoo.py",
@@ -78,19 +86,29 @@ def pytest_collection_modifyitems(items):
             item.add_marker("once")
 
 
-KINDS = {"test_every_layer.py": "kit", **dict.fromkeys(FAMILIES, "own")}
-"""What grows with the number of layers: the conformance kit on each, and its own tests."""
-
+NAMED = re.compile(rf"\b({'|'.join(LAYERS)})\b")
 spent = Counter()
+
+
+def kind(nodeid):
+    """What a test is about: the kit's checks of layers, a layer's own tests, or the house.
+
+    The first two grow with the number of layers. Own tests are those of a family and of parity, and those
+    with a layer in their parameters, as for its page.
+    """
+    path, _, name = nodeid.partition("::")
+    parts = Path(path).parts[1:]  # below `tests`
+    if parts[:1] == ("test_every_layer.py",):
+        return "kit"
+    if {"parity", *FAMILIES} & set(parts[:1]) or NAMED.search(name.partition("[")[2]):
+        return "own"
+    return "house"
 
 
 def pytest_runtest_logreport(report):
     """Add up the seconds of the tests by kind, where `.ci/run` asks for them."""
-    path, _, name = report.nodeid.partition("::")
-    parts = Path(path).relative_to(HERE.name).parts if path.startswith(HERE.name) else (path,)
-    of_a_layer = any(f"[{card}" in name or f"{card}]" in name for card in LAYERS)
-    spent[KINDS.get(parts[0], "own" if of_a_layer else "house")] += report.duration
-    if parts[0] == "test_every_layer.py" and report.when == "setup":
+    spent[kind(report.nodeid)] += report.duration
+    if kind(report.nodeid) == "kit" and report.when == "setup":
         known = report.skipped and "as the ledger says" in str(report.longrepr)
         spent["known" if known else "checked"] += 1
 

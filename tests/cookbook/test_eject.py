@@ -8,6 +8,7 @@ import io
 import subprocess
 import sys
 import tokenize
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -116,8 +117,34 @@ def test_the_ejected_layer_is_saved_and_loaded_without_custom_objects(name, ejec
     np.testing.assert_array_equal(model.predict(x, verbose=0), again.predict(x, verbose=0))
 
 
-@pytest.mark.proof  # of the same code once more: what is ejected gives the same numbers
+def definitions(source):
+    """The classes, functions and constants of a source by name, as written but for docstrings."""
+    for node in ast.parse(source).body:
+        for inner in ast.walk(node):
+            if isinstance(inner, ast.ClassDef | ast.FunctionDef) and ast.get_docstring(inner):
+                inner.body = inner.body[1:]
+        if isinstance(node, ast.ClassDef | ast.FunctionDef):
+            yield node.name, ast.dump(node)
+        elif isinstance(node, ast.Assign):
+            yield ast.unparse(node.targets[0]), ast.dump(node)
+
+
+@pytest.fixture(scope="module")
+def written():
+    """Every definition in the sources of layerzoo."""
+    folder = Path(layerzoo.__file__).parent
+    return {each for file in folder.rglob("*.py") for each in definitions(file.read_text("utf-8"))}
+
+
 @pytest.mark.parametrize("name", CARDS)
+def test_every_definition_in_the_file_is_as_it_is_written_in_layerzoo(name, written):
+    found = list(definitions(eject(CARDS[name], "layerzoo")))
+    assert name in dict(found)
+    assert [each for each, _ in found if (each, dict(found)[each]) not in written] == []
+
+
+@pytest.mark.proof  # of the same code once more: a layer, one that holds layers, and one of images
+@pytest.mark.parametrize("name", ["SelfAttention", "Residual", "SqueezeExcite"])
 def test_the_ejected_layer_passes_the_conformance_kit(name, ejected):
     from layerzoo.testing import check_layer
 

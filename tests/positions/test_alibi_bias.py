@@ -51,7 +51,7 @@ def test_equals_the_reference(shape, offset):
     np.testing.assert_allclose(biased(scores, offset=offset), expected, rtol=0, atol=1e-5)
 
 
-def test_equals_x_transformers_where_the_last_query_stands_at_the_last_key():
+def test_equals_x_transformers_in_torch_where_the_last_query_stands_at_the_last_key():
     torch = pytest.importorskip("torch", reason="the other side of the comparison is PyTorch")
     i, j, heads = 3, 7, 12
     queries, keys = torch.arange(j - i, j), torch.arange(j)
