@@ -46,6 +46,7 @@ def test_many_steps_stay_near_float32(card, draw, randomise, policy):
     precise.set_weights([rounded(weight) for weight in precise.get_weights()])
     moved = precise(**{name: rounded(x) for name, x in inputs.items()}, **masks)
     moved = np.abs(ops.convert_to_numpy(moved) - due)
+    error, unit = np.abs(y - due), UNITS[policy] * np.abs(due).max()
     assert np.isfinite(y).all()
-    assert (np.abs(y - due) <= 8 * UNITS[policy] * np.abs(due).max() + 4 * moved).all()
-    assert np.median(moved) <= 2 * UNITS[policy] * np.abs(due).max()
+    assert (error <= 8 * unit + moved).all()
+    assert np.mean(error <= 4 * unit) > 0.97

@@ -43,6 +43,7 @@ def test_padding_reaches_neither_outputs_nor_gradients(card, draw, randomise, re
         return results(layer, given.pop(first), **given, **dict.fromkeys(names.values(), mask))
 
     clean = found(0.5)
+    assert all(np.isfinite(each).all() for each in clean)
     # A layer that gives numbers in padding, as a residual one does, computes them of what stands there.
     blank = not propagates or not clean[0][~MASK].any()
     for filling in GARBAGE:

@@ -20,6 +20,11 @@ BUILDERS = [demo.sequential_model, demo.functional_model]
 
 
 @pytest.fixture(autouse=True)
+def compiled_quickly():
+    """On JAX, compile as users do."""
+
+
+@pytest.fixture(autouse=True)
 def seeded():
     keras.utils.set_random_seed(0)
 

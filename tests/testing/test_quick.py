@@ -15,6 +15,11 @@ from layerzoo.testing.quick import optimized
 on_jax = pytest.mark.skipif(compat.BACKEND != "jax", reason="about what JAX compiles")
 
 
+@pytest.fixture(autouse=True)
+def compiled_quickly():
+    """On JAX, compile as users do."""
+
+
 def _compiled() -> str:
     """A small program as XLA made it; each optimization, and the option, shows in its text."""
     import jax
