@@ -99,17 +99,11 @@ def conclude(data: dict) -> dict:
 
 
 def of_layer(data: dict, label: str) -> dict:
-    """The stored data of one layer: its results without the properties' statements, and the total seconds."""
+    """The stored data of one layer: its results, without the properties' statements and the seconds."""
     results = data["layers"][label]
     kept = ("status", "samples", "reason")
     return {
         **{key: data[key] for key in ("profile", "keras", "backends")},
-        "seconds": {
-            backend: round(
-                sum(by[backend]["seconds"] for by in results.values() if backend in by), 1
-            )
-            for backend in data["backends"]
-        },
         "results": {
             identity: {
                 backend: {key: entry[key] for key in kept if entry[key]}
