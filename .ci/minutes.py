@@ -32,7 +32,9 @@ def main() -> None:
     parser.add_argument("--layers", type=int, nargs="+", default=[60, 100])
     options = parser.parse_args()
     if not options.log and not MEASURED.is_file():
-        parser.error("nothing was measured yet: run `CI_SECONDS=measured/ci.json bash .ci/run` first")
+        parser.error(
+            "nothing was measured yet: run `CI_SECONDS=measured/ci.json bash .ci/run` first"
+        )
     found = logged(options.log) if options.log else json.loads(MEASURED.read_text("utf-8"))
     if options.write:
         options.write.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
