@@ -28,9 +28,12 @@ def positive_number(**arguments) -> None:
             raise ValueError(f"`{name}` must be a positive number. Received: {name}={value!r}")
 
 
-def optional_positive_number(**arguments) -> None:
-    """Each argument must be None or a finite number above 0."""
-    positive_number(**{name: value for name, value in arguments.items() if value is not None})
+def optional_non_negative_number(**arguments) -> None:
+    """Each argument must be None or a finite number of at least 0."""
+    for name, value in arguments.items():
+        number = isinstance(value, Real) and not isinstance(value, bool)
+        if value is not None and not (number and 0 <= float(value) < float("inf")):
+            raise ValueError(f"`{name}` must be 0 or a positive number. Received: {name}={value!r}")
 
 
 def probability(**arguments) -> None:

@@ -1,7 +1,5 @@
 """The layers inside a layer: they take their owner's settings and its mask."""
 
-import inspect
-
 from keras import layers, ops
 
 
@@ -69,13 +67,3 @@ def unbuilt(serialized):
     if isinstance(serialized, dict):
         return {key: value for key, value in serialized.items() if key != "build_config"}
     return serialized
-
-
-def apply_in_turn(chain, x, mask=None):
-    """Run `x` through a list of layers. Each layer gets the mask that the previous one leaves."""
-    for layer in chain:
-        takes_mask = mask is not None and "mask" in inspect.signature(layer.call).parameters
-        y = layer(x, mask=mask) if takes_mask else layer(x)
-        mask = layer.compute_mask(x, mask) if layer.supports_masking else None
-        x = y
-    return x

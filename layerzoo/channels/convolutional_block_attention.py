@@ -35,8 +35,8 @@ class ConvolutionalBlockAttention(layers.Layer):
         activation: Name, function or layer. Activation of the hidden layer. Defaults to `"relu"`.
         use_bias: Boolean. Whether the two maps and the convolution have a bias. Defaults to True.
         kernel_initializer: Initializer for the three kernels. Defaults to `"glorot_uniform"`.
-        data_format: `"channels_last"` or `"channels_first"`. Defaults to `"channels_last"`, whatever Keras's
-            global setting is.
+        data_format: `"channels_last"` or `"channels_first"`. Defaults to Keras's global setting,
+            which is `"channels_last"` unless you change it.
         **kwargs: Standard Keras layer arguments: `name`, `dtype`, `trainable`.
 
     Call arguments:
@@ -79,18 +79,18 @@ class ConvolutionalBlockAttention(layers.Layer):
         activation="relu",
         use_bias: bool = True,
         kernel_initializer: InitializerLike = "glorot_uniform",
-        data_format: str = "channels_last",
+        data_format: str | None = None,
         **kwargs,
     ):
         super().__init__(**kwargs)
         positive_int(ratio=ratio, kernel_size=kernel_size)
-        one_of(("channels_last", "channels_first"), data_format=data_format)
+        one_of((None, "channels_last", "channels_first"), data_format=data_format)
         self.ratio = ratio
         self.kernel_size = kernel_size
         self.activation = activations.get(activation)
         self.use_bias = use_bias
         self.kernel_initializer = initializers.get(kernel_initializer)
-        self.data_format = data_format
+        self.data_format = data_format or keras.config.image_data_format()
         self.input_spec = layers.InputSpec(ndim=4)
 
     def build(self, input_shape):

@@ -36,8 +36,8 @@ class EfficientChannelAttention(layers.Layer):
         gamma: Positive float. A larger value gives a smaller kernel. Defaults to 2.
         beta: Positive float. A larger value gives a larger kernel. Defaults to 1.
         kernel_initializer: Initializer for the kernel. Defaults to `"glorot_uniform"`.
-        data_format: `"channels_last"` or `"channels_first"`. Defaults to `"channels_last"`, whatever Keras's
-            global setting is.
+        data_format: `"channels_last"` or `"channels_first"`. Defaults to Keras's global setting,
+            which is `"channels_last"` unless you change it.
         **kwargs: Standard Keras layer arguments: `name`, `dtype`, `trainable`.
 
     Call arguments:
@@ -80,16 +80,16 @@ class EfficientChannelAttention(layers.Layer):
         gamma: float = 2.0,
         beta: float = 1.0,
         kernel_initializer: InitializerLike = "glorot_uniform",
-        data_format: str = "channels_last",
+        data_format: str | None = None,
         **kwargs,
     ):
         super().__init__(**kwargs)
         positive_number(gamma=gamma, beta=beta)
-        one_of(("channels_last", "channels_first"), data_format=data_format)
+        one_of((None, "channels_last", "channels_first"), data_format=data_format)
         self.gamma = gamma
         self.beta = beta
         self.kernel_initializer = initializers.get(kernel_initializer)
-        self.data_format = data_format
+        self.data_format = data_format or keras.config.image_data_format()
         self.supports_masking = True
         self.input_spec = layers.InputSpec(min_ndim=3)
 

@@ -38,8 +38,8 @@ class SqueezeExcite(layers.Layer):
         gate_activation: Name, function or layer. Activation of the gate. Defaults to `"sigmoid"`.
         use_bias: Boolean. Whether the two maps have a bias. Defaults to True.
         kernel_initializer: Initializer for the two kernels. Defaults to `"glorot_uniform"`.
-        data_format: `"channels_last"` or `"channels_first"`. Defaults to `"channels_last"`, whatever Keras's
-            global setting is.
+        data_format: `"channels_last"` or `"channels_first"`. Defaults to Keras's global setting,
+            which is `"channels_last"` unless you change it.
         **kwargs: Standard Keras layer arguments: `name`, `dtype`, `trainable`.
 
     Call arguments:
@@ -85,18 +85,18 @@ class SqueezeExcite(layers.Layer):
         gate_activation="sigmoid",
         use_bias: bool = True,
         kernel_initializer: InitializerLike = "glorot_uniform",
-        data_format: str = "channels_last",
+        data_format: str | None = None,
         **kwargs,
     ):
         super().__init__(**kwargs)
         positive_int(ratio=ratio)
-        one_of(("channels_last", "channels_first"), data_format=data_format)
+        one_of((None, "channels_last", "channels_first"), data_format=data_format)
         self.ratio = ratio
         self.activation = activations.get(activation)
         self.gate_activation = activations.get(gate_activation)
         self.use_bias = use_bias
         self.kernel_initializer = initializers.get(kernel_initializer)
-        self.data_format = data_format
+        self.data_format = data_format or keras.config.image_data_format()
         self.supports_masking = True
         self.input_spec = layers.InputSpec(min_ndim=3)
 

@@ -1,14 +1,22 @@
 import keras
-from keras import initializers, layers
+from keras import initializers, layers, ops
 
 from layerzoo.building.arguments import (
-    known_width,
     one_of,
-    optional_positive_number,
+    optional_non_negative_number,
     positive_number,
     probability,
 )
-from layerzoo.building.sublayers import apply_in_turn, unbuilt
+from layerzoo.building.sublayers import unbuilt
+from layerzoo.building.wrapped import (
+    add_branch,
+    apply_in_turn,
+    data_format_of,
+    must_fit,
+    output_shape_of,
+    over_channels,
+)
+from layerzoo.ops.channels import channel_axis, known_channels, scale_channels
 from layerzoo.residual.drop_path import DropPath
 
 
@@ -25,9 +33,9 @@ class Residual(layers.Layer):
     \end{aligned}
     $$
 
-    $F$ is `layer`. $N_1$ and $N_2$ are layer normalisations, placed by `norm`. $\gamma$ is one learned factor
-    per feature, present only with `scale`. $D$ is a `DropPath`. $W$ projects the shortcut, but only if $F$
-    changes the width; otherwise $W x = x$.
+    $F$ is `layer`. $N_1$ and $N_2$ are layer normalisations over the channels, placed by `norm`. $\gamma$ is
+    one learned factor per channel, present only with `scale`. $D$ is a `DropPath`. $W$ projects the channels
+    of the shortcut, but only if $F$ changes their number; otherwise $W x = x$.
 
     Use when:
         - a Sequential model needs residual connections: `Residual(Dense(64))` is a single entry.
@@ -39,12 +47,15 @@ class Residual(layers.Layer):
     Args:
         layer: Layer, or list of layers applied in turn, with one input and one output.
         norm: None, `"pre"`, `"post"` or `"sandwich"`. Where to apply layer normalisation. Defaults to None.
-        scale: Positive float. Initial value of a learned factor per feature on the branch. Defaults to None:
-            no factor.
+        scale: Float of at least 0. Initial value of a learned factor per channel on the branch. With 0, the
+            block starts as its shortcut. Defaults to None: no factor.
         drop_path: Float between 0 and 1. Fraction of samples whose branch is dropped during training.
             Defaults to 0.
         epsilon: Positive float. Added to the variance in the norms. Defaults to 1e-5.
         seed: Integer. Random seed for `drop_path`. Defaults to None.
+        data_format: `"channels_last"` or `"channels_first"`. Where the channels are: the last axis, or the
+            axis after the batch. Defaults to the `data_format` of the wrapped layers, or to
+            `"channels_last"` if none has one.
         **kwargs: Standard Keras layer arguments: `name`, `dtype`, `trainable`.
 
     Call arguments:
@@ -53,17 +64,18 @@ class Residual(layers.Layer):
         training: Boolean. Whether to drop branches. The wrapped layers receive it too.
 
     Input shape:
-        Any shape that `layer` accepts. The size of the last axis must be known.
+        Any shape that `layer` accepts. The number of channels must be known.
 
     Output shape:
-        Same as the output of `layer`. All axes except the last must match the input.
+        Same as the output of `layer`. All axes except that of the channels must match the input.
 
     Masking:
         The mask is passed on, because the shortcut keeps every step.
 
     Raises:
-        ValueError: if `layer` is not a layer or a list of layers, `norm` is not recognised, a number is out
-            of range, the width is unknown, or `layer` changes an axis other than the last.
+        ValueError: if `layer` is not a layer or a list of layers, takes more than one input, gives more than
+            one output, mixes data formats, or changes an axis other than that of the channels; if `norm` or
+            `data_format` is not recognised, a number is out of range, or the number of channels is unknown.
 
     Example:
         ```python
@@ -83,7 +95,7 @@ class Residual(layers.Layer):
         [Deep Residual Learning](https://arxiv.org/abs/1512.03385). Pre-activation is from
         [Identity Mappings](https://arxiv.org/abs/1603.05027), and the sandwich norm from
         [Peri-LN](https://arxiv.org/abs/2502.02732). Papers on convolutional networks project the
-        shortcut with a convolution. Here the projection is a matrix on the last axis, without bias.
+        shortcut with a convolution. Here the projection is a matrix on the channels, without bias.
     """
 
     def __init__(
@@ -94,6 +106,7 @@ class Residual(layers.Layer):
         drop_path: float = 0.0,
         epsilon: float = 1e-5,
         seed: int | None = None,
+        data_format: str | None = None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -103,65 +116,70 @@ class Residual(layers.Layer):
                 f"`layer` must be a Keras layer or a list of Keras layers. Received: layer={layer!r}"
             )
         one_of((None, "pre", "post", "sandwich"), norm=norm)
-        optional_positive_number(scale=scale)
+        optional_non_negative_number(scale=scale)
         probability(drop_path=drop_path)
         positive_number(epsilon=epsilon)
+        one_of((None, "channels_last", "channels_first"), data_format=data_format)
         self.layer = layer
         self.norm = norm
         self.scale = scale
         self.drop_path = drop_path
         self.epsilon = epsilon
         self.seed = seed
+        self.data_format = data_format or data_format_of(chain)
         self.supports_masking = True
 
     def build(self, input_shape):
-        input_width = known_width(input_shape)
-        branch = keras.KerasTensor(input_shape, dtype=self.compute_dtype)
-        for layer in self._chain():
-            branch = layer(branch)
-        if tuple(branch.shape[:-1]) != tuple(input_shape[:-1]):
-            raise ValueError(
-                "`layer` must keep every axis except the last, because its output is added to its "
-                f"input. Received: input_shape={tuple(input_shape)}, "
-                f"output_shape={tuple(branch.shape)}"
-            )
-        width = branch.shape[-1]
+        channels = known_channels(input_shape, self.data_format)
+        branch_shape = output_shape_of(self._chain(), input_shape, self.compute_dtype)
+        must_fit(branch_shape, input_shape, self.data_format)
+        width = known_channels(branch_shape, self.data_format)
 
         if self.norm in ("pre", "sandwich"):
             self.norm_in = self._norm("norm_in")
-            self.norm_in.build(input_shape)
+            self.norm_in.build((None, channels))
         if self.norm in ("post", "sandwich"):
             self.norm_out = self._norm("norm_out")
-            self.norm_out.build(branch.shape)
+            self.norm_out.build((None, width))
         if self.scale is not None:
             self.gamma = self.add_weight(
                 shape=(width,), initializer=initializers.Constant(self.scale), name="gamma"
             )
         self.project = None
-        if width != input_width:
+        if width != channels:
             self.project = layers.Dense(
                 width, use_bias=False, dtype=self.dtype_policy, name="project"
             )
-            self.project.build(input_shape)
+            self.project.build((None, channels))
         self.drop = DropPath(self.drop_path, self.seed, dtype=self.dtype_policy, name="drop_path")
-        self.input_spec = layers.InputSpec(min_ndim=1, axes={-1: input_width})
+        axes = {channel_axis(self.data_format): channels}
+        self.input_spec = layers.InputSpec(min_ndim=2, axes=axes)
 
     def call(self, inputs, mask=None, training=None):
-        branch = self.norm_in(inputs) if self.norm in ("pre", "sandwich") else inputs
+        branch = inputs
+        if self.norm in ("pre", "sandwich"):
+            branch = over_channels(self.norm_in, inputs, self.data_format)
         branch = apply_in_turn(self._chain(), branch, mask)
         if self.norm == "sandwich":
-            branch = self.norm_out(branch)
+            branch = over_channels(self.norm_out, branch, self.data_format)
         if self.scale is not None:
-            branch = branch * self.gamma
-        shortcut = inputs if self.project is None else self.project(inputs)
-        outputs = shortcut + self.drop(branch, training=training)
-        return self.norm_out(outputs) if self.norm == "post" else outputs
+            branch = scale_channels(branch, ops.expand_dims(self.gamma, 0), self.data_format)
+        shortcut = inputs
+        if self.project is not None:
+            shortcut = over_channels(self.project, inputs, self.data_format)
+        branch = self.drop(branch, training=training)
+        outputs = add_branch(shortcut, branch, self.data_format)
+        if self.norm == "post":
+            outputs = over_channels(self.norm_out, outputs, self.data_format)
+        return outputs
 
     def compute_output_shape(self, input_shape):
-        shape = input_shape
+        branch_shape = input_shape
         for layer in self._chain():
-            shape = layer.compute_output_shape(shape)
-        return (*input_shape[:-1], shape[-1])
+            branch_shape = layer.compute_output_shape(branch_shape)
+        shape, axis = list(input_shape), channel_axis(self.data_format)
+        shape[axis] = branch_shape[axis]
+        return tuple(shape)
 
     def get_config(self):
         config = super().get_config()
@@ -172,6 +190,7 @@ class Residual(layers.Layer):
             drop_path=self.drop_path,
             epsilon=self.epsilon,
             seed=self.seed,
+            data_format=self.data_format,
         )
         return config
 

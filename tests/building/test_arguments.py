@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from layerzoo.ops import arguments
+from layerzoo.building import arguments
 
 
 @pytest.mark.parametrize("value", [1, 7, np.int64(3)])
@@ -25,16 +25,18 @@ def test_anything_else_is_no_positive_integer(value):
 @pytest.mark.parametrize("value", [1, 1e-9, np.float32(0.5)])
 def test_positive_numbers_pass(value):
     arguments.positive_number(scale=value)
-    arguments.optional_positive_number(scale=value, base=None)
+    arguments.optional_non_negative_number(scale=value, gain=None, factor=0)
 
 
 @pytest.mark.parametrize("value", [0, -0.5, True, "1", float("nan"), float("inf"), 1j])
 def test_anything_else_is_no_positive_number(value):
-    for rule in (arguments.positive_number, arguments.optional_positive_number):
+    with pytest.raises(ValueError, match=r"`scale` must be a positive number. Received: scale="):
+        arguments.positive_number(scale=value)
+    if value != 0:
         with pytest.raises(
-            ValueError, match=r"`scale` must be a positive number. Received: scale="
+            ValueError, match=r"`scale` must be 0 or a positive number. Received: s"
         ):
-            rule(scale=value)
+            arguments.optional_non_negative_number(scale=value)
     with pytest.raises(ValueError, match="Received: scale=None"):
         arguments.positive_number(scale=None)
 

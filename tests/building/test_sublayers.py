@@ -4,7 +4,8 @@ import pytest
 from keras import layers, ops
 
 from layerzoo import GatedMLP, SelfAttention
-from layerzoo.building.sublayers import apply_in_turn, build_position, dense, positioned, unbuilt
+from layerzoo.building.sublayers import build_position, dense, positioned, unbuilt
+from layerzoo.building.wrapped import apply_in_turn
 
 
 def test_dense_takes_after_its_owner():

@@ -124,17 +124,6 @@ def test_height_and_width_may_be_unknown_in_every_kind_of_model(randomise):
         close(np.moveaxis(y, 1, -1), expected)
 
 
-def test_the_global_data_format_changes_nothing(randomise):
-    before = keras.config.image_data_format()
-    keras.config.set_image_data_format("channels_first")
-    try:
-        layer, weights = built(randomise)
-        x = random(2, 5, 3, 6)
-        close(layer(x), reference(x, weights))
-    finally:
-        keras.config.set_image_data_format(before)
-
-
 def test_an_activation_with_weights_is_trained_and_saved(randomise, tmp_path):
     layer = ConvolutionalBlockAttention(2, 3, activation=layers.PReLU())
     config = json.dumps(layer.get_config())

@@ -103,17 +103,6 @@ def test_sizes_may_be_unknown_in_every_kind_of_model(randomise):
     close(sequential.predict(x * mask[..., None], verbose=0), expected)
 
 
-def test_the_global_data_format_changes_nothing(randomise):
-    before = keras.config.image_data_format()
-    keras.config.set_image_data_format("channels_first")
-    try:
-        layer, kernel = built(randomise)
-        x = random(2, 5, 3, 8)
-        close(layer(x), reference(x, kernel, everywhere(x)))
-    finally:
-        keras.config.set_image_data_format(before)
-
-
 @pytest.mark.parametrize(
     ("policy", "unit"), [("mixed_float16", 2.0**-11), ("mixed_bfloat16", 2.0**-8)]
 )

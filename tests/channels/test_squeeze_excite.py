@@ -99,17 +99,6 @@ def test_sizes_may_be_unknown_in_every_kind_of_model(randomise):
     close(sequential.predict(x * mask[..., None], verbose=0), expected)
 
 
-def test_the_global_data_format_changes_nothing(randomise):
-    before = keras.config.image_data_format()
-    keras.config.set_image_data_format("channels_first")
-    try:
-        layer, weights = built(randomise)
-        x = random(2, 5, 3, 6)
-        close(layer(x), reference(x, weights, everywhere(x)))
-    finally:
-        keras.config.set_image_data_format(before)
-
-
 def test_activations_with_weights_are_trained_and_saved(randomise, tmp_path):
     layer = SqueezeExcite(2, activation=layers.PReLU(), gate_activation=layers.PReLU())
     config = json.dumps(layer.get_config())

@@ -1,4 +1,5 @@
 import copy
+import functools
 import json
 
 import keras
@@ -179,7 +180,91 @@ def test_a_copy_made_from_the_config_is_unbuilt_and_fits_another_width(wrapped):
 def test_a_branch_that_changes_the_time_axis_is_refused(branch):
     layer = Residual(branch())
     with pytest.raises(
-        ValueError, match=r"keep every axis except the last.*Received: input_shape=\(2"
+        ValueError, match=r"keep every axis except that of the channels.*Received: input_shape=\(2"
     ):
         layer(random(2, 5, 6))
     assert not layer.built
+
+
+def two_convolutions(data_format, filters=4):
+    make = functools.partial(layers.Conv2D, kernel_size=3, padding="same", data_format=data_format)
+    return [make(8, activation="tanh"), make(filters)]
+
+
+@pytest.mark.parametrize("norm", [None, "pre", "post", "sandwich"])
+@pytest.mark.parametrize("filters", [4, 7], ids=["kept", "widened"])
+def test_channels_first_is_channels_last_transposed(randomise, norm, filters):
+    if keras.backend.backend() == "tensorflow":
+        pytest.skip("TensorFlow has no channels-first convolution on a CPU")
+    last, first = (
+        Residual(two_convolutions(data_format, filters), norm=norm, scale=0.5)
+        for data_format in ("channels_last", "channels_first")
+    )
+    assert (last.data_format, first.data_format) == ("channels_last", "channels_first")
+    x = random(2, 5, 6, 4)
+    turned = np.moveaxis(x, -1, 1)
+    last.build(x.shape)
+    first.build(turned.shape)
+    randomise(last)
+    first.set_weights(last.get_weights())
+    close(first(turned), np.moveaxis(ops.convert_to_numpy(last(x)), -1, 1))
+
+
+def test_channels_first_norm_scale_and_projection_are_over_channels():
+    layer = Residual(layers.Permute((1, 2, 3)), norm="pre", scale=0.0, data_format="channels_first")
+    x = random(2, 4, 6, 5)
+    close(layer(x), x)
+    assert [tuple(weight.shape) for weight in layer.weights] == [(4,)] * 3
+
+
+def test_it_takes_the_data_format_of_what_it_wraps():
+    inside = keras.Sequential([layers.Conv2D(4, 3, data_format="channels_first")])
+    assert Residual([layers.ReLU(), inside]).data_format == "channels_first"
+    assert Residual(Residual(inside)).data_format == "channels_first"
+    assert Residual(layers.Dense(4)).data_format == "channels_last"
+    mixed = [inside, layers.Conv2D(4, 3, data_format="channels_last")]
+    with pytest.raises(ValueError, match=r"one `data_format`.*channels_first and channels_last"):
+        Residual(mixed)
+    assert Residual(mixed, data_format="channels_last").data_format == "channels_last"
+
+
+def test_scale_may_start_at_zero(gradients):
+    layer = Residual(dense(6), scale=0.0)
+    x = random(3, 6)
+    np.testing.assert_array_equal(ops.convert_to_numpy(layer(x)), x)
+    by_gamma = gradients(layer, x)[1]
+    assert by_gamma.any()
+
+
+@pytest.mark.parametrize(
+    "branch",
+    [
+        lambda: layers.MultiHeadAttention(2, 4),
+        lambda: layers.LSTM(6, return_sequences=True, return_state=True),
+        lambda: [layers.Dense(6), layers.LSTM(6, return_sequences=True, return_state=True)],
+        lambda: layers.Attention(),
+        lambda: layers.Add(),
+        lambda: layers.Bidirectional(layers.LSTM(3, return_state=True)),
+    ],
+)
+def test_a_branch_of_two_inputs_or_outputs_is_refused(branch):
+    layer = Residual(branch())
+    with pytest.raises(ValueError, match="`layer` must take one input and give one output"):
+        layer(random(2, 5, 6))
+    assert not layer.built
+
+
+@pytest.mark.parametrize("length", [6, 3], ids=["other", "broadcast"])
+def test_a_branch_that_shortens_is_refused_when_it_is_called(length):
+    model = keras.Sequential([keras.Input((None, 8)), Residual(layers.Conv1D(8, 3))])
+    x = random(2, length, 8)
+    with pytest.raises(ValueError, match="`layer` must keep every axis"):
+        model(x)
+    with pytest.raises(ValueError, match="`layer` must keep every axis"):
+        model.predict(x, verbose=0)
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        unknown = tf.function(model, input_signature=[tf.TensorSpec((None, None, 8))])
+        with pytest.raises(tf.errors.InvalidArgumentError, match="`layer` must keep every axis"):
+            unknown(x)

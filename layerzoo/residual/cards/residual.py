@@ -5,6 +5,8 @@ from keras import layers
 
 from layerzoo.attention.self_attention import SelfAttention
 from layerzoo.card import Card, Peer, Traits
+from layerzoo.channels.squeeze_excite import SqueezeExcite
+from layerzoo.claims import weighed
 from layerzoo.residual.residual import Residual
 
 
@@ -23,15 +25,27 @@ PEER = Peer(
     peer=by_hand,
 )
 
+
+def gate():
+    """A layer of channels-first images, which needs no convolution: TensorFlow has none for them on a CPU."""
+    return SqueezeExcite(2, data_format="channels_first")
+
+
+def attends(config):
+    """Whether the branch mixes the steps of a sequence."""
+    return isinstance(config["layer"], SelfAttention)
+
+
 CARD = Card(
     layer=Residual,
-    inputs="b t d",
+    inputs=weighed,
     configs=lambda pick: dict(
-        layer=pick(
+        **pick(
             [
-                lambda: layers.Dense(6, activation="tanh"),
-                lambda: SelfAttention(2),
-                lambda: [layers.Dense(8, activation="tanh"), layers.Dense(3)],
+                lambda: dict(layer=layers.Dense(6, activation="tanh")),
+                lambda: dict(layer=SelfAttention(2)),
+                lambda: dict(layer=[layers.Dense(8, activation="tanh"), layers.Dense(3)]),
+                lambda: dict(layer=gate(), data_format="channels_first"),
             ]
         )(),
         norm=pick([None, "pre", "post", "sandwich"]),
@@ -40,12 +54,12 @@ CARD = Card(
         epsilon=pick([1e-5, 1e-2]),
         seed=pick([None, 5]),
     ),
-    dims=lambda pick, config: dict(d=pick([6, 4])),
+    dims=lambda pick, config: dict.fromkeys("cd", pick([6, 4])),
     traits=Traits(
-        masking="propagates",
-        dynamic="b t",
-        causal=lambda config: not isinstance(config["layer"], SelfAttention),
-        reach=lambda config: None if isinstance(config["layer"], SelfAttention) else (0, 0),
+        masking=lambda config: None if config.get("data_format") else "propagates",
+        dynamic=lambda config: "b y x" if config.get("data_format") else "b t",
+        causal=lambda config: None if config.get("data_format") else not attends(config),
+        reach=lambda config: None if config.get("data_format") or attends(config) else (0, 0),
         stochastic=lambda config: config["drop_path"] > 0,
     ),
     errors=[

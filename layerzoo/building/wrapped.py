@@ -1,0 +1,107 @@
+"""The layers that a wrapper is given: applied in turn, in one data format, added to their own input."""
+
+import inspect
+
+import keras
+from keras import backend, ops
+
+from layerzoo.ops.channels import channel_axis
+
+
+def data_format_of(chain) -> str:
+    """The `data_format` of the layers that have one, or `"channels_last"` if none has.
+
+    Looks into models and wrappers too. Layers that disagree raise a `ValueError`.
+    """
+    found = {name for layer in chain for name in _data_formats(layer)}
+    if len(found) > 1:
+        raise ValueError(
+            "`layer` must hold layers of one `data_format`, unless `data_format` is given. "
+            f"Received: layers of {' and '.join(sorted(found))}"
+        )
+    return found.pop() if found else "channels_last"
+
+
+def _data_formats(layer):
+    if hasattr(layer, "data_format"):
+        return {layer.data_format}
+    inner = [*getattr(layer, "layers", []), *filter(None, [getattr(layer, "layer", None)])]
+    return {name for each in inner for name in _data_formats(each)}
+
+
+ONE_TENSOR = "`layer` must take one input and give one output"
+
+
+def output_shape_of(chain, input_shape, dtype) -> tuple:
+    """Build layers that are applied in turn, and give the shape of what comes out.
+
+    A layer that takes more than one input or gives more than one output raises a `ValueError`.
+    """
+    x = keras.KerasTensor(input_shape, dtype=dtype)
+    for layer in chain:
+        try:
+            y = layer(x)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"{ONE_TENSOR}. Received: layer={layer}, which raised for inputs of shape {x.shape}: "
+                f"{type(error).__name__}: {error}"
+            ) from error
+        if not isinstance(y, keras.KerasTensor):
+            raise ValueError(f"{ONE_TENSOR}. Received: layer={layer}, which gives {len(y)} outputs")
+        x = y
+    return tuple(x.shape)
+
+
+def apply_in_turn(chain, x, mask=None):
+    """Run `x` through a list of layers. Each layer gets the mask that the previous one leaves."""
+    for layer in chain:
+        takes_mask = mask is not None and "mask" in inspect.signature(layer.call).parameters
+        y = layer(x, mask=mask) if takes_mask else layer(x)
+        mask = layer.compute_mask(x, mask) if layer.supports_masking else None
+        x = y
+    return x
+
+
+def over_channels(layer, x, data_format):
+    """Apply a layer of the last axis to the channels."""
+    if data_format == "channels_last":
+        return layer(x)
+    places = range(2, len(x.shape))
+    return ops.transpose(
+        layer(ops.transpose(x, (0, *places, 1))), (0, len(places) + 1, *(p - 1 for p in places))
+    )
+
+
+MUST_FIT = (
+    "`layer` must keep every axis except that of the channels, for its output is added to its input"
+)
+
+
+def must_fit(output_shape, input_shape, data_format) -> None:
+    """Raise a `ValueError` unless two shapes differ in the channels alone, as far as they are known."""
+    axis = channel_axis(data_format) % len(input_shape)
+    fits = len(output_shape) == len(input_shape) and all(
+        m == n or i == axis or None in (m, n)
+        for i, (m, n) in enumerate(zip(output_shape, input_shape, strict=True))
+    )
+    if not fits:
+        raise ValueError(
+            f"{MUST_FIT}. Received: input_shape={tuple(input_shape)}, "
+            f"output_shape={tuple(output_shape)}, data_format={data_format!r}"
+        )
+
+
+def add_branch(shortcut, branch, data_format):
+    """Their sum. No axis is broadcast: a size that is known at run time only is compared then.
+
+    TensorFlow alone has such sizes. Where it compiles with XLA, it leaves out what compares them.
+    """
+    must_fit(branch.shape, shortcut.shape, data_format)
+    unknown = None in (*branch.shape, *shortcut.shape) and not keras.utils.is_keras_tensor(branch)
+    if backend.backend() == "tensorflow" and unknown:
+        import tensorflow as tf
+
+        fits = tf.debugging.assert_equal(tf.shape(branch), tf.shape(shortcut), f"{MUST_FIT}.")
+        with tf.control_dependencies([fits]):  # the error of the sum would not name `layer`
+            branch = tf.identity(branch)
+    return shortcut + branch
