@@ -12,6 +12,13 @@ def random(*shape, seed=0):
     return np.random.default_rng(seed).normal(size=shape).astype("float32")
 
 
+def by_group(groups, *kinds):
+    """Columns of queries, keys, ... in the order of a fused projection: group by group."""
+    kinds = [np.reshape(kind, (*kind.shape[:-1], groups, -1)) for kind in kinds]
+    together = np.concatenate(kinds, axis=-1)
+    return together.reshape(*together.shape[:-2], -1)
+
+
 def close(actual, expected, relative=1e-5):
     """Assert that no difference is larger than a share of the largest expected number."""
     actual, expected = ops.convert_to_numpy(actual), ops.convert_to_numpy(expected)

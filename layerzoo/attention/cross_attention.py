@@ -5,7 +5,7 @@ from layerzoo.building.arguments import InitializerLike, known_width, optional_l
 from layerzoo.building.heads import attention_spec, head_width, valid_heads
 from layerzoo.building.seeds import drawn_dropout
 from layerzoo.building.sublayers import build_position, dense, positioned, rms_norm, unbuilt
-from layerzoo.ops.attention import attention_with_scores
+from layerzoo.ops.attention import attention_with_scores, split_groups
 from layerzoo.ops.masks import zero_padding
 
 
@@ -91,8 +91,9 @@ class CrossAttention(layers.Layer):
 
     Reference:
         [Attention Is All You Need](https://arxiv.org/abs/1706.03762). Grouped heads follow
-        [GQA](https://arxiv.org/abs/2305.13245). A single kernel computes keys and values, in this order. A
-        query that may attend to nothing gets zeros, not the mean of the padding.
+        [GQA](https://arxiv.org/abs/2305.13245). A single kernel computes keys and values. Its columns are
+        ordered by key/value head: its key, its value. A query that may attend to nothing gets zeros, not the
+        mean of the padding.
     """
 
     def __init__(
@@ -164,10 +165,9 @@ class CrossAttention(layers.Layer):
             context, context_mask = inputs, mask
         n, g, h = self.heads
         b, t, _ = ops.shape(inputs)
-        s = ops.shape(context)[1]
         query = ops.reshape(self.project_query(zero_padding(inputs, mask)), (b, t, n, h))
         together = self.project_context(zero_padding(context, context_mask))
-        key, value = ops.split(ops.reshape(together, (b, s, 2 * g, h)), 2, axis=2)
+        key, value = split_groups(together, g, (1, 1))
         if self.qk_norm:
             query, key = self.query_norm(query), self.key_norm(key)
         query, key, bias = positioned(self.position, query, key)

@@ -5,7 +5,7 @@ from layerzoo.building.arguments import InitializerLike, known_width, positive_i
 from layerzoo.building.heads import attention_spec, head_width, valid_heads
 from layerzoo.building.seeds import drawn_dropout
 from layerzoo.building.sublayers import dense
-from layerzoo.ops.attention import attention, attention_and_scores
+from layerzoo.ops.attention import attention, attention_and_scores, split_groups
 from layerzoo.ops.masks import zero_padding
 
 
@@ -93,8 +93,8 @@ class DifferentialAttention(layers.Layer):
         [Differential Transformer](https://arxiv.org/abs/2410.05258). `depth` counts from 1, as in the paper;
         timm and the authors' code count from 0. The paper rotates queries and keys by their positions; this
         layer does not, like timm. The heads share the scale of the norm, whose epsilon is 1e-5. A single
-        kernel computes queries, keys and values, in this order. The two queries of a head are adjacent, and
-        so are its two keys.
+        kernel computes queries, keys and values. Its columns are ordered by head: its two queries, its two
+        keys, its value.
     """
 
     def __init__(
@@ -150,7 +150,7 @@ class DifferentialAttention(layers.Layer):
         b, t, _ = ops.shape(inputs)
         n, h = self.heads
         together = self.project_in(zero_padding(inputs, mask))
-        queries, keys, value = ops.split(together, 3, axis=-1)
+        queries, keys, value = split_groups(together, n, (2, 2, 2))
         queries, keys = (ops.reshape(x, (b, t, n, 2, h)) for x in (queries, keys))
         value = ops.reshape(value, (b, t, n, 2 * h))
 

@@ -4,6 +4,7 @@ from keras import activations, backend, initializers, layers, ops
 from layerzoo.building.arguments import InitializerLike, known_width, positive_number
 from layerzoo.building.heads import head_width, valid_heads
 from layerzoo.building.sublayers import build_function, dense, unbuilt
+from layerzoo.ops.attention import split_groups
 from layerzoo.ops.linear_attention import elu_plus_one, linear_attention
 from layerzoo.ops.masks import zero_padding
 
@@ -73,7 +74,8 @@ class LinearAttention(layers.Layer):
     Reference:
         [Transformers are RNNs](https://arxiv.org/abs/2006.16236). The causal form works on chunks of steps;
         the paper's goes step by step. Features and sums are computed in float32 or better. A single kernel
-        computes queries, keys and values, in this order. A query that may attend to nothing gets zeros.
+        computes queries, keys and values. Its columns are ordered by head: its query, its key, its value. A
+        query that may attend to nothing gets zeros.
     """
 
     def __init__(
@@ -115,8 +117,7 @@ class LinearAttention(layers.Layer):
         b, t, _ = ops.shape(inputs)
         n, h = self.heads
         together = self.project_in(zero_padding(inputs, mask))
-        together = ops.reshape(together, (b, t, 3 * n, h))
-        query, key, value = ops.split(together, 3, axis=2)
+        query, key, value = split_groups(together, n, (1, 1, 1))
         query, key = self._features(query), self._features(key)
         attended = linear_attention(query, key, value, mask, self.causal, self.epsilon)
         return zero_padding(self.project_out(ops.reshape(attended, (b, t, n * h))), mask)

@@ -11,7 +11,7 @@ from layerzoo.building.arguments import (
 from layerzoo.building.heads import attention_spec, head_width, valid_heads
 from layerzoo.building.seeds import drawn_dropout
 from layerzoo.building.sublayers import dense, rms_norm
-from layerzoo.ops.attention import attention_with_scores
+from layerzoo.ops.attention import attention_with_scores, split_groups
 from layerzoo.ops.masks import zero_padding
 from layerzoo.ops.positions import rotate
 
@@ -168,7 +168,7 @@ class MultiHeadLatentAttention(layers.Layer):
         x = zero_padding(inputs, mask)
         latent, turned_key = ops.split(self.project_latent(x), [self.latent_dim], axis=-1)
         key_value = self.project_key_value(self.latent_norm(latent))
-        key, value = ops.split(ops.reshape(key_value, (b, t, n, 2 * h)), 2, axis=-1)
+        key, value = split_groups(key_value, n, (1, 1))
         if self.query_latent_dim:
             x = self.query_latent_norm(self.project_query_latent(x))
         query = ops.reshape(self.project_query(x), (b, t, n, h + r))

@@ -11,7 +11,7 @@ from layerzoo.building.arguments import (
 from layerzoo.building.heads import attention_spec, head_width, valid_heads
 from layerzoo.building.seeds import drawn_dropout
 from layerzoo.building.sublayers import build_position, dense, positioned, rms_norm, unbuilt
-from layerzoo.ops.attention import attention_with_scores
+from layerzoo.ops.attention import attention_with_scores, split_groups
 from layerzoo.ops.masks import zero_padding
 
 
@@ -95,8 +95,9 @@ class SelfAttention(layers.Layer):
 
     Reference:
         [Attention Is All You Need](https://arxiv.org/abs/1706.03762). Grouped heads follow
-        [GQA](https://arxiv.org/abs/2305.13245). A single kernel computes queries, keys and values, in this
-        order. A query that may attend to nothing gets zeros, not the mean of the padding.
+        [GQA](https://arxiv.org/abs/2305.13245). A single kernel computes queries, keys and values. Its
+        columns are ordered by key/value head: the query heads of its group, its key, its value. A query that
+        may attend to nothing gets zeros, not the mean of the padding.
     """
 
     def __init__(
@@ -154,8 +155,7 @@ class SelfAttention(layers.Layer):
         b, t, _ = ops.shape(inputs)
         n, g, h = self.heads
         together = self.project_in(zero_padding(inputs, mask))
-        together = ops.reshape(together, (b, t, n + 2 * g, h))
-        query, key, value = ops.split(together, [n, n + g], axis=2)
+        query, key, value = split_groups(together, g, (n // g, 1, 1))
         if self.qk_norm:
             query, key = self.query_norm(query), self.key_norm(key)
         query, key, bias = positioned(self.position, query, key)

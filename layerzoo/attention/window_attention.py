@@ -5,6 +5,7 @@ from layerzoo.building.arguments import InitializerLike, known_width, positive_i
 from layerzoo.building.heads import attention_spec, head_width
 from layerzoo.building.seeds import drawn_dropout
 from layerzoo.building.sublayers import dense
+from layerzoo.ops.attention import split_groups
 from layerzoo.ops.masks import zero_padding
 from layerzoo.ops.windows import (
     attend_in_windows,
@@ -98,7 +99,8 @@ class WindowAttention(layers.Layer):
         masked from each other. If the windows do not fit the image, timm rolls it before padding it, and
         pixels attend to the zero padding. Here the image is padded first, and the padding is masked. If the
         image is a single window, timm replaces `shift` by 0. This layer does not, so pass 0 yourself, or the
-        shift cuts the window into four.
+        shift cuts the window into four. A single kernel computes queries, keys and values. Its columns are
+        ordered by head: its query, its key, its value.
     """
 
     def __init__(
@@ -155,8 +157,8 @@ class WindowAttention(layers.Layer):
         together = cut_into_windows(together, *cuts)
         _, rows, columns, p, _ = ops.shape(together)
         n, windows = self.num_heads, b * rows * columns
-        together = ops.reshape(together, (windows, p, 3 * n, self.head_width))
-        query, key, value = ops.split(together, 3, axis=2)
+        together = ops.reshape(together, (windows, p, 3 * c))
+        query, key, value = split_groups(together, n, (1, 1, 1))
 
         parts = parts_of_windows(b, y, x, *cuts, mask)
         if parts is not None:

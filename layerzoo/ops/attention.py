@@ -7,6 +7,8 @@ Axis letters: `b` batch, `t` query time, `s` key time, `n` heads, `g` key/value 
 key/value head (`n = g r`), `h` head width, `v` width of a value.
 """
 
+from itertools import accumulate
+
 import keras
 from keras import backend, ops
 
@@ -84,6 +86,22 @@ def attention_with_scores(query, key, value, key_mask, return_scores, **sees):
     if return_scores:
         return attention_and_scores(query, key, value, key_mask, **sees)
     return attention(query, key, value, key_mask, **sees), None
+
+
+def split_groups(together, groups, counts):
+    """Split a fused projection `(b, t, d)` into one `(b, t, groups * count, h)` for each of `counts`.
+
+    Its features are ordered by group, each with `sum(counts)` heads of width `h`: first `counts[0]` heads of
+    the first part, and so on. Whoever has the features of a group, as one device of several, has all that
+    its attention needs.
+    """
+    b, t, d = ops.shape(together)
+    heads = sum(counts)
+    h = d // (groups * heads)
+    together = ops.reshape(together, (b, t, groups, heads, h))
+    starts = list(accumulate(counts[:-1]))
+    parts = zip(ops.split(together, starts, axis=3), counts, strict=True)
+    return [ops.reshape(part, (b, t, groups * count, h)) for part, count in parts]
 
 
 def heads_first(query, key, value):

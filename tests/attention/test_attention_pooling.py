@@ -18,13 +18,13 @@ def reference(x, weights, mask, num_heads, num_queries=1, head_dim=None, use_bia
     y = np.zeros((len(x), num_queries, x.shape[-1]))
     for b in range(len(x)):
         steps = [t for t in range(x.shape[1]) if mask[b, t]]
-        keys_values = {t: projected("key_value", x[b, t]).reshape(2, num_heads, h) for t in steps}
+        keys_values = {t: projected("key_value", x[b, t]).reshape(num_heads, 2, h) for t in steps}
         for i in range(num_queries):
             query = projected("query", weights["queries"][i]).reshape(num_heads, h)
             together = np.zeros((num_heads, h))
             for n in range(num_heads if steps else 0):
-                scores = np.exp([query[n] @ keys_values[t][0, n] / np.sqrt(h) for t in steps])
-                together[n] = scores @ [keys_values[t][1, n] for t in steps] / scores.sum()
+                scores = np.exp([query[n] @ keys_values[t][n, 0] / np.sqrt(h) for t in steps])
+                together[n] = scores @ [keys_values[t][n, 1] for t in steps] / scores.sum()
             y[b, i] = projected("output", together.reshape(num_heads * h))
     return y[:, 0] if num_queries == 1 else y
 
@@ -66,7 +66,7 @@ def test_equals_a_pool_with_latent_queries_in_torch(randomise, num_queries):
     latent = weights["queries"].expand(2, -1, -1)
     query = linear("query", latent).unflatten(-1, (2, 4)).transpose(1, 2)
     both = linear("key_value", torch.from_numpy(X)).unflatten(-1, (2, 2, 4))
-    key, value = both.permute(2, 0, 3, 1, 4)
+    key, value = both.permute(3, 0, 2, 1, 4)
     mask = np.array([INSIDE, RIGHT], bool)
     attended = functional.scaled_dot_product_attention(
         query, key, value, attn_mask=torch.from_numpy(mask)[:, None, None]
@@ -95,7 +95,8 @@ def test_equal_steps_get_equal_scores(randomise):
     outputs, scores = layer(x, return_attention_scores=True)
     close(scores, np.full((2, 2, 2, 5), 0.2))
     value = X[:, 0] @ weights["attention/key_value/kernel"] + weights["attention/key_value/bias"]
-    expected = value[:, 8:] @ weights["attention/output/kernel"] + weights["attention/output/bias"]
+    value = value.reshape(2, 2, 2, 4)[:, :, 1].reshape(2, 8)
+    expected = value @ weights["attention/output/kernel"] + weights["attention/output/bias"]
     close(outputs, np.stack([expected, expected], axis=1))
 
 

@@ -44,16 +44,16 @@ def reference(
     y = np.zeros(x.shape)
     for b in range(len(x)):
         seen = [s for s in range(context.shape[1]) if context_mask[b, s]]
-        heads = {s: projected("key_value", context[b, s]).reshape(2 * g, h) for s in seen}
+        heads = {s: projected("key_value", context[b, s]).reshape(g, 2, h) for s in seen}
         for t in (t for t in range(x.shape[1]) if mask[b, t]):
             queries = projected("query", x[b, t]).reshape(n, h)
             together = np.zeros((n, h))
             for i in range(n if seen else 0):
                 group = i * g // n
                 query = prepared(queries[i], t, "query_norm")
-                keys = [prepared(heads[s][group], s, "key_norm") for s in seen]
+                keys = [prepared(heads[s][group, 0], s, "key_norm") for s in seen]
                 scores = np.exp([query @ key / np.sqrt(h) for key in keys])
-                together[i] = scores @ [heads[s][g + group] for s in seen] / scores.sum()
+                together[i] = scores @ [heads[s][group, 1] for s in seen] / scores.sum()
             y[b, t] = projected("output", together.reshape(n * h))
     return y
 
@@ -95,12 +95,13 @@ def test_equals_multi_head_attention_in_torch(randomise, padded):
     layer, weights = built(randomise, num_heads=2)
     weights = {path: torch.tensor(value, dtype=torch.float32) for path, value in weights.items()}
     theirs = torch.nn.MultiheadAttention(8, 2, kdim=6, vdim=6, batch_first=True).eval()
-    key, value = weights["key_value/kernel"].T.split(8)
+    key, value = weights["key_value/kernel"].T.unflatten(0, (2, 2, 4)).transpose(0, 1).flatten(1, 2)
+    bias = weights["key_value/bias"].unflatten(0, (2, 2, 4)).transpose(0, 1).flatten()
     state = dict(
         q_proj_weight=weights["query/kernel"].T,
         k_proj_weight=key,
         v_proj_weight=value,
-        in_proj_bias=torch.cat([weights["query/bias"], weights["key_value/bias"]]),
+        in_proj_bias=torch.cat([weights["query/bias"], bias]),
     )
     state["out_proj.weight"], state["out_proj.bias"] = (
         weights["output/kernel"].T,
@@ -191,8 +192,9 @@ def test_dropped_scores_are_the_ones_that_give_the_outputs(randomise):
     outputs, scores = layer(X, context=CONTEXT, return_attention_scores=True, training=True)
     scores = ops.convert_to_numpy(scores)
     assert 0.3 < np.mean(scores == 0) < 0.7
-    value = (CONTEXT @ weights["key_value/kernel"] + weights["key_value/bias"])[..., 8:]
-    heads = np.einsum("bnts,bsnh->btnh", scores, value.reshape(2, 3, 2, 4)).reshape(2, 5, 8)
+    value = CONTEXT @ weights["key_value/kernel"] + weights["key_value/bias"]
+    value = value.reshape(2, 3, 2, 2, 4)[..., 1, :]
+    heads = np.einsum("bnts,bsnh->btnh", scores, value).reshape(2, 5, 8)
     close(outputs, heads @ weights["output/kernel"] + weights["output/bias"])
     close(*(layer(X, context=CONTEXT) for _ in range(2)), relative=0)
 

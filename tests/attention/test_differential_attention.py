@@ -35,9 +35,10 @@ def reference(
     for b in range(batch):
         steps = [t for t in range(time) if mask[b, t]]
         projected = {t: x[b, t] @ weights["query_key_value/kernel"] + bias_in for t in steps}
-        query = {t: projected[t][: 2 * n * h].reshape(n, 2, h) for t in steps}
-        key = {t: projected[t][2 * n * h : 4 * n * h].reshape(n, 2, h) for t in steps}
-        value = {t: projected[t][4 * n * h :].reshape(n, 2 * h) for t in steps}
+        heads = {t: projected[t].reshape(n, 6, h) for t in steps}
+        query = {t: heads[t][:, :2] for t in steps}
+        key = {t: heads[t][:, 2:4] for t in steps}
+        value = {t: heads[t][:, 4:].reshape(n, 2 * h) for t in steps}
         for t in steps:
             seen = [s for s in steps if not (causal and s > t)]
             together = []
@@ -90,11 +91,9 @@ def test_equals_the_difference_of_two_attentions_in_torch(randomise, causal):
     x = random(2, 5, 8)
 
     kernel, bias = weights["query_key_value/kernel"], weights["query_key_value/bias"]
-    query, key, value = functional.linear(torch.from_numpy(x), kernel.T, bias).chunk(3, dim=-1)
-    query, key = (
-        part.unflatten(-1, (4, 2)).transpose(1, 2).unflatten(1, (2, 2)) for part in (query, key)
-    )
-    value = value.unflatten(-1, (2, 4)).transpose(1, 2)
+    projected = functional.linear(torch.from_numpy(x), kernel.T, bias)
+    query, key, value = projected.unflatten(-1, (2, 3, 2, 2)).transpose(1, 2).unbind(3)
+    query, key, value = query.transpose(2, 3), key.transpose(2, 3), value.flatten(-2)
     first, second = (
         functional.scaled_dot_product_attention(
             query[:, :, i], key[:, :, i], value, is_causal=causal
@@ -140,7 +139,7 @@ def test_scores_are_the_differences_of_the_softmaxes(randomise, causal):
 @pytest.mark.parametrize("dropout", [0.5, 1.0])
 def test_either_softmax_is_dropped_by_itself_and_what_is_left_gives_the_outputs(randomise, dropout):
     layer, weights = built(randomise, num_heads=2, dropout=dropout, seed=1)
-    value_kernel = weights["query_key_value/kernel"] * (np.arange(24) >= 16)
+    value_kernel = weights["query_key_value/kernel"] * (np.arange(24) % 12 >= 8)
     layer.project_in.set_weights([value_kernel, np.zeros(24)])  # every softmax is even
     x = random(4, 5, 8)
     outputs, scores = layer(x, return_attention_scores=True, training=True)
@@ -153,7 +152,7 @@ def test_either_softmax_is_dropped_by_itself_and_what_is_left_gives_the_outputs(
     np.testing.assert_allclose(found, sorted(expected), atol=1e-5)
     assert (counts > scores.size / 8).all()
 
-    value = (x @ value_kernel[:, 16:]).reshape(4, 5, 2, 4)
+    value = (x @ value_kernel).reshape(4, 5, 2, 12)[..., 8:]
     heads = np.einsum("bnts,bsnh->btnh", scores, value)
     heads = heads / np.sqrt(np.mean(heads**2, axis=-1, keepdims=True) + 1e-5)
     heads = heads * weights["head_norm/scale"] * (1 - start)

@@ -39,18 +39,18 @@ def reference(
     for b in range(batch):
         steps = [t for t in range(time) if mask[b, t]]
         together = {t: x[b, t] @ weights["query_key_value/kernel"] + bias_in for t in steps}
-        heads = {t: together[t].reshape(3, n, h) for t in steps}
+        heads = {t: together[t].reshape(n, 3, h) for t in steps}
         attended = {t: [] for t in steps}
         for i in range(n):
             state, normaliser = np.zeros((h, h)), np.zeros(h)
             passes = [[t] for t in steps] if causal else [steps]
             for seen in passes:
                 for s in seen:
-                    key = phi(heads[s][1, i])
-                    state += np.outer(key, heads[s][2, i])
+                    key = phi(heads[s][i, 1])
+                    state += np.outer(key, heads[s][i, 2])
                     normaliser += key
                 for t in seen:
-                    query = phi(heads[t][0, i])
+                    query = phi(heads[t][i, 0])
                     attended[t].append(query @ state / (query @ normaliser + epsilon))
         for t in steps:
             y[b, t] = np.concatenate(attended[t]) @ weights["output/kernel"] + bias_out
@@ -101,7 +101,7 @@ def test_equals_cumulative_sums_in_torch(randomise, causal):
 
     kernel, bias = weights["query_key_value/kernel"], weights["query_key_value/bias"]
     projected = functional.linear(torch.from_numpy(x), kernel.T, bias)
-    query, key, value = (part.unflatten(-1, (2, 6)) for part in projected.chunk(3, dim=-1))
+    query, key, value = projected.unflatten(-1, (2, 3, 6)).unbind(-2)
     query, key = functional.elu(query) + 1, functional.elu(key) + 1
     states, normalisers = torch.einsum("btni,btnj->btnij", key, value), key
     if causal:
@@ -119,7 +119,7 @@ def test_equals_cumulative_sums_in_torch(randomise, causal):
 def test_queries_without_features_give_the_bias(randomise):
     layer, weights = built(randomise, num_heads=2, feature_map="relu")
     layer.weights[0].assign(np.zeros((8, 24)))
-    layer.weights[1].assign(np.repeat([-1.0, 1.0, 1.0], 8))
+    layer.weights[1].assign(np.tile(np.repeat([-1.0, 1.0, 1.0], 4), 2))
     close(layer(random(2, 5, 8)), np.broadcast_to(weights["output/bias"], (2, 5, 8)))
 
 

@@ -35,12 +35,12 @@ def reference(
 
     def attended(i, queries, context):
         query = linear(f"attention_{i}/query", queries).reshape(-1, num_heads, h)
-        both = linear(f"attention_{i}/key_value", context).reshape(-1, 2, num_heads, h)
+        both = linear(f"attention_{i}/key_value", context).reshape(-1, num_heads, 2, h)
         result = np.zeros(query.shape)
         for q in range(len(query)):
             for n in range(num_heads):
-                scores = np.exp(both[:, 0, n] @ query[q, n] / np.sqrt(h))
-                result[q, n] = scores @ both[:, 1, n] / scores.sum()
+                scores = np.exp(both[:, n, 0] @ query[q, n] / np.sqrt(h))
+                result[q, n] = scores @ both[:, n, 1] / scores.sum()
         return linear(f"attention_{i}/output", result.reshape(len(query), num_heads * h))
 
     gelu = np.vectorize(lambda u: u * (1 + math.erf(u / math.sqrt(2))) / 2)
@@ -101,10 +101,9 @@ def test_equals_open_flamingo_s_form_in_torch(randomise):
             norm(f"latent_norm_{i}", latents),
         )
         query = linear(f"attention_{i}/query", queries)
-        both = linear(f"attention_{i}/key_value", torch.cat([media, queries], dim=1)).chunk(
-            2, dim=-1
-        )
-        attended = functional.scaled_dot_product_attention(*map(heads, (query, *both)))
+        both = linear(f"attention_{i}/key_value", torch.cat([media, queries], dim=1))
+        key, value = both.unflatten(-1, (2, 2, 6)).transpose(1, 2).unbind(3)
+        attended = functional.scaled_dot_product_attention(heads(query), key, value)
         latents = latents + linear(f"attention_{i}/output", attended.transpose(1, 2).flatten(-2))
         hidden = functional.gelu(linear(f"expansion_{i}", norm(f"hidden_norm_{i}", latents)))
         latents = latents + linear(f"contraction_{i}", hidden)

@@ -51,7 +51,7 @@ def reference(
     for b in range(batch):
         steps = [t for t in range(time) if mask[b, t]]
         projected = {t: x[b, t] @ weights["query_key_value/kernel"] + bias_in for t in steps}
-        heads = {t: projected[t].reshape(n + 2 * g, h) for t in steps}
+        heads = {t: projected[t].reshape(g, n // g + 2, h) for t in steps}
         for t in steps:
             seen = [
                 s
@@ -60,11 +60,11 @@ def reference(
             ]
             together = []
             for i in range(n):
-                group = i * g // n
-                query = prepared(heads[t][i], t, "query_norm")
-                keys = [prepared(heads[s][n + group], s, "key_norm") for s in seen]
+                group, place = divmod(i, n // g)
+                query = prepared(heads[t][group, place], t, "query_norm")
+                keys = [prepared(heads[s][group, -2], s, "key_norm") for s in seen]
                 scores = np.exp([query @ key / np.sqrt(h) for key in keys])
-                values = [heads[s][n + g + group] for s in seen]
+                values = [heads[s][group, -1] for s in seen]
                 together.append(scores @ values / scores.sum())
             y[b, t] = np.concatenate(together) @ weights["output/kernel"] + bias_out
     return y
@@ -123,7 +123,8 @@ def test_equals_scaled_dot_product_attention_in_torch(randomise, causal, padded)
     kernel, bias = weights["query_key_value/kernel"], weights["query_key_value/bias"]
     projected = functional.linear(torch.from_numpy(x), kernel.T, bias)
     query, key, value = (
-        part.unflatten(-1, (-1, 6)).transpose(1, 2) for part in projected.split([24, 12, 12], -1)
+        part.flatten(2, 3).transpose(1, 2)
+        for part in projected.unflatten(-1, (2, 4, 6)).split([2, 1, 1], -2)
     )
     seen = torch.from_numpy(mask)[:, None, None, :]
     if causal:
@@ -140,7 +141,8 @@ def test_equals_scaled_dot_product_attention_in_torch(randomise, causal, padded)
 def test_a_window_of_one_sees_only_the_step_itself(randomise):
     layer, weights = built(randomise, num_heads=2, window=1)
     x = random(2, 5, 8)
-    value = (x @ weights["query_key_value/kernel"] + weights["query_key_value/bias"])[..., 16:]
+    projected = x @ weights["query_key_value/kernel"] + weights["query_key_value/bias"]
+    value = projected.reshape(2, 5, 2, 3, 4)[..., 2, :].reshape(2, 5, 8)
     close(layer(x), value @ weights["output/kernel"] + weights["output/bias"])
 
 
@@ -170,7 +172,7 @@ def test_returned_scores_are_the_ones_that_give_the_outputs(randomise, training)
     x, mask = random(4, 5, 8), np.array([RIGHT, LEFT, INSIDE, [1] * 5], bool)
     outputs, scores = layer(x, mask=mask, return_attention_scores=True, training=training)
     scores = ops.convert_to_numpy(scores)
-    value = (x @ weights["query_key_value/kernel"] + weights["query_key_value/bias"])[..., 30:]
+    value = (x @ weights["query_key_value/kernel"] + weights["query_key_value/bias"])[..., -6:]
     heads = np.einsum("bnts,bsh->btnh", scores, value).reshape(4, 5, 24)
     expected = heads @ weights["output/kernel"] + weights["output/bias"]
     close(outputs, np.where(mask[..., None], expected, 0))

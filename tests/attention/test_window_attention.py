@@ -16,7 +16,7 @@ def reference(x, weights, num_heads, window_size, shift=0, use_bias=True, mask=N
     for b in range(batch):
         pixels = [(i, j) for i, j in np.ndindex(height, width) if mask is None or mask[b, i, j]]
         heads = {
-            p: (x[b][p] @ weights["query_key_value/kernel"] + bias).reshape(3, num_heads, h)
+            p: (x[b][p] @ weights["query_key_value/kernel"] + bias).reshape(num_heads, 3, h)
             for p in pixels
         }
         window = {(i, j): ((i - shift) // w, (j - shift) // w) for i, j in pixels}
@@ -27,10 +27,10 @@ def reference(x, weights, num_heads, window_size, shift=0, use_bias=True, mask=N
                 logits = []
                 for r in seen:
                     row = (p[0] - r[0] + w - 1) * (2 * w - 1) + p[1] - r[1] + w - 1
-                    product = heads[p][0, n] @ heads[r][1, n] / np.sqrt(h)
+                    product = heads[p][n, 0] @ heads[r][n, 1] / np.sqrt(h)
                     logits.append(product + weights["offset_bias"][row, n])
                 scores = np.exp(np.array(logits) - max(logits))
-                together.append(scores @ [heads[r][2, n] for r in seen] / scores.sum())
+                together.append(scores @ [heads[r][n, 2] for r in seen] / scores.sum())
             y[b][p] = np.concatenate(together) @ weights["output/kernel"] + weights["output/bias"]
     return y
 
@@ -87,7 +87,7 @@ def test_equals_swin_in_torch(randomise, shift):
     projected = functional.linear(
         cut(rolled), weights["query_key_value/kernel"].T, weights["query_key_value/bias"]
     )
-    query, key, value = projected.unflatten(-1, (3, n, -1)).permute(2, 0, 3, 1, 4)
+    query, key, value = projected.unflatten(-1, (n, 3, -1)).permute(3, 0, 2, 1, 4)
 
     places = torch.stack(torch.meshgrid(torch.arange(w), torch.arange(w), indexing="ij")).flatten(1)
     offset = (places[:, :, None] - places[:, None, :]) + w - 1
@@ -141,7 +141,8 @@ def test_returned_scores_are_the_ones_that_give_the_outputs(randomise, training)
     assert tuple(scores.shape) == (2, 2, 2, 2, 9, 9)
     scores = ops.convert_to_numpy(scores)
     clean = np.where(mask[..., None], x, 0)
-    value = (clean @ weights["query_key_value/kernel"] + weights["query_key_value/bias"])[..., 12:]
+    value = clean @ weights["query_key_value/kernel"] + weights["query_key_value/bias"]
+    value = value.reshape(2, 5, 6, 2, 3, 3)[..., 2, :].reshape(2, 5, 6, 6)
     value = np.roll(np.pad(value, ((0, 0), (0, 1), (0, 0), (0, 0))), (-1, -1), (1, 2))
     value = value.reshape(2, 2, 3, 2, 3, 2, 3).transpose(0, 1, 3, 2, 4, 5, 6)
     attended = np.einsum("byxnts,byxsnh->byxtnh", scores, value.reshape(2, 2, 2, 9, 2, 3))

@@ -3,11 +3,11 @@
 import keras
 import numpy as np
 import pytest
-from arrays import random
+from arrays import by_group, random
 from keras import ops
 
 from layerzoo.ops import attention_blocks
-from layerzoo.ops.attention import attention, attention_and_scores
+from layerzoo.ops.attention import attention, attention_and_scores, split_groups
 
 
 def formula(query, key, value, key_mask=None, causal=False, window=None, bias=None):
@@ -198,3 +198,11 @@ def test_blocks_cover_each_query_once_and_all_that_it_may_see(t, window, causal)
     for q0, q1, k0, k1 in spans:
         first, last = (0, t) if window is None else (q0 - window + 1, q1 + window - 1)
         assert (k0, k1) == (max(first, 0), q1 if causal else min(last, t))
+
+
+@pytest.mark.parametrize("counts", [(2, 1, 1), (1, 1)])
+def test_a_fused_projection_is_split_group_by_group(counts):
+    parts = [random(2, 5, 3, count, 4, seed=count) for count in counts]
+    together = by_group(3, *(part.reshape(2, 5, -1) for part in parts))
+    for found, part in zip(split_groups(together, 3, counts), parts, strict=True):
+        np.testing.assert_array_equal(ops.convert_to_numpy(found), part.reshape(2, 5, -1, 4))

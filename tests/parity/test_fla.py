@@ -28,8 +28,7 @@ def test_causal_linear_attention(randomise, form, time, mask, heads, width):
     mask = np.ones((2, time), bool) if mask is None else np.array(mask, bool)
 
     together = x @ weights["query_key_value/kernel"] + weights["query_key_value/bias"]
-    together = together.reshape(2, time, 3 * heads, width)
-    query, key, value = np.split(together, 3, axis=2)
+    query, key, value = np.moveaxis(together.reshape(2, time, heads, 3, width), 3, 0)
     query, key = (run(torch.nn.functional.elu, each) + 1 for each in (query, key))
     key = key * mask[:, :, None, None]  # a key that weighs nothing is their padding
     attended = run(form, query, key, value, normalize=True).reshape(2, time, heads * width)

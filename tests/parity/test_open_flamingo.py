@@ -2,7 +2,7 @@
 
 import pytest
 from arrays import close, random
-from parity.upstream import alone, copy, number, randomised, run
+from parity.upstream import alone, copy, copy_fused, number, randomised, run
 
 from layerzoo import PerceiverResampler
 
@@ -24,7 +24,7 @@ def test_perceiver_resampler(depth, latents, heads, head_dim):
         copy_norm(attention.norm_media, layer.input_norms[i])
         copy_norm(attention.norm_latents, layer.latent_norms[i])
         copy(attention.to_q, layer.attentions[i].project_query)
-        copy(attention.to_kv, layer.attentions[i].project_context)
+        copy_fused(attention.to_kv, layer.attentions[i].project_context, heads, 2)
         copy(attention.to_out, layer.attentions[i].project_out)
         norm, expansion, _, contraction = feed_forward
         copy_norm(norm, layer.hidden_norms[i])

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from arrays import INSIDE, RIGHT, close, random
 from keras import layers, ops
-from parity.upstream import copy, number, randomised, run, torch
+from parity.upstream import copy, copy_fused, number, randomised, run, torch
 
 from layerzoo import (
     AttentionPooling,
@@ -40,7 +40,7 @@ def test_window_attention(height, width, window_size, shift, qkv_bias):
     norm.set_weights([number(theirs.norm1.weight), number(theirs.norm1.bias)])
     layer = WindowAttention(4, window_size, shift, use_bias=qkv_bias)
     layer.build((None, None, None, 16))
-    copy(theirs.attn.qkv, layer.project_in)
+    copy_fused(theirs.attn.qkv, layer.project_in, 4, 3)
     copy(theirs.attn.proj, layer.project_out)
     layer.table.assign(number(theirs.attn.relative_position_bias_table))
 
@@ -60,7 +60,7 @@ def test_attention_pooling(heads, queries, mask):
     layer.build((None, None, 32))
     layer.queries.assign(number(theirs.latent)[0])
     copy(theirs.q, layer.attention.project_query)
-    copy(theirs.kv, layer.attention.project_context)
+    copy_fused(theirs.kv, layer.attention.project_context, heads, 2)
     copy(theirs.proj, layer.attention.project_out)
 
     x, mask = random(2, 5, 32), None if mask is None else np.array(mask, bool)
@@ -79,7 +79,7 @@ def test_differential_attention(heads, depth, use_bias, causal, mask):
     )
     layer = DifferentialAttention(heads, depth, causal=causal, use_bias=use_bias)
     layer.build((None, None, 16))
-    copy(theirs.qkv, layer.project_in)
+    copy_fused(theirs.qkv, layer.project_in, heads, 3)
     copy(theirs.proj, layer.project_out)
     layer.head_norm.scale.assign(number(theirs.sub_norm.weight))
     lambdas = (theirs.lambda_q1, theirs.lambda_k1, theirs.lambda_q2, theirs.lambda_k2)

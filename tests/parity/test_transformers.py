@@ -5,7 +5,7 @@ The latent attention that the catalogue names, fla's, runs on a GPU alone: DeepS
 
 import numpy as np
 import pytest
-from arrays import INSIDE, RIGHT, close, random
+from arrays import INSIDE, RIGHT, by_group, close, random
 from parity.upstream import copy, kernel, number, randomised, run, torch
 
 from layerzoo import (
@@ -71,9 +71,9 @@ def test_relative_position_bias_in_attention(bidirectional, mask):
         4, head_dim=6, causal=not bidirectional, position=position, use_bias=False
     )
     layer.build((None, None, 16))
-    query, others = kernel(theirs.q), kernel(theirs.k, theirs.v)
+    query, key, value = map(kernel, (theirs.q, theirs.k, theirs.v))
     query = query * np.sqrt(6)  # they do not divide the scores by this
-    layer.project_in.kernel.assign(np.concatenate([query, others], axis=-1))
+    layer.project_in.kernel.assign(by_group(4, query, key, value))
     copy(theirs.o, layer.project_out)
     position.embeddings.assign(number(theirs.relative_attention_bias.weight))
 
@@ -95,7 +95,8 @@ def test_self_attention_with_groups_norms_and_rotation(groups, mask):
         4, groups, head_dim=6, causal=True, position=RotaryEmbedding(), qk_norm=True, use_bias=False
     )
     layer.build((None, None, 16))
-    layer.project_in.kernel.assign(kernel(theirs.q_proj, theirs.k_proj, theirs.v_proj))
+    kinds = map(kernel, (theirs.q_proj, theirs.k_proj, theirs.v_proj))
+    layer.project_in.kernel.assign(by_group(groups, *kinds))
     copy(theirs.o_proj, layer.project_out)
     layer.query_norm.scale.assign(number(theirs.q_norm.weight))
     layer.key_norm.scale.assign(number(theirs.k_norm.weight))

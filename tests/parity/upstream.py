@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from arrays import random
+from arrays import by_group, random
 
 torch = pytest.importorskip("torch", reason="the other side of the comparison is PyTorch")
 
@@ -52,6 +52,12 @@ def kernel(*modules):
     """Keras's kernel of linear maps or convolutions of PyTorch, side by side."""
     kernels = [np.moveaxis(number(module.weight), (0, 1), (-1, -2)) for module in modules]
     return np.concatenate(kernels, axis=-1)
+
+
+def copy_fused(module, layer, groups, kinds):
+    """Give a fused projection the weights of PyTorch's, whose columns are ordered by kind."""
+    copy(module, layer)
+    layer.set_weights([by_group(groups, *np.split(w, kinds, axis=-1)) for w in layer.get_weights()])
 
 
 def copy(module, layer):

@@ -86,7 +86,7 @@ def test_attention_adds_it_block_by_block(monkeypatch, randomise, causal):
     weights = randomise(layer)
     x, mask = random(2, 4, 6), np.array([[1, 1, 1, 0], [1, 0, 1, 1]], bool)
     projected = x @ weights["query_key_value/kernel"] + weights["query_key_value/bias"]
-    query, key, value = np.split(projected.reshape(2, 4, 9, 4), 3, axis=2)
+    query, key, value = np.moveaxis(projected.reshape(2, 4, 3, 3, 4), 3, 0)
     scores = np.einsum("btnh,bsnh->bnts", query, key) / 2 + reference(3, 4, 4)
     seen = mask[:, None, None, :] & (np.tri(4, dtype=bool) if causal else True)
     attended = np.einsum("bnts,bsnh->btnh", softmax(scores, seen), value).reshape(2, 4, 12)

@@ -110,9 +110,9 @@ class Quadratic(layers.Layer):
         attention = self.attention
         n, g, h = attention.heads
         b, t, _ = inputs.shape
-        together = ops.reshape(attention.project_in(inputs), (b, t, n + 2 * g, h))
-        query, key, value = ops.split(together, [n, n + g], axis=2)
-        key, value = (ops.repeat(x, n // g, axis=2) for x in (key, value))
+        together = ops.reshape(attention.project_in(inputs), (b, t, g, n // g + 2, h))
+        query = ops.reshape(together[:, :, :, :-2], (b, t, n, h))
+        key, value = (ops.repeat(together[:, :, :, i], n // g, axis=2) for i in (-2, -1))
         scores = ops.einsum("btnh,bsnh->bnts", query, key) / h**0.5
         scores = attention.position(scores)
         seen = mask[:, None, None, :]
