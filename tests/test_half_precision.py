@@ -21,7 +21,6 @@ def test_many_steps_stay_near_float32(card, draw, randomise, policy):
     inputs = arrays(card, config, fixed, b=2, t=64, s=64, y=12, x=9)
     precise = card.layer(**config)
     precise(**inputs)
-    randomise(precise)
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)  # a layer that is passed in follows it
     try:
@@ -29,24 +28,31 @@ def test_many_steps_stay_near_float32(card, draw, randomise, policy):
     finally:
         keras.config.set_dtype_policy(before)
     half(**inputs)
-    half.set_weights(precise.get_weights())
 
     masks = {}
     if takes(card, "mask") and card.traits.under(config).masking:
         steps = next(iter(inputs.values())).shape[1]
         masks["mask"] = np.arange(steps) < [[steps], [steps * 3 // 4]]
-    y = half(**inputs, **masks)
-    assert keras.backend.standardize_dtype(y.dtype) == half.compute_dtype
-    y, due = (ops.convert_to_numpy(ops.cast(x, "float32")) for x in (y, precise(**inputs, **masks)))
 
-    # No layer is nearer than rounded inputs and weights alone bring it, as where a sum is almost zero.
     def rounded(x):
         return ops.convert_to_numpy(ops.cast(ops.cast(x, half.compute_dtype), "float32"))
 
-    precise.set_weights([rounded(weight) for weight in precise.get_weights()])
-    moved = precise(**{name: rounded(x) for name, x in inputs.items()}, **masks)
-    moved = np.abs(ops.convert_to_numpy(moved) - due)
-    error, unit = np.abs(y - due), UNITS[policy] * np.abs(due).max()
-    assert np.isfinite(y).all()
-    assert (error <= 8 * unit + moved).all()
-    assert np.mean(error <= 4 * unit) > 0.97
+    near = []
+    for seed in range(3):  # a layer with few outputs has too few for a share of them
+        randomise(precise, seed)
+        half.set_weights(precise.get_weights())
+        y = half(**inputs, **masks)
+        assert keras.backend.standardize_dtype(y.dtype) == half.compute_dtype
+        y, due = (
+            ops.convert_to_numpy(ops.cast(x, "float32")) for x in (y, precise(**inputs, **masks))
+        )
+
+        # No layer is nearer than rounded inputs and weights alone bring it, as where a sum is almost zero.
+        precise.set_weights([rounded(weight) for weight in precise.get_weights()])
+        moved = precise(**{name: rounded(x) for name, x in inputs.items()}, **masks)
+        moved = np.abs(ops.convert_to_numpy(moved) - due)
+        error, unit = np.abs(y - due), UNITS[policy] * np.abs(due).max()
+        assert np.isfinite(y).all()
+        assert (error <= 8 * unit + moved).all()
+        near.append(error <= 4 * unit)
+    assert np.mean(near) > 0.97
