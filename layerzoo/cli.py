@@ -64,6 +64,9 @@ def check(options) -> int:
     """Check layers on one or several backends."""
     from layerzoo.testing import commands
 
+    if options.measured:
+        names = [name.rpartition(":")[2] for name in options.names] or list(catalogue())
+        measured.demand_ours(options.measured, "verified", names)
     return commands.check(options)
 
 
@@ -110,9 +113,14 @@ def eject(options) -> int:
     source = eject.eject(card_named(options.name), options.package)
     if options.out is None:
         print(source, end="")
-    else:
-        options.out.write_text(source)
-        console.print(f"wrote {options.out}")
+        return 0
+    if options.out.exists() and not options.force and options.out.read_text("utf-8") != source:
+        raise ValueError(
+            "A layer is ejected to a new file: name another one, or overwrite this one with `--force`. "
+            f"Received: --out {options.out}, which exists"
+        )
+    options.out.write_text(source, encoding="utf-8")
+    console.print(f"wrote {options.out}", markup=False, highlight=False, soft_wrap=True)
     return 0
 
 
@@ -121,7 +129,7 @@ def docs(options) -> int:
     from layerzoo.cookbook import pages
 
     if not options.check:
-        for path in pages.write(options.root, options.package):
+        for path in pages.write(options.root, options.package, options.force):
             console.print(f"wrote {path}", soft_wrap=True)
         return 0
     stale = pages.stale(options.root, options.package)
@@ -135,13 +143,16 @@ def bench(options) -> int:
     from layerzoo.cookbook import bench
 
     names = [card_named(name).name for name in options.names] or list(catalogue())
+    kind = "cost_long" if options.long else "cost"
+    if options.measured:
+        measured.demand_ours(options.measured, kind, names)
     found = bench.measure(names, options.pairs, options.long)
     console.print(bench.table(found))
     if options.report:
         options.report.write_text(json.dumps(found, indent=1) + "\n")
     if options.measured:
         for name, each in found.items():
-            measured.write(options.measured, "cost_long" if options.long else "cost", name, each)
+            measured.write(options.measured, kind, name, each)
     return 0
 
 

@@ -5,7 +5,10 @@ a layer touches only the files of that layer. Pages read these files and compute
 """
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
+
+from layerzoo_entry import files
 
 
 def path_of(folder: Path, kind: str, name: str) -> Path:
@@ -19,8 +22,23 @@ def read(folder: Path, kind: str, name: str) -> dict:
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
+def demand_ours(folder: Path, kind: str, names: Iterable[str]) -> None:
+    """Demand that writing these measurements overwrites nothing but older ones.
+
+    Raises:
+        ValueError: one of their files was not written by `write`.
+    """
+    paths = [path_of(folder, kind, name) for name in names]
+    files.demand_ours(paths, '{\n "', '"keras": "', advice="name another folder")
+
+
 def write(folder: Path, kind: str, name: str, found: dict) -> Path:
-    """Write a measurement and return its path. Each entry of its dicts and lists is one line."""
+    """Write a measurement and return its path. Each entry of its dicts and lists is one line.
+
+    Raises:
+        ValueError: the file exists and is no measurement.
+    """
+    demand_ours(folder, kind, [name])
     path = path_of(folder, kind, name)
     path.parent.mkdir(parents=True, exist_ok=True)
     entries = ",\n".join(f" {_line(key)}: {_block(value)}" for key, value in found.items())

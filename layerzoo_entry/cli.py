@@ -5,9 +5,16 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
+from layerzoo_entry.files import demand_ours
+
 PROFILES = ("smoke", "proof", "dev", "ci", "deep")
 BACKENDS = ("tensorflow", "jax", "torch")
-REPORTS = (".json", ".md", ".html")
+REPORTS = {
+    ".json": ('"profile"', '"manifest"'),
+    ".md": ("# Conformance report",),
+    ".html": ("<title>Conformance report</title>",),
+}
+"""The endings of report files, and what is in each of them."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -171,6 +178,7 @@ def parser() -> argparse.ArgumentParser:
         help="package name to register the class under [%(default)s]",
     )
     each.add_argument("--out", type=Path, metavar="FILE", help="default: print it")
+    each.add_argument("--force", action="store_true", help="overwrite FILE if it exists")
 
     each = commands.add_parser(
         "new",
@@ -194,6 +202,11 @@ def parser() -> argparse.ArgumentParser:
     each.add_argument(
         "--check", action="store_true", help="write nothing; exit 1 if a page is stale"
     )
+    each.add_argument(
+        "--force",
+        action="store_true",
+        help="also overwrite files that `layerzoo docs` did not write",
+    )
 
     each = commands.add_parser(
         "bench", help="measure each layer against what you would use instead, in alternating runs"
@@ -203,7 +216,7 @@ def parser() -> argparse.ArgumentParser:
     each.add_argument(
         "--long", action="store_true", help="large workloads, with the peak memory of each side"
     )
-    each.add_argument("--report", type=Path, metavar="FILE", help="write the results as JSON")
+    each.add_argument("--report", type=bench_file, metavar="FILE", help="write the results as JSON")
     each.add_argument(
         "--measured",
         type=Path,
@@ -225,8 +238,21 @@ def report_file(text: str) -> Path:
     path = Path(text)
     if path.suffix not in REPORTS:
         raise argparse.ArgumentTypeError(f"must end in {', '.join(REPORTS)}. Received: {text!r}")
+    return _writable(path, *REPORTS[path.suffix])
+
+
+def bench_file(text: str) -> Path:
+    """An argparse type: a file for measurements, checked before the run too."""
+    return _writable(Path(text), '"versions"', '"rows"')
+
+
+def _writable(path: Path, *marks: str) -> Path:
     if not path.parent.is_dir():
-        raise argparse.ArgumentTypeError(f"must be in an existing folder. Received: {text!r}")
+        raise argparse.ArgumentTypeError(f"must be in an existing folder. Received: {str(path)!r}")
+    try:
+        demand_ours([path], *marks)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
     return path
 
 

@@ -25,10 +25,14 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from layerzoo import DropPath, GatedMLP, Residual, RotaryEmbedding, SelfAttention
+from layerzoo_entry.files import is_ours
 
 EPOCHS = 20
 GOAL = 0.95
 """The share of held-out digits that each model should read correctly."""
+
+MARKS = ('"goal"', '"reloaded_equal"')
+"""What is in the `results.json` of every run."""
 
 FILES = ("sequential.keras", "functional.keras", "demo.png", "results.json")
 
@@ -370,7 +374,7 @@ def run(out: Path, seed: int = 0) -> None:
 
     Raises:
         ImportError: the extra `demo` is not installed.
-        ValueError: `out` is a file, or a path inside a file.
+        ValueError: `out` is a file, or a path inside a file, or has files that another program wrote.
         RuntimeError: a model loaded in a new process does not predict the same as before.
     """
     require_extra()
@@ -379,6 +383,12 @@ def run(out: Path, seed: int = 0) -> None:
     if not existing.is_dir():
         raise ValueError(
             f"`out` must be a folder, or a path for a new one. Received: out={str(out)!r}"
+        )
+    taken = [name for name in FILES if (out / name).exists()]
+    if taken and not ("results.json" in taken and is_ours(out / "results.json", *MARKS)):
+        raise ValueError(
+            "The demo overwrites only what an earlier demo wrote: name another folder with `--out`. "
+            f"Received: out={str(out)!r}, which has {', '.join(taken)}"
         )
 
     console = Console()

@@ -311,6 +311,7 @@ def _kill_matrix(folder: Path, check: bool) -> int:
         task = progress.add_task("", total=None)
         told = lambda name: progress.update(task, description=f"{name} on {compat.BACKEND}")  # noqa: E731
         if not check:
+            measured.demand_ours(folder, "kills", [compat.BACKEND])  # before minutes of work
             measured.write(folder, "kills", compat.BACKEND, measure(told))
         found = measured.read(folder, "kills", compat.BACKEND)
         if not found:

@@ -180,7 +180,7 @@ def test_an_interrupted_run_leaves_everything_as_it_was(tmp_path, untrained, mon
     if older:
         out.mkdir()
         for name in demo.FILES:
-            (out / name).write_text("complete")
+            (out / name).write_text('{"goal": 1, "reloaded_equal": true}')
     before = everything_below(tmp_path)
     train = demo.train
 
@@ -236,6 +236,15 @@ def test_out_must_be_a_folder_or_become_one(tmp_path):
         with pytest.raises(ValueError, match=rf"`out` must be a folder.* Received: out='{out}'"):
             demo.run(out)
     assert file.read_text() == "mine"
+
+
+def test_files_of_others_are_not_overwritten(tmp_path):
+    mine = {"demo.png": "mine", "results.json": '{"mine": 1}', "functional.keras": "mine"}
+    for name, text in mine.items():
+        (tmp_path / name).write_text(text)
+        with pytest.raises(ValueError, match=rf"earlier demo wrote.*Received: out=.*{name}"):
+            demo.run(tmp_path)
+        assert (tmp_path / name).read_text() == text
 
 
 @pytest.mark.parametrize("module", ["matplotlib", "sklearn"])

@@ -62,11 +62,36 @@ def test_writing_writes_what_is_stale_and_nothing_else(tmp_path, monkeypatch, re
     monkeypatch.setattr(pages, "render", lambda docs, package: few)
     assert set(pages.write(docs)) == set(few)
     assert pages.stale(docs) == []
-    (docs / "catalogue.md").write_text("old")
+    (docs / "catalogue.md").write_text(f"old\n{lists.GENERATED}\n")
     (docs / "llms.txt").unlink()
     due = [docs / "catalogue.md", docs / "llms.txt"]
     assert pages.stale(docs) == pages.write(docs) == due
     assert pages.write(docs) == []
+
+
+def test_a_page_that_was_not_generated_is_overwritten_only_when_asked(
+    tmp_path, monkeypatch, rendered
+):
+    docs = tmp_path / "docs"
+    names = ("catalogue.md", "llms.txt", "layers/residual/drop_path.svg")
+    few = {docs / name: rendered[name] for name in names}
+    monkeypatch.setattr(pages, "render", lambda docs, package: few)
+    for path in few:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("mine")
+        with pytest.raises(ValueError, match=rf"add `--force`\. Received: {path}, not written"):
+            pages.write(docs)
+        assert [each for each in few if each.exists()] == [path]
+        assert path.read_text() == "mine"
+        path.unlink()
+    path.write_text("mine")
+    assert set(pages.write(docs, force=True)) == set(few)
+    assert pages.stale(docs) == []
+
+
+def test_a_file_of_a_checkout_without_the_block_is_left_alone(tmp_path):
+    (tmp_path / "README.md").write_text("# Mine\n")
+    assert lists.blocks(tmp_path, [CARDS["GatedMLP"]]) == {}
 
 
 def test_a_block_among_hand_written_lines_is_replaced_and_they_stay(tmp_path):

@@ -88,6 +88,51 @@ def test_misuse_exits_2_with_one_line(arguments, capsys):
     assert captured.err.startswith("layerzoo: error: ")
 
 
+def test_eject_overwrites_a_file_only_when_asked(tmp_path, capsys):
+    file = tmp_path / "drop.py"
+    arguments = ["eject", "DropPath", "--out", str(file)]
+    assert main(arguments) == main(arguments) == 0, "the same again changes nothing"
+    source = file.read_text()
+    file.write_text(edited := source + "# mine\n")
+    capsys.readouterr()
+    assert main(arguments) == 2
+    assert file.read_text() == edited
+    assert f"with `--force`. Received: --out {file}, which exists" in capsys.readouterr().err
+    assert main([*arguments, "--force"]) == 0
+    assert file.read_text() == source
+
+
+@pytest.mark.parametrize("command", ["check", "bench"])
+@pytest.mark.parametrize("suffix", [".json", ".md", ".html"])
+def test_a_report_overwrites_only_a_report(command, suffix, tmp_path, capsys):
+    file = tmp_path / f"notes{suffix}"
+    file.write_text("mine")
+    with pytest.raises(SystemExit) as leave:
+        main([command, "DropPath", "--report", str(file)])
+    assert leave.value.code == 2
+    assert "overwrites only what it wrote itself" in capsys.readouterr().err
+    assert file.read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("command", "kind"),
+    [
+        (["check", "DropPath", "--only", "S1"], "verified"),
+        (["bench", "DropPath"], "cost"),
+        (["selftest", "--matrix"], "kills"),
+    ],
+)
+def test_a_measurement_overwrites_only_a_measurement(command, kind, tmp_path, capsys):
+    name = keras.backend.backend() if kind == "kills" else "DropPath"
+    file = tmp_path / kind / f"{name}.json"
+    file.parent.mkdir()
+    file.write_text('{"mine": 1}')
+    option = [] if kind == "kills" else ["--measured"]
+    assert main([*command, *option, str(tmp_path)]) == 2
+    assert f"Received: {file}, not written by it" in capsys.readouterr().err
+    assert file.read_text() == '{"mine": 1}'
+
+
 def test_list_finds_by_pattern(capsys):
     assert main(["list", "gated*"]) == 0
     assert "GatedMLP" in capsys.readouterr().out

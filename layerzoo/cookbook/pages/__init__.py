@@ -20,8 +20,11 @@ from layerzoo.cookbook.pages.layer import (
     root_of,
 )
 from layerzoo.cookbook.pages.speed import speed_page
+from layerzoo_entry.files import demand_ours
 
 HOUSE = Path(exports.__file__).parents[1]
+MARKS = {".svg": 'class="lz-drawing"', ".txt": "# layerzoo\n"}
+"""What is in each generated file that does not say so in a comment, by its ending."""
 
 
 def render(docs: Path = Path("docs"), package: str = "layerzoo") -> dict[Path, str]:
@@ -60,12 +63,21 @@ def render(docs: Path = Path("docs"), package: str = "layerzoo") -> dict[Path, s
     return {docs / path: text for path, text in pages.items()} | checkout
 
 
-def write(docs: Path, package: str = "layerzoo") -> list[Path]:
-    """Write the files that are missing or stale, and return their paths."""
+def write(docs: Path, package: str = "layerzoo", force: bool = False) -> list[Path]:
+    """Write the files that are missing or stale, and return their paths.
+
+    Args:
+        docs: The folder of the pages.
+        package: As for `render`.
+        force: Whether to overwrite files that were not generated.
+
+    Raises:
+        ValueError: a file was not generated, and `force` is false. No page is written then.
+    """
     written = []
     if package == "layerzoo":  # first, because the pages use the exports
-        written = _write(_exports(docs))
-    return written + _write(render(docs, package))
+        written = _write(_exports(docs), force)
+    return written + _write(render(docs, package), force)
 
 
 def stale(docs: Path, package: str = "layerzoo") -> list[Path]:
@@ -80,8 +92,12 @@ def _exports(docs):
     return exports.exports(HOUSE) if same else {}
 
 
-def _write(texts):
+def _write(texts, force):
     paths = _differing(texts)
+    if not force:
+        for path in paths:
+            mark = MARKS.get(path.suffix, "ritten by `layerzoo docs`")
+            demand_ours([path], mark, advice="name another `--root`, or add `--force`")
     for path in paths:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(texts[path], encoding="utf-8")

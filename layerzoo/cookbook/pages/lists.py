@@ -32,10 +32,15 @@ def blocks(checkout: Path, cards) -> dict[Path, str]:
     """The files of a checkout that hold a generated block between parts written by hand."""
     by_family = _by_family(cards)
     wanted = {"mkdocs.yml": _navigation(by_family), "README.md": _table(by_family)}
-    return {
-        checkout / name: _with_block((checkout / name).read_text(encoding="utf-8"), lines)
-        for name, lines in wanted.items()
+    texts = {
+        name: (checkout / name).read_text(encoding="utf-8")
+        for name in wanted
         if (checkout / name).is_file()
+    }
+    return {
+        checkout / name: _with_block(text, wanted[name])
+        for name, text in texts.items()
+        if BEGIN in text and END in text  # a file without the block is somebody else's
     }
 
 
