@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.proof
 ROOT = Path(__file__).parents[1]
 PLUGIN = ROOT / "layerzoo_entry" / "plugin" / "my_layers"
 PARTS = ("layerzoo", "layerzoo_entry", "docs", "measured", "mkdocs.yml", "README.md")

@@ -109,6 +109,7 @@ def test_an_empty_folder_will_do(tmp_path):
     assert (tmp_path / "pyproject.toml").is_file()
 
 
+@pytest.mark.proof
 @pytest.mark.skipif(
     not (find_spec("pip") and find_spec("hatchling")),
     reason="pip and hatchling are needed to build packages: pip install 'layerzoo[dev]'",

@@ -113,6 +113,7 @@ def test_a_report_is_written(run, pytester):
     assert "Doubts" in (pytester.path / "out.html").read_text()
 
 
+@pytest.mark.proof
 def test_several_processes_write_one_report(tmp_path):
     (tmp_path / "cards_of_plugin.py").write_text(CARDS)
     what = ["--layerzoo", "cards_of_plugin", "--layerzoo-only", "S[1-3]"]
