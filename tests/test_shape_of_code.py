@@ -108,7 +108,18 @@ def one_public_class_and_its_imports(tree, source):
 def registered_with_keras(tree, source):
     decorators = [ast.unparse(decorator) for decorator in class_of(tree).decorator_list]
     expected = "keras.saving.register_keras_serializable(package='layerzoo')"
-    return [] if decorators == [expected] else [f"the decorators are {decorators}"]
+    good = decorators in ([expected], [expected, "recipe"])
+    return [] if good else [f"the decorators are {decorators}"]
+
+
+def a_recipe_if_it_holds_layers(tree, source):
+    """What makes or takes layers; the decorator freezes them with their owner and keeps them in files."""
+    made = [ast.unparse(x.func) for x in ast.walk(class_of(tree)) if isinstance(x, ast.Call)]
+    helpers = {name for module, name in imports_of(tree) if module == "layerzoo.building.sublayers"}
+    holds = [x for x in made if re.fullmatch(r"(keras\.)?layers\.(?!InputSpec)[A-Z]\w+", x)]
+    holds += [x for x in made if x in helpers]
+    decorated = any(ast.unparse(x) == "recipe" for x in class_of(tree).decorator_list)
+    return [f"it holds {holds} and is no recipe"] if holds and not decorated else []
 
 
 def composed_and_not_inherited(tree, source):
@@ -255,6 +266,7 @@ def no_loop_operations(tree, source):
 LAYER_RULES = [
     one_public_class_and_its_imports,
     registered_with_keras,
+    a_recipe_if_it_holds_layers,
     composed_and_not_inherited,
     methods_in_order,
     at_most_eight_parameters,
@@ -406,10 +418,12 @@ GOOD = r'''
 import keras
 from keras import layers, ops
 
+from layerzoo.building.recipe import recipe
 from layerzoo.gated.gated_mlp import GatedMLP
 
 
 @keras.saving.register_keras_serializable(package="layerzoo")
+@recipe
 class Good(layers.Layer):
     r"""Is fine.
 
@@ -486,6 +500,8 @@ SPOILT = [
     (one_public_class_and_its_imports, "\n\n@keras", "\n\nEPSILON = 1e-6\n\n\n@keras"),
     (registered_with_keras, 'package="layerzoo"', 'package="zoo"'),
     (registered_with_keras, '@keras.saving.register_keras_serializable(package="layerzoo")\n', ""),
+    (registered_with_keras, "@recipe", "@final"),
+    (a_recipe_if_it_holds_layers, "@recipe\n", ""),
     (composed_and_not_inherited, "Good(layers.Layer)", "Good(layers.Dense)"),
     (composed_and_not_inherited, "Good(layers.Layer)", "Good(Mixin, layers.Layer)"),
     (methods_in_order, "def build", "def _build"),

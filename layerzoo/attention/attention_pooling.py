@@ -4,9 +4,11 @@ from keras import initializers, layers, ops
 from layerzoo.attention.cross_attention import CrossAttention
 from layerzoo.building.arguments import InitializerLike, known_width, positive_int
 from layerzoo.building.heads import attention_spec, head_width, valid_heads
+from layerzoo.building.recipe import recipe
 
 
 @keras.saving.register_keras_serializable(package="layerzoo")
+@recipe
 class AttentionPooling(layers.Layer):
     r"""Attention pooling (PMA, MAP head): learned queries reduce a sequence to one vector each.
 

@@ -3,13 +3,15 @@ from keras import initializers, layers, ops
 
 from layerzoo.building.arguments import InitializerLike, known_width, optional_layer, probability
 from layerzoo.building.heads import attention_spec, head_width, valid_heads
+from layerzoo.building.recipe import recipe
 from layerzoo.building.seeds import drawn_dropout
-from layerzoo.building.sublayers import build_position, dense, positioned, rms_norm, unbuilt
+from layerzoo.building.sublayers import build_position, dense, positioned, rms_norm, serialized
 from layerzoo.ops.attention import attention_with_scores, split_groups
 from layerzoo.ops.masks import zero_padding
 
 
 @keras.saving.register_keras_serializable(package="layerzoo")
+@recipe
 class CrossAttention(layers.Layer):
     r"""Multi-head cross-attention (MHA, GQA, MQA): each step of a sequence attends to another sequence.
 
@@ -193,7 +195,7 @@ class CrossAttention(layers.Layer):
             num_heads=self.num_heads,
             num_key_value_heads=self.num_key_value_heads,
             head_dim=self.head_dim,
-            position=unbuilt(keras.saving.serialize_keras_object(self.position)),
+            position=serialized(self.position),
             qk_norm=self.qk_norm,
             dropout=self.dropout,
             use_bias=self.use_bias,

@@ -3,6 +3,7 @@ from keras import backend, initializers, layers, ops
 
 from layerzoo.building.arguments import InitializerLike, known_width, positive_int, probability
 from layerzoo.building.heads import attention_spec, head_width, valid_heads
+from layerzoo.building.recipe import recipe
 from layerzoo.building.seeds import drawn_dropout
 from layerzoo.building.sublayers import dense
 from layerzoo.ops.attention import attention, attention_and_scores, split_groups
@@ -10,6 +11,7 @@ from layerzoo.ops.masks import zero_padding
 
 
 @keras.saving.register_keras_serializable(package="layerzoo")
+@recipe
 class DifferentialAttention(layers.Layer):
     r"""Differential attention (Diff Transformer): each head subtracts one softmax map from another.
 

@@ -3,11 +3,13 @@ from keras import initializers, layers, ops
 
 from layerzoo.building.arguments import InitializerLike, known_width, positive_int
 from layerzoo.building.heads import attention_spec
+from layerzoo.building.recipe import recipe
 from layerzoo.building.sublayers import dense
 from layerzoo.ops.masks import weigh, zero_padding
 
 
 @keras.saving.register_keras_serializable(package="layerzoo")
+@recipe
 class GatedAttentionPooling(layers.Layer):
     r"""Gated attention pooling (ABMIL): a learned weighted mean over the instances of a bag.
 

@@ -3,13 +3,15 @@ from keras import activations, backend, initializers, layers, ops
 
 from layerzoo.building.arguments import InitializerLike, known_width, positive_number
 from layerzoo.building.heads import head_width, valid_heads
-from layerzoo.building.sublayers import build_function, dense, unbuilt
+from layerzoo.building.recipe import recipe
+from layerzoo.building.sublayers import build_function, dense, serialized
 from layerzoo.ops.attention import split_groups
 from layerzoo.ops.linear_attention import elu_plus_one, linear_attention
 from layerzoo.ops.masks import zero_padding
 
 
 @keras.saving.register_keras_serializable(package="layerzoo")
+@recipe
 class LinearAttention(layers.Layer):
     r"""Linear attention: no softmax, so time and memory grow linearly with the sequence length.
 
@@ -131,7 +133,7 @@ class LinearAttention(layers.Layer):
             num_heads=self.num_heads,
             head_dim=self.head_dim,
             causal=self.causal,
-            feature_map=unbuilt(activations.serialize(self.feature_map)),
+            feature_map=serialized(self.feature_map),
             use_bias=self.use_bias,
             kernel_initializer=initializers.serialize(self.kernel_initializer),
             epsilon=self.epsilon,

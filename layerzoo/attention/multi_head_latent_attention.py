@@ -9,6 +9,7 @@ from layerzoo.building.arguments import (
     probability,
 )
 from layerzoo.building.heads import attention_spec, head_width, valid_heads
+from layerzoo.building.recipe import recipe
 from layerzoo.building.seeds import drawn_dropout
 from layerzoo.building.sublayers import dense, rms_norm
 from layerzoo.ops.attention import attention_with_scores, split_groups
@@ -17,6 +18,7 @@ from layerzoo.ops.positions import rotate
 
 
 @keras.saving.register_keras_serializable(package="layerzoo")
+@recipe
 class MultiHeadLatentAttention(layers.Layer):
     r"""Multi-head latent attention (MLA, DeepSeek): one short latent per step yields all keys and values.
 

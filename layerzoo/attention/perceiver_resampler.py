@@ -10,11 +10,13 @@ from layerzoo.building.arguments import (
     positive_number,
 )
 from layerzoo.building.heads import head_width, valid_heads
+from layerzoo.building.recipe import recipe
 from layerzoo.building.sublayers import dense
 from layerzoo.ops.masks import zero_padding
 
 
 @keras.saving.register_keras_serializable(package="layerzoo")
+@recipe
 class PerceiverResampler(layers.Layer):
     r"""Perceiver resampler (Flamingo): a fixed number of latents reads a sequence of any length.
 

@@ -9,13 +9,15 @@ from layerzoo.building.arguments import (
     probability,
 )
 from layerzoo.building.heads import attention_spec, head_width, valid_heads
+from layerzoo.building.recipe import recipe
 from layerzoo.building.seeds import drawn_dropout
-from layerzoo.building.sublayers import build_position, dense, positioned, rms_norm, unbuilt
+from layerzoo.building.sublayers import build_position, dense, positioned, rms_norm, serialized
 from layerzoo.ops.attention import attention_with_scores, split_groups
 from layerzoo.ops.masks import zero_padding
 
 
 @keras.saving.register_keras_serializable(package="layerzoo")
+@recipe
 class SelfAttention(layers.Layer):
     r"""Multi-head self-attention (MHA), with grouped-query (GQA) and multi-query (MQA) variants.
 
@@ -184,7 +186,7 @@ class SelfAttention(layers.Layer):
             head_dim=self.head_dim,
             causal=self.causal,
             window=self.window,
-            position=unbuilt(keras.saving.serialize_keras_object(self.position)),
+            position=serialized(self.position),
             qk_norm=self.qk_norm,
             dropout=self.dropout,
             use_bias=self.use_bias,

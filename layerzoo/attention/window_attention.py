@@ -3,6 +3,7 @@ from keras import initializers, layers, ops
 
 from layerzoo.building.arguments import InitializerLike, known_width, positive_int, probability
 from layerzoo.building.heads import attention_spec, head_width
+from layerzoo.building.recipe import recipe
 from layerzoo.building.seeds import drawn_dropout
 from layerzoo.building.sublayers import dense
 from layerzoo.ops.attention import split_groups
@@ -18,6 +19,7 @@ from layerzoo.ops.windows import (
 
 
 @keras.saving.register_keras_serializable(package="layerzoo")
+@recipe
 class WindowAttention(layers.Layer):
     r"""Window attention (Swin): each pixel of an image attends to the pixels of its window.
 

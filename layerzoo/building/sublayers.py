@@ -1,6 +1,8 @@
 """The layers inside a layer: they take their owner's settings and its mask."""
 
-from keras import layers, ops
+import types
+
+from keras import activations, layers, ops, saving
 
 
 def dense(owner, units, input_shape, name, use_bias=None):
@@ -56,14 +58,26 @@ def positioned(position, query, key):
     return query, key, {}
 
 
-def unbuilt(serialized):
-    """A serialized layer, or a list of them, without the shapes that they were built for.
+def serialized(given):
+    """The config of what was handed in: a layer, a list of layers, an activation or None.
+
+    It is written twice, because in a file Keras gives an id only to what it meets again. By this id, a layer
+    that was handed to two owners is loaded as one layer.
+    """
+    function = isinstance(given, types.FunctionType)
+    serialize = activations.serialize if function else saving.serialize_keras_object
+    serialize(given)
+    return _unbuilt(serialize(given))
+
+
+def _unbuilt(config):
+    """A config without the shapes that the layer was built for.
 
     Keras adds these shapes once a layer is built. They would change the owner's config with the first call,
     and a copy made from that config would fit no other width.
     """
-    if isinstance(serialized, list | tuple):
-        return [unbuilt(item) for item in serialized]
-    if isinstance(serialized, dict):
-        return {key: value for key, value in serialized.items() if key != "build_config"}
-    return serialized
+    if isinstance(config, list | tuple):
+        return [_unbuilt(item) for item in config]
+    if isinstance(config, dict):
+        return {key: value for key, value in config.items() if key != "build_config"}
+    return config

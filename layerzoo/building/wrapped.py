@@ -29,6 +29,17 @@ def _data_formats(layer):
     return {name for each in inner for name in _data_formats(each)}
 
 
+def build_by_call(layer, symbols):
+    """Call a layer on symbols, which builds any layer, and return its symbolic outputs.
+
+    The call is then forgotten. It belongs to no model, and a model in which the layer stands would find it
+    when it is loaded.
+    """
+    outputs = layer(symbols)
+    layer._inbound_nodes = layer._inbound_nodes[:-1]
+    return outputs
+
+
 ONE_TENSOR = "`layer` must take one input and give one output"
 
 
@@ -40,7 +51,7 @@ def output_shape_of(chain, input_shape, dtype) -> tuple:
     x = keras.KerasTensor(input_shape, dtype=dtype)
     for layer in chain:
         try:
-            y = layer(x)
+            y = build_by_call(layer, x)
         except (TypeError, ValueError) as error:
             raise ValueError(
                 f"{ONE_TENSOR}. Received: layer={layer}, which raised for inputs of shape {x.shape}: "

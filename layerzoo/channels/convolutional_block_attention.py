@@ -2,11 +2,13 @@ import keras
 from keras import activations, backend, initializers, layers, ops
 
 from layerzoo.building.arguments import InitializerLike, one_of, positive_int
-from layerzoo.building.sublayers import build_function, dense, unbuilt
+from layerzoo.building.recipe import recipe
+from layerzoo.building.sublayers import build_function, dense, serialized
 from layerzoo.ops.channels import channel_axis, known_channels, position_axes, scale_channels
 
 
 @keras.saving.register_keras_serializable(package="layerzoo")
+@recipe
 class ConvolutionalBlockAttention(layers.Layer):
     r"""Convolutional block attention (CBAM): gates the channels of an image, and then its pixels.
 
@@ -129,7 +131,7 @@ class ConvolutionalBlockAttention(layers.Layer):
         config.update(
             ratio=self.ratio,
             kernel_size=self.kernel_size,
-            activation=unbuilt(activations.serialize(self.activation)),
+            activation=serialized(self.activation),
             use_bias=self.use_bias,
             kernel_initializer=initializers.serialize(self.kernel_initializer),
             data_format=self.data_format,

@@ -2,6 +2,7 @@ import keras
 from keras import initializers, layers, ops
 
 from layerzoo.building.arguments import InitializerLike, one_of, positive_number
+from layerzoo.building.recipe import recipe
 from layerzoo.ops.channels import (
     adaptive_kernel_size,
     channel_axis,
@@ -12,6 +13,7 @@ from layerzoo.ops.channels import (
 
 
 @keras.saving.register_keras_serializable(package="layerzoo")
+@recipe
 class EfficientChannelAttention(layers.Layer):
     r"""Efficient channel attention (ECA): gates each channel by the averages of its neighbouring channels.
 

@@ -2,7 +2,8 @@ import keras
 from keras import activations, initializers, layers
 
 from layerzoo.building.arguments import InitializerLike, one_of, positive_int
-from layerzoo.building.sublayers import build_function, dense, unbuilt
+from layerzoo.building.recipe import recipe
+from layerzoo.building.sublayers import build_function, dense, serialized
 from layerzoo.ops.channels import (
     channel_axis,
     known_channels,
@@ -12,6 +13,7 @@ from layerzoo.ops.channels import (
 
 
 @keras.saving.register_keras_serializable(package="layerzoo")
+@recipe
 class SqueezeExcite(layers.Layer):
     r"""Squeeze-and-excitation (SE): rescales each channel with a gate computed from the global average.
 
@@ -124,8 +126,8 @@ class SqueezeExcite(layers.Layer):
         config = super().get_config()
         config.update(
             ratio=self.ratio,
-            activation=unbuilt(activations.serialize(self.activation)),
-            gate_activation=unbuilt(activations.serialize(self.gate_activation)),
+            activation=serialized(self.activation),
+            gate_activation=serialized(self.gate_activation),
             use_bias=self.use_bias,
             kernel_initializer=initializers.serialize(self.kernel_initializer),
             data_format=self.data_format,

@@ -8,10 +8,12 @@ from layerzoo.building.arguments import (
     positive_int,
     probability,
 )
-from layerzoo.building.sublayers import build_function, dense, unbuilt
+from layerzoo.building.recipe import recipe
+from layerzoo.building.sublayers import build_function, dense, serialized
 
 
 @keras.saving.register_keras_serializable(package="layerzoo")
+@recipe
 class GatedMLP(layers.Layer):
     r"""Gated MLP (SwiGLU, GEGLU, ReGLU): the feed-forward network of today's Transformers.
 
@@ -121,7 +123,7 @@ class GatedMLP(layers.Layer):
         config.update(
             hidden_dim=self.hidden_dim,
             units=self.units,
-            activation=unbuilt(activations.serialize(self.activation)),
+            activation=serialized(self.activation),
             dropout=self.dropout,
             use_bias=self.use_bias,
             kernel_initializer=initializers.serialize(self.kernel_initializer),

@@ -2,10 +2,12 @@ import keras
 from keras import backend, layers, ops
 
 from layerzoo.building.arguments import known_heads
+from layerzoo.building.recipe import recipe
 from layerzoo.ops.positions import alibi_slopes
 
 
 @keras.saving.register_keras_serializable(package="layerzoo")
+@recipe
 class AlibiBias(layers.Layer):
     r"""ALiBi: lowers each attention score in proportion to distance, with one slope per head.
 

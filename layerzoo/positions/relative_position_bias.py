@@ -2,10 +2,12 @@ import keras
 from keras import backend, initializers, layers, ops
 
 from layerzoo.building.arguments import InitializerLike, known_heads, positive_int
+from layerzoo.building.recipe import recipe
 from layerzoo.ops.positions import distance_buckets, per_head
 
 
 @keras.saving.register_keras_serializable(package="layerzoo")
+@recipe
 class RelativePositionBias(layers.Layer):
     r"""T5 relative position bias: adds a learned bias to each attention score, depending on distance.
 

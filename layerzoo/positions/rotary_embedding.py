@@ -2,10 +2,12 @@ import keras
 from keras import ops
 
 from layerzoo.building.arguments import known_width, one_of, positive_number
+from layerzoo.building.recipe import recipe
 from layerzoo.ops.positions import rotate
 
 
 @keras.saving.register_keras_serializable(package="layerzoo")
+@recipe
 class RotaryEmbedding(keras.layers.Layer):
     r"""Rotary position embedding (RoPE): rotates feature pairs by angles proportional to the position.
 

@@ -2,9 +2,11 @@ import keras
 from keras import ops
 
 from layerzoo.building.arguments import probability
+from layerzoo.building.recipe import recipe
 
 
 @keras.saving.register_keras_serializable(package="layerzoo")
+@recipe
 class DropPath(keras.layers.Layer):
     r"""Stochastic depth (DropPath): drops a residual branch for random samples during training.
 

@@ -7,7 +7,8 @@ from layerzoo.building.arguments import (
     positive_number,
     probability,
 )
-from layerzoo.building.sublayers import unbuilt
+from layerzoo.building.recipe import recipe
+from layerzoo.building.sublayers import serialized
 from layerzoo.building.wrapped import (
     add_branch,
     apply_in_turn,
@@ -21,6 +22,7 @@ from layerzoo.residual.drop_path import DropPath
 
 
 @keras.saving.register_keras_serializable(package="layerzoo")
+@recipe
 class Residual(layers.Layer):
     r"""Residual connection around any layer, with optional pre-norm, post-norm or sandwich norm.
 
@@ -152,6 +154,7 @@ class Residual(layers.Layer):
             )
             self.project.build((None, channels))
         self.drop = DropPath(self.drop_path, self.seed, dtype=self.dtype_policy, name="drop_path")
+        self.drop.build(branch_shape)
         axes = {channel_axis(self.data_format): channels}
         self.input_spec = layers.InputSpec(min_ndim=2, axes=axes)
 
@@ -184,7 +187,7 @@ class Residual(layers.Layer):
     def get_config(self):
         config = super().get_config()
         config.update(
-            layer=unbuilt(keras.saving.serialize_keras_object(self.layer)),
+            layer=serialized(self.layer),
             norm=self.norm,
             scale=self.scale,
             drop_path=self.drop_path,

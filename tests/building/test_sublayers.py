@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
-from layerzoo import GatedMLP, SelfAttention
-from layerzoo.building.sublayers import build_position, dense, positioned, unbuilt
-from layerzoo.building.wrapped import apply_in_turn
+from layerzoo import GatedMLP, RelativePositionBias, Residual, SelfAttention
+from layerzoo.building.sublayers import build_position, dense, positioned, serialized
+from layerzoo.building.wrapped import apply_in_turn, build_by_call
 
 
 def test_dense_takes_after_its_owner():
@@ -19,16 +19,92 @@ def test_dense_takes_after_its_owner():
     assert not np.allclose(*(ops.convert_to_numpy(layer.kernel) for layer in (first, second)))
 
 
-def test_unbuilt_drops_shapes_and_nothing_else():
+def test_the_config_of_what_is_handed_in_has_no_shapes():
     layer = layers.Dense(3)
     before = keras.saving.serialize_keras_object(layer)
     layer.build((None, 5))
-    after = keras.saving.serialize_keras_object(layer)
-    assert "build_config" in after
-    assert unbuilt(after) == unbuilt(before)
-    assert unbuilt([after, after]) == [unbuilt(before)] * 2
-    assert unbuilt(None) is None
-    assert unbuilt("silu") == "silu"
+    assert "build_config" in keras.saving.serialize_keras_object(layer)
+    assert serialized(layer) == before
+    assert serialized([layer, layer]) == [before] * 2
+    assert serialized(None) is None
+    assert serialized(keras.activations.silu) == "silu"
+
+
+def test_a_call_that_builds_leaves_no_trace():
+    layer = layers.Dense(3)
+    outputs = build_by_call(layer, keras.KerasTensor((None, 5)))
+    assert layer.built
+    assert outputs.shape == (None, 3)
+    inputs = keras.Input((5,))
+    assert layer(inputs) is layer.output  # which Keras tells only of a layer that is in one place
+
+
+def twice(wrap, make):
+    """A function that puts one layer into two, one after the other."""
+
+    def chain(inputs):
+        shared = make()
+        return wrap(shared)(wrap(shared)(inputs))
+
+    return chain
+
+
+def attend(table):
+    return SelfAttention(2, position=table)
+
+
+def dense_of_8():
+    return layers.Dense(8)
+
+
+def at_the_end(inputs):
+    shared = layers.Dense(8)
+    return shared(Residual(shared, norm="pre")(inputs))
+
+
+def at_the_start(inputs):
+    shared = layers.Dense(8)
+    return Residual(shared, norm="pre")(shared(inputs))
+
+
+SHARED = {
+    "a table of biases": (twice(attend, lambda: RelativePositionBias(8)), 1 + 2 * 4),
+    "a layer": (twice(Residual, dense_of_8), 2),
+    "twice in a list": (lambda x: Residual([shared := layers.Dense(8), shared])(x), 2),
+    "at any depth": (
+        twice(lambda x: Residual(Residual(attend(x))), lambda: RelativePositionBias(8)),
+        9,
+    ),
+    "one of ours": (twice(Residual, lambda: GatedMLP(8)), 6),
+    "a model": (twice(Residual, lambda: keras.Sequential([dense_of_8(), dense_of_8()])), 4),
+    "an activation": (
+        twice(lambda x: GatedMLP(6, activation=x), lambda: layers.PReLU(shared_axes=[1])),
+        1 + 2 * 6,
+    ),
+    "in the model before": (at_the_start, 4),
+    "in the model behind": (at_the_end, 4),
+}
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_a_layer_that_two_share_is_shared_in_the_file_too(name, tmp_path, randomise):
+    chain, weights = SHARED[name]
+
+    def model():
+        inputs = keras.Input((6, 8))
+        return keras.Model(inputs, chain(inputs))
+
+    saved, x = model(), np.random.default_rng(0).normal(size=(2, 6, 8)).astype("float32")
+    assert len(saved.weights) == weights
+    randomise(saved)
+    saved.save(tmp_path / "model.keras")
+    saved.save_weights(tmp_path / "model.weights.h5")
+    loaded, fresh = keras.saving.load_model(tmp_path / "model.keras"), model()
+    fresh.load_weights(tmp_path / "model.weights.h5")
+    due = ops.convert_to_numpy(saved(x))
+    for found in (loaded, fresh):
+        assert [tuple(w.shape) for w in found.weights] == [tuple(w.shape) for w in saved.weights]
+        np.testing.assert_array_equal(ops.convert_to_numpy(found(x)), due)
 
 
 def test_each_layer_gets_the_mask_that_the_one_before_it_leaves():
