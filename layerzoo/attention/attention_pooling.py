@@ -5,6 +5,7 @@ from layerzoo.attention.cross_attention import CrossAttention
 from layerzoo.building.arguments import InitializerLike, known_width, positive_int
 from layerzoo.building.heads import attention_spec, head_width, valid_heads
 from layerzoo.building.recipe import recipe
+from layerzoo.ops.masks import fitting_mask
 
 
 @keras.saving.register_keras_serializable(package="layerzoo")
@@ -123,6 +124,7 @@ class AttentionPooling(layers.Layer):
         self.input_spec = layers.InputSpec(ndim=3, axes={-1: width})
 
     def call(self, inputs, mask=None, return_attention_scores=False):
+        mask = fitting_mask(mask, inputs.shape[:2])
         queries = ops.broadcast_to(self.queries, (ops.shape(inputs)[0], *self.queries.shape))
         outputs = self.attention(
             queries,
@@ -143,6 +145,7 @@ class AttentionPooling(layers.Layer):
         return (input_shape[0], *queries, input_shape[-1])
 
     def compute_output_spec(self, inputs, mask=None, return_attention_scores=False):
+        fitting_mask(mask, inputs.shape[:2])
         shape = self.compute_output_shape(inputs.shape)
         scores = (inputs.shape[0], self.num_heads, self.num_queries, inputs.shape[1])
         return attention_spec(self, shape, scores, return_attention_scores)

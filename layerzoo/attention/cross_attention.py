@@ -7,7 +7,7 @@ from layerzoo.building.recipe import recipe
 from layerzoo.building.seeds import drawn_dropout
 from layerzoo.building.sublayers import build_position, dense, positioned, rms_norm, serialized
 from layerzoo.ops.attention import attention_with_scores, split_groups
-from layerzoo.ops.masks import zero_padding
+from layerzoo.ops.masks import with_context, zero_padding
 
 
 @keras.saving.register_keras_serializable(package="layerzoo")
@@ -160,11 +160,7 @@ class CrossAttention(layers.Layer):
         return_attention_scores=False,
         training=None,
     ):
-        mask = inputs_mask if mask is None else mask
-        if context is None:
-            if context_mask is not None:
-                raise ValueError("`context_mask` needs a `context`. Received: context=None")
-            context, context_mask = inputs, mask
+        context, context_mask, mask = with_context(inputs, context, context_mask, mask, inputs_mask)
         n, g, h = self.heads
         b, t, _ = ops.shape(inputs)
         query = ops.reshape(self.project_query(zero_padding(inputs, mask)), (b, t, n, h))
@@ -184,9 +180,12 @@ class CrossAttention(layers.Layer):
     def compute_output_shape(self, inputs_shape, context_shape=None):
         return inputs_shape
 
-    def compute_output_spec(self, inputs, context=None, *_, return_attention_scores=False, **__):
+    def compute_output_spec(
+        self, inputs, *context_and_masks, return_attention_scores=False, training=None, **named
+    ):
+        context, _, _ = with_context(inputs, *context_and_masks, **named)
         b, t, _ = inputs.shape
-        scores = (b, self.num_heads, t, (inputs if context is None else context).shape[1])
+        scores = (b, self.num_heads, t, context.shape[1])
         return attention_spec(self, inputs.shape, scores, return_attention_scores)
 
     def get_config(self):

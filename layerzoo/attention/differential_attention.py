@@ -7,7 +7,7 @@ from layerzoo.building.recipe import recipe
 from layerzoo.building.seeds import drawn_dropout
 from layerzoo.building.sublayers import dense
 from layerzoo.ops.attention import attention, attention_and_scores, split_groups
-from layerzoo.ops.masks import zero_padding
+from layerzoo.ops.masks import fitting_mask, zero_padding
 
 
 @keras.saving.register_keras_serializable(package="layerzoo")
@@ -149,6 +149,7 @@ class DifferentialAttention(layers.Layer):
         self.input_spec = layers.InputSpec(ndim=3, axes={-1: width})
 
     def call(self, inputs, mask=None, return_attention_scores=False, training=None):
+        mask = fitting_mask(mask, inputs.shape[:2])
         b, t, _ = ops.shape(inputs)
         n, h = self.heads
         together = self.project_in(zero_padding(inputs, mask))
@@ -174,6 +175,7 @@ class DifferentialAttention(layers.Layer):
         return input_shape
 
     def compute_output_spec(self, inputs, mask=None, return_attention_scores=False, training=None):
+        fitting_mask(mask, inputs.shape[:2])
         b, t, _ = inputs.shape
         scores = (b, self.num_heads, t, t)
         return attention_spec(self, inputs.shape, scores, return_attention_scores)

@@ -5,7 +5,7 @@ from layerzoo.building.arguments import InitializerLike, known_width, positive_i
 from layerzoo.building.heads import attention_spec
 from layerzoo.building.recipe import recipe
 from layerzoo.building.sublayers import dense
-from layerzoo.ops.masks import weigh, zero_padding
+from layerzoo.ops.masks import fitting_mask, weigh, zero_padding
 
 
 @keras.saving.register_keras_serializable(package="layerzoo")
@@ -56,6 +56,7 @@ class GatedAttentionPooling(layers.Layer):
 
     Raises:
         ValueError: if `units` is not a positive integer, or the width is unknown.
+        ValueError: if a mask has another shape than stated, or other values than booleans, 0 and 1.
 
     Example:
         ```python
@@ -102,14 +103,14 @@ class GatedAttentionPooling(layers.Layer):
         self.input_spec = layers.InputSpec(ndim=3, axes={-1: width})
 
     def call(self, inputs, mask=None, return_attention_scores=False):
+        mask = fitting_mask(mask, inputs.shape[:2])
         x = zero_padding(inputs, mask)
         hidden = ops.tanh(self.hidden(x))
         if self.gated:
             hidden = hidden * ops.sigmoid(self.gate(x))
-        allowed = None if mask is None else ops.cast(mask, "bool")
-        scores = weigh(ops.squeeze(self.score(hidden), -1), allowed=allowed)
-        if allowed is not None:
-            scores = ops.where(allowed, scores, 0.0)  # a bag of padding gets all zeros
+        scores = weigh(ops.squeeze(self.score(hidden), -1), allowed=mask)
+        if mask is not None:
+            scores = ops.where(mask, scores, 0.0)  # a bag of padding gets all zeros
         outputs = ops.einsum("bt,btd->bd", scores, ops.cast(x, scores.dtype))
         outputs = ops.cast(outputs, x.dtype)
         return (outputs, ops.cast(scores, x.dtype)) if return_attention_scores else outputs
@@ -121,6 +122,7 @@ class GatedAttentionPooling(layers.Layer):
         return (input_shape[0], input_shape[-1])
 
     def compute_output_spec(self, inputs, mask=None, return_attention_scores=False):
+        fitting_mask(mask, inputs.shape[:2])
         b, t, d = inputs.shape
         return attention_spec(self, (b, d), (b, t), return_attention_scores)
 

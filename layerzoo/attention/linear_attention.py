@@ -7,7 +7,7 @@ from layerzoo.building.recipe import recipe
 from layerzoo.building.sublayers import build_function, dense, serialized
 from layerzoo.ops.attention import split_groups
 from layerzoo.ops.linear_attention import elu_plus_one, linear_attention
-from layerzoo.ops.masks import zero_padding
+from layerzoo.ops.masks import fitting_mask, zero_padding
 
 
 @keras.saving.register_keras_serializable(package="layerzoo")
@@ -62,6 +62,7 @@ class LinearAttention(layers.Layer):
         ValueError: if a size is not a positive integer, `epsilon` is not positive, `feature_map` is not a
             known activation, the width is unknown, or `num_heads` does not divide it and `head_dim` is not
             given.
+        ValueError: if a mask has another shape than stated, or other values than booleans, 0 and 1.
 
     Example:
         ```python
@@ -116,6 +117,7 @@ class LinearAttention(layers.Layer):
         self.input_spec = layers.InputSpec(ndim=3, axes={-1: width})
 
     def call(self, inputs, mask=None):
+        mask = fitting_mask(mask, inputs.shape[:2])
         b, t, _ = ops.shape(inputs)
         n, h = self.heads
         together = self.project_in(zero_padding(inputs, mask))
@@ -126,6 +128,10 @@ class LinearAttention(layers.Layer):
 
     def compute_output_shape(self, input_shape):
         return input_shape
+
+    def compute_output_spec(self, inputs, mask=None):
+        fitting_mask(mask, inputs.shape[:2])
+        return keras.KerasTensor(inputs.shape, dtype=self.compute_dtype)
 
     def get_config(self):
         config = super().get_config()

@@ -13,7 +13,7 @@ from layerzoo.building.recipe import recipe
 from layerzoo.building.seeds import drawn_dropout
 from layerzoo.building.sublayers import dense, rms_norm
 from layerzoo.ops.attention import attention_with_scores, split_groups
-from layerzoo.ops.masks import zero_padding
+from layerzoo.ops.masks import fitting_mask, zero_padding
 from layerzoo.ops.positions import rotate
 
 
@@ -85,6 +85,7 @@ class MultiHeadLatentAttention(layers.Layer):
         ValueError: if a size is not a positive integer, `rope_dim` is odd, `dropout` is not between 0 and 1,
             the width is unknown, `num_heads` does not divide it and `head_dim` is not given, or the width of
             a head is not a multiple of 4 and `rope_dim` is not given.
+        ValueError: if a mask has another shape than stated, or other values than booleans, 0 and 1.
 
     Example:
         ```python
@@ -165,6 +166,7 @@ class MultiHeadLatentAttention(layers.Layer):
         self.input_spec = layers.InputSpec(ndim=3, axes={-1: width})
 
     def call(self, inputs, mask=None, return_attention_scores=False, training=None):
+        mask = fitting_mask(mask, inputs.shape[:2])
         b, t, _ = ops.shape(inputs)
         n, h, r = self.heads
         x = zero_padding(inputs, mask)
@@ -192,6 +194,7 @@ class MultiHeadLatentAttention(layers.Layer):
         return input_shape
 
     def compute_output_spec(self, inputs, mask=None, return_attention_scores=False, training=None):
+        fitting_mask(mask, inputs.shape[:2])
         b, t, _ = inputs.shape
         scores = (b, self.num_heads, t, t)
         return attention_spec(self, inputs.shape, scores, return_attention_scores)

@@ -12,7 +12,7 @@ from layerzoo.building.arguments import (
 from layerzoo.building.heads import head_width, valid_heads
 from layerzoo.building.recipe import recipe
 from layerzoo.building.sublayers import dense
-from layerzoo.ops.masks import zero_padding
+from layerzoo.ops.masks import fitting_mask, zero_padding
 
 
 @keras.saving.register_keras_serializable(package="layerzoo")
@@ -70,6 +70,7 @@ class PerceiverResampler(layers.Layer):
     Raises:
         ValueError: if a size is not a positive integer, `epsilon` is not positive, the width is unknown, or
             `num_heads` does not divide it and `head_dim` is not given.
+        ValueError: if a mask has another shape than stated, or other values than booleans, 0 and 1.
 
     Example:
         ```python
@@ -149,6 +150,7 @@ class PerceiverResampler(layers.Layer):
         self.input_spec = layers.InputSpec(ndim=3, axes={-1: width})
 
     def call(self, inputs, mask=None):
+        mask = fitting_mask(mask, inputs.shape[:2])
         x = zero_padding(inputs, mask)
         z = ops.broadcast_to(self.latents, (ops.shape(inputs)[0], *self.latents.shape))
         seen = None
@@ -169,6 +171,10 @@ class PerceiverResampler(layers.Layer):
 
     def compute_output_shape(self, input_shape):
         return (input_shape[0], self.num_latents, input_shape[-1])
+
+    def compute_output_spec(self, inputs, mask=None):
+        fitting_mask(mask, inputs.shape[:2])
+        return keras.KerasTensor(self.compute_output_shape(inputs.shape), dtype=self.compute_dtype)
 
     def get_config(self):
         config = super().get_config()

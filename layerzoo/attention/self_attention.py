@@ -13,7 +13,7 @@ from layerzoo.building.recipe import recipe
 from layerzoo.building.seeds import drawn_dropout
 from layerzoo.building.sublayers import build_position, dense, positioned, rms_norm, serialized
 from layerzoo.ops.attention import attention_with_scores, split_groups
-from layerzoo.ops.masks import zero_padding
+from layerzoo.ops.masks import fitting_mask, zero_padding
 
 
 @keras.saving.register_keras_serializable(package="layerzoo")
@@ -80,6 +80,7 @@ class SelfAttention(layers.Layer):
         ValueError: if a size is not a positive integer, `dropout` is not between 0 and 1,
             `num_key_value_heads` does not divide `num_heads`, the width is unknown, or `num_heads` does not
             divide it and `head_dim` is not given.
+        ValueError: if a mask has another shape than stated, or other values than booleans, 0 and 1.
         TypeError: if `position` is not a Keras layer.
 
     Example:
@@ -154,6 +155,7 @@ class SelfAttention(layers.Layer):
         self.input_spec = layers.InputSpec(ndim=3, axes={-1: width})
 
     def call(self, inputs, mask=None, return_attention_scores=False, training=None):
+        mask = fitting_mask(mask, inputs.shape[:2])
         b, t, _ = ops.shape(inputs)
         n, g, h = self.heads
         together = self.project_in(zero_padding(inputs, mask))
@@ -174,6 +176,7 @@ class SelfAttention(layers.Layer):
         return input_shape
 
     def compute_output_spec(self, inputs, mask=None, return_attention_scores=False, training=None):
+        fitting_mask(mask, inputs.shape[:2])
         b, t, _ = inputs.shape
         scores = (b, self.num_heads, t, t)
         return attention_spec(self, inputs.shape, scores, return_attention_scores)

@@ -7,7 +7,7 @@ from layerzoo.building.recipe import recipe
 from layerzoo.building.seeds import drawn_dropout
 from layerzoo.building.sublayers import dense
 from layerzoo.ops.attention import split_groups
-from layerzoo.ops.masks import zero_padding
+from layerzoo.ops.masks import fitting_mask, zero_padding
 from layerzoo.ops.windows import (
     attend_in_windows,
     cut_into_windows,
@@ -80,6 +80,7 @@ class WindowAttention(layers.Layer):
     Raises:
         ValueError: if a size is not a positive integer, `shift` is not below `window_size`, `dropout` is not
             between 0 and 1, the number of channels is unknown, or `num_heads` does not divide it.
+        ValueError: if a mask has another shape than stated, or other values than booleans, 0 and 1.
 
     Example:
         ```python
@@ -153,8 +154,9 @@ class WindowAttention(layers.Layer):
     def call(self, inputs, mask=None, return_attention_scores=False, training=None):
         b, y, x, c = ops.shape(inputs)
         cuts = self.window_size, self.shift
+        mask = fitting_mask(mask, inputs.shape[:-1])
         if mask is not None and len(mask.shape) == 2:
-            mask = mask[:, :, None]
+            mask = ops.expand_dims(mask, 2)
         together = self.project_in(zero_padding(inputs, mask))
         together = cut_into_windows(together, *cuts)
         _, rows, columns, p, _ = ops.shape(together)
@@ -178,6 +180,7 @@ class WindowAttention(layers.Layer):
         return input_shape
 
     def compute_output_spec(self, inputs, mask=None, return_attention_scores=False, training=None):
+        fitting_mask(mask, inputs.shape[:-1])
         b, *sides, _ = inputs.shape
         sides = [windows_along(side, self.window_size) for side in sides]
         pixels = self.window_size**2

@@ -8,8 +8,10 @@ from layerzoo.ops.channels import (
     channel_axis,
     known_channels,
     mean_over_positions,
+    position_sizes,
     scale_channels,
 )
+from layerzoo.ops.masks import fitting_mask
 
 
 @keras.saving.register_keras_serializable(package="layerzoo")
@@ -44,8 +46,8 @@ class EfficientChannelAttention(layers.Layer):
 
     Call arguments:
         inputs: A sequence, an image or a volume.
-        mask: Boolean tensor of shape `(batch, time)`, false at padding. Defaults to the mask that the inputs
-            carry, if any.
+        mask: Boolean tensor of shape `(batch, time)`, false at padding. For an image, `(batch, height)` or
+            `(batch, height, width)`. Defaults to the mask that the inputs carry, if any.
 
     Input shape:
         `(batch, ..., channels)` or `(batch, channels, ...)`, of rank 3 or more. All sizes except the number
@@ -113,12 +115,17 @@ class EfficientChannelAttention(layers.Layer):
         )
 
     def call(self, inputs, mask=None):
+        mask = fitting_mask(mask, position_sizes(inputs, self.data_format))
         x, mean = mean_over_positions(inputs, mask, self.data_format)
         gate = ops.sigmoid(self.convolution(ops.expand_dims(mean, -1)))  # (b, c, 1)
         return scale_channels(x, ops.squeeze(gate, -1), self.data_format)
 
     def compute_output_shape(self, input_shape):
         return input_shape
+
+    def compute_output_spec(self, inputs, mask=None):
+        fitting_mask(mask, position_sizes(inputs, self.data_format))
+        return keras.KerasTensor(inputs.shape, dtype=self.compute_dtype)
 
     def get_config(self):
         config = super().get_config()

@@ -29,12 +29,18 @@ def position_axes(x, data_format) -> tuple[int, ...]:
     return tuple(range(1, rank - 1) if data_format == "channels_last" else range(2, rank))
 
 
+def position_sizes(x, data_format) -> tuple[int | None, ...]:
+    """The sizes of the batch and of the positions of `x`: the shape of a mask for them."""
+    return (x.shape[0], *(x.shape[axis] for axis in position_axes(x, data_format)))
+
+
 def mean_over_positions(x, mask, data_format):
     """Set padding to zero, and take the mean of each channel over the other positions.
 
     Args:
         x: `(b, ..., c)`, or `(b, c, ...)` with `data_format="channels_first"`.
-        mask: `(b, t)`, false at padding. For an image, `(b, y)` or `(b, y, x)`. None if nothing is padded.
+        mask: `(b, t)` booleans, false at padding. For an image, `(b, y)` or `(b, y, x)`. None if nothing
+            is padded.
         data_format: `"channels_last"` or `"channels_first"`.
 
     Returns:
@@ -45,9 +51,7 @@ def mean_over_positions(x, mask, data_format):
     precise = backend.result_type(x.dtype, "float32")
     if mask is None:
         return x, ops.mean(ops.cast(x, precise), axes)
-    valid = ops.cast(mask, "bool")
-    if data_format == "channels_first":
-        valid = ops.expand_dims(valid, 1)
+    valid = ops.expand_dims(mask, 1) if data_format == "channels_first" else mask
     while len(valid.shape) < len(x.shape):
         valid = ops.expand_dims(valid, -1)
     x = ops.where(valid, x, 0.0)

@@ -17,7 +17,8 @@ from layerzoo.building.wrapped import (
     output_shape_of,
     over_channels,
 )
-from layerzoo.ops.channels import channel_axis, known_channels, scale_channels
+from layerzoo.ops.channels import channel_axis, known_channels, position_sizes, scale_channels
+from layerzoo.ops.masks import fitting_mask
 from layerzoo.residual.drop_path import DropPath
 
 
@@ -62,7 +63,8 @@ class Residual(layers.Layer):
 
     Call arguments:
         inputs: The input of the branch, which is also added to the branch's output.
-        mask: Boolean tensor, false at padding. Passed to the wrapped layers that accept a mask.
+        mask: Boolean tensor of shape `(batch, time)`, false at padding. Passed to the wrapped layers that
+            accept a mask. It may have more of the axes of the inputs, up to all except that of the channels.
         training: Boolean. Whether to drop branches. The wrapped layers receive it too.
 
     Input shape:
@@ -159,6 +161,7 @@ class Residual(layers.Layer):
         self.input_spec = layers.InputSpec(min_ndim=2, axes=axes)
 
     def call(self, inputs, mask=None, training=None):
+        mask = fitting_mask(mask, position_sizes(inputs, self.data_format))
         branch = inputs
         if self.norm in ("pre", "sandwich"):
             branch = over_channels(self.norm_in, inputs, self.data_format)
@@ -183,6 +186,10 @@ class Residual(layers.Layer):
         shape, axis = list(input_shape), channel_axis(self.data_format)
         shape[axis] = branch_shape[axis]
         return tuple(shape)
+
+    def compute_output_spec(self, inputs, mask=None, training=None):
+        fitting_mask(mask, position_sizes(inputs, self.data_format))
+        return keras.KerasTensor(self.compute_output_shape(inputs.shape), dtype=self.compute_dtype)
 
     def get_config(self):
         config = super().get_config()
