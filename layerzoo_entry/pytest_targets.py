@@ -98,11 +98,13 @@ class CardCollector(pytest.Collector):
     def collect(self):
         """A test for each property."""
         from layerzoo.testing import Check
+        from layerzoo.testing.triage import in_order
 
         if self.target.problem:
             raise self.CollectError(f"{self.target.text}: {self.target.problem}")
-        for each in self.properties:
-            check = Check(self.target.card, each, self.target.text)
+        told = {}
+        for each in in_order(self.properties):
+            check = Check(self.target.card, each, self.target.text, told)
             nodeid = f"{self.nodeid.split('::')[0]}::{check.name()}"
             yield CheckItem.from_parent(self, name=check.name(), nodeid=nodeid, check=check)
 

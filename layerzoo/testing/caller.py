@@ -7,6 +7,7 @@ import inspect
 import io
 import re
 import sys
+import tempfile
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
 
@@ -318,12 +319,18 @@ def _example_trouble(cls: type) -> str:
     package = cls.__module__.split(".")[0]
     known = {**vars(keras.layers), **vars(keras), "keras": keras, "np": np, cls.__name__: cls}
     known[package] = sys.modules.get(package)
+    if any(cls.__doc__ == base.__doc__ for base in cls.__mro__[1:]):
+        return ""  # it is about the base class
     text = inspect.cleandoc(cls.__doc__ or "")
     for example in re.findall(r"```(?:python|py)\n(.*?)```", text, re.DOTALL):
         if ".load_data(" in example:
             continue  # it would fetch a data set
         try:
-            with contextlib.redirect_stdout(io.StringIO()):
+            with (
+                contextlib.redirect_stdout(io.StringIO()),
+                tempfile.TemporaryDirectory() as folder,
+                contextlib.chdir(folder),  # some examples save a file
+            ):
                 exec(textwrap.dedent(example), dict(known))
         except ModuleNotFoundError:  # the package is not installed
             continue

@@ -28,8 +28,10 @@ from layerzoo.testing.mutate import check_mutants
 from layerzoo.testing.outcomes import Inconclusive, NotApplicable
 from layerzoo.testing.properties import select
 from layerzoo.testing.replay import Token
+from layerzoo.testing.report import printable
 from layerzoo.testing.selftest import prove
 from layerzoo.testing.targets import class_named, installed, labelled, resolve
+from layerzoo.testing.triage import in_order
 
 BACKENDS = ("tensorflow", "jax", "torch")
 
@@ -107,23 +109,22 @@ def _check_here(properties, options) -> dict:
     with _progress() as progress:
         task = progress.add_task("", total=len(labels) * len(properties))
         for label, (card, text) in labels.items():
-            for each in properties:
-                told = f"{escape(label)} on {compat.BACKEND}: {each.name}"
-                progress.update(task, description=told)
-                result = run.check_property(card, each, options.profile, text)
+            name = escape(printable(label))
+            told: run.Told = {}
+            for each in in_order(properties):
+                progress.update(task, description=f"{name} on {compat.BACKEND}: {each.name}")
+                result = run.check_property(card, each, options.profile, text, told=told)
                 reports.merge(data, reports.finding(label, text, result))
                 progress.advance(task)
             if options.mutate:
-                progress.update(
-                    task, description=f"{escape(label)} on {compat.BACKEND}: injected defects"
-                )
+                progress.update(task, description=f"{name} on {compat.BACKEND}: injected defects")
                 verdicts = check_mutants(card, options.profile)
                 reports.merge(data, reports.mutation(label, verdicts))
             if progress.disable:  # a log should show that the run is alive
                 seconds = sum(
                     each[compat.BACKEND]["seconds"] for each in data["layers"][label].values()
                 )
-                print(f"{label} on {compat.BACKEND}: {seconds:.1f} s", file=sys.stderr)
+                _warn(f"{label} on {compat.BACKEND}: {seconds:.1f} s")
     return data
 
 
@@ -159,6 +160,9 @@ def _verdict(data) -> int:
     for each in reports.failures(data):
         others = each["backends"][1:]
         _say(f"\n{each['reason']}" + (f"\n  the same on     {', '.join(others)}" if others else ""))
+    kept = reports.not_asked(data)
+    for line in kept:
+        _say(f"\n{line}")
     missing = reports.shortfalls(data)
     for line in missing:
         _say(f"not checked: {line}")
@@ -167,8 +171,8 @@ def _verdict(data) -> int:
         _say(line)
     unusable = reports.problems(data)
     for line in unusable:
-        print(f"layerzoo: error: {line}", file=sys.stderr)
-    if missing or alive or reports.failures(data):
+        _warn(f"layerzoo: error: {line}")
+    if missing or alive or kept or reports.failures(data):
         return 1
     return 2 if unusable else 0
 
@@ -182,7 +186,7 @@ def _print_table(data) -> None:
         for backend in backends:
             hold, due, bad = reports.standing(data, label, backend)
             cells.append(f"{hold} of {due}" + (" !" if bad else ""))
-        table.add_row(escape(label), *cells)
+        table.add_row(escape(printable(label)), *cells)
     console.print(table)
     for line in reports.summary(data):
         _say(line)
@@ -328,5 +332,9 @@ def _kill_matrix(folder: Path, check: bool) -> int:
     return 1 if troubles else 0
 
 
+def _warn(text: str) -> None:
+    print(printable(text), file=sys.stderr)
+
+
 def _say(text: str) -> None:
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+    console.print(printable(text), markup=False, highlight=False, soft_wrap=True)

@@ -352,6 +352,29 @@ def _without_policy(config):
 
 
 @contextlib.contextmanager
+def kept_session() -> Iterator[None]:
+    """Restore Keras's session afterwards, which `clear_session` discards, and the registered classes."""
+    from keras.src.backend.common import global_state
+    from keras.src.saving import object_registration
+
+    session = ("GLOBAL_STATE_TRACKER", "GLOBAL_SETTINGS_TRACKER")
+    kept = {name: getattr(global_state, name) for name in session if hasattr(global_state, name)}
+    registers = (
+        object_registration.GLOBAL_CUSTOM_OBJECTS,
+        object_registration.GLOBAL_CUSTOM_NAMES,
+    )
+    known = [dict(each) for each in registers]
+    try:
+        yield
+    finally:
+        for name, value in kept.items():
+            setattr(global_state, name, value)
+        for each, before in zip(registers, known, strict=True):
+            each.clear()
+            each.update(before)
+
+
+@contextlib.contextmanager
 def global_policy(policy) -> Iterator[None]:
     """Set another global dtype policy for a while; None keeps the current one."""
     before = keras.config.dtype_policy()

@@ -1,14 +1,15 @@
 """One pytest test for each property of each card."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pytest
 
 from layerzoo.catalogue import Card
 from layerzoo.testing.properties import Property, select
 from layerzoo.testing.report import ASIDE, ConformanceError, Result
-from layerzoo.testing.run import check_property
+from layerzoo.testing.run import Told, check_property
+from layerzoo.testing.triage import in_order
 
 
 @dataclass(frozen=True)
@@ -19,11 +20,14 @@ class Check:
         card: The card to check.
         property: The property.
         target: What names the card in a token. Default: its name in the catalogue, if it has one.
+        told: The errors that earlier checks of this card reported in this process. A check that meets one
+            of these again is skipped, with the id of the property that failed.
     """
 
     card: Card
     property: Property
     target: str | None = None
+    told: Told = field(default_factory=dict, compare=False)
 
     def name(self) -> str:
         """The name of the test."""
@@ -31,7 +35,7 @@ class Check:
 
     def run(self, profile: str | None = None) -> Result:
         """Run the check."""
-        return check_property(self.card, self.property, profile, self.target)
+        return check_property(self.card, self.property, profile, self.target, told=self.told)
 
     def __call__(self, profile: str | None = None) -> None:
         """Run the check as a test; skip the test if the property does not apply.
@@ -48,6 +52,8 @@ def judge(result: Result) -> None:
     Raises:
         ConformanceError: the property does not hold, or is inconclusive and the card does not expect it.
     """
+    if result.status == "not_asked":
+        pytest.skip(result.message)
     if result.status in ASIDE:
         pytest.skip(f"{result.status.replace('_', ' ')}: {result.message}")
     if result.status in ("expected_failure", "expected_inconclusive"):
@@ -64,10 +70,10 @@ def parametrize_with_checks(cards: Iterable[Card], only: Sequence[str] = ()):
         cards: What to check.
         only: Ids, names or groups of properties, shell patterns allowed. Default: all.
     """
+    checks = []
+    for card in cards:
+        told: Told = {}
+        checks += [Check(card, each, told=told) for each in in_order(select(*only))]
     return pytest.mark.parametrize(
-        "check",
-        [
-            pytest.param(check, id=check.name())
-            for check in (Check(card, each) for card in cards for each in select(*only))
-        ],
+        "check", [pytest.param(check, id=check.name()) for check in checks]
     )

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,6 +13,7 @@ Status = Literal[
     "unexpected_pass",
     "not_applicable",
     "not_run",
+    "not_asked",
     "inconclusive",
     "expected_inconclusive",
 ]
@@ -21,6 +23,28 @@ ASIDE: tuple[Status, ...] = ("not_applicable", "not_run")
 
 GOOD: tuple[Status, ...] = ("passed", "expected_failure", "expected_inconclusive", *ASIDE)
 """The statuses with which a run succeeds: an inconclusive result is good only if the card expects it."""
+
+
+FIRST = ("R1", "L4", "I1", "R3", "N3", "S1", "S3", "S2", "B2", "L2", "B1", "C4", "C1")
+"""The properties that are checked and told first, because what breaks them makes others fail too."""
+
+
+def place(id: str) -> int:
+    """The place of a property in the order in which properties are checked and told."""
+    return FIRST.index(id) if id in FIRST else len(FIRST)
+
+
+def kept(reasons: Iterable[tuple[str, str]]) -> list[str]:
+    """A line for each reason why properties were not asked, given as pairs of an id and the reason."""
+    ids: dict[str, list[str]] = {}
+    for id, reason in reasons:
+        ids.setdefault(reason, []).append(id)
+    return [f"{reason}: {', '.join(each)}" for reason, each in ids.items()]
+
+
+def printable(text: str) -> str:
+    """The text with control characters as escapes, because names may hold what a terminal obeys."""
+    return "".join(c if c in "\n\t" or c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 class ConformanceError(AssertionError):
@@ -75,21 +99,27 @@ class Report:
 
     @property
     def failures(self) -> tuple[Result, ...]:
-        """The results that are not good."""
-        return tuple(result for result in self.results if not result.ok)
+        """The results that are not good, the likely cause first, without properties that it kept away."""
+        bad = [result for result in self.results if not (result.ok or result.status == "not_asked")]
+        return tuple(sorted(bad, key=lambda result: place(result.id)))
+
+    @property
+    def not_asked(self) -> tuple[Result, ...]:
+        """The properties that could not be checked because of an error that a failure reports already."""
+        return tuple(result for result in self.results if result.status == "not_asked")
 
     @property
     def missing(self) -> tuple[str, ...]:
         """Demanded properties that have no result, or that passed without checking any sample."""
         excused = (*ASIDE, "expected_inconclusive")
         looked = {r.id for r in self.results if r.status in excused or r.samples > 0}
-        looked |= {r.id for r in self.failures}
+        looked |= {r.id for r in (*self.failures, *self.not_asked)}
         return tuple(id for id in self.demanded if id not in looked)
 
     @property
     def ok(self) -> bool:
         """Whether every demanded property was checked and has a good result."""
-        return not self.failures and not self.missing
+        return not (self.failures or self.missing or self.not_asked)
 
     def counts(self) -> dict[str, int]:
         """The number of results with each status."""
@@ -109,4 +139,5 @@ class Report:
         lines = [f"{self.layer} on {self.backend}, profile {self.profile}: {counts}"]
         lines += [f"not checked: {', '.join(self.missing)}"] if self.missing else []
         lines += [f"\n{result.message}" for result in self.failures]
-        return "\n".join(lines)
+        lines += [f"\n{line}" for line in kept((r.id, r.message) for r in self.not_asked)]
+        return printable("\n".join(lines))

@@ -16,13 +16,14 @@ import keras
 from layerzoo.testing import compat
 from layerzoo.testing.mutate import Verdict
 from layerzoo.testing.properties import Property
-from layerzoo.testing.report import ASIDE, GOOD, Result
+from layerzoo.testing.report import ASIDE, GOOD, Result, printable
 
 GLYPHS = {
     "passed": "✓",
     "expected_failure": "≈",
     "not_applicable": "·",
     "not_run": "-",
+    "not_asked": "…",
     "failed": "✗",
     "unexpected_pass": "!",
     "inconclusive": "?",
@@ -107,9 +108,10 @@ def of_layer(data: dict, label: str) -> dict:
         "results": {
             identity: {
                 backend: {key: entry[key] for key in kept if entry[key]}
-                for backend, entry in by_backend.items()
+                for backend, entry in results[identity].items()
             }
-            for identity, by_backend in results.items()
+            for identity in data["properties"]
+            if identity in results
         },
     }
 
@@ -127,7 +129,7 @@ def failures(data: dict) -> list[dict]:
     """
     found: dict[tuple, dict] = {}
     for label, identity, backend, entry in _entries(data):
-        if entry["status"] not in GOOD:
+        if entry["status"] not in (*GOOD, "not_asked"):
             key = label, identity, entry["status"], entry["reason"].replace(backend, "")
             each = found.setdefault(
                 key,
@@ -141,6 +143,11 @@ def failures(data: dict) -> list[dict]:
             )
             each["backends"].append(backend)
     return list(found.values())
+
+
+def not_asked(data: dict) -> list[str]:
+    """A line for each layer and error that kept properties from being checked."""
+    return _reasons(data, "not_asked")
 
 
 def survivors(data: dict) -> list[str]:
@@ -319,6 +326,7 @@ def _asides(data) -> Iterator[tuple[str, list[str]]]:
     """What a report says in addition to results, if there is anything."""
     told = {"Could not be used": problems(data), "Not checked": shortfalls(data)}
     told["Injected defects that no property detected"] = survivors(data)
+    told["Not asked"] = not_asked(data)
     told["Not run"] = _reasons(data, "not_run")
     told["Does not apply"] = _reasons(data, "not_applicable")
     told["Expected failures"] = _reasons(data, "expected_failure")
@@ -344,7 +352,8 @@ def _cell(data, label, identity, backend) -> str:
 
 def _md(text: str) -> str:
     """One line of Markdown that shows the text literally."""
-    return re.sub(r"([\\`*_{}\[\]<>&~|#!$])", r"\\\1", " ".join(text.split()))
+    line = printable(" ".join(text.split()))
+    return re.sub(r"([\\`*_{}\[\]<>&~|#!$])", r"\\\1", line)
 
 
 def _md_row(cells) -> list[str]:
@@ -355,7 +364,7 @@ def _md_block(text: str) -> list[str]:
     """A code block whose fence is longer than any in the text."""
     longest = max((len(run) for run in re.findall("`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
-    return [f"{fence}text", text, fence]
+    return [f"{fence}text", printable(text), fence]
 
 
 STYLE = """
@@ -390,6 +399,7 @@ CLASSES = {
     "expected_failure": "aside",
     "not_applicable": "aside",
     "not_run": "aside",
+    "not_asked": "aside",
     "expected_inconclusive": "aside",
 }
 
@@ -397,7 +407,7 @@ CLASSES = {
 def page(data: dict) -> str:
     """Concluded data as one HTML file, which loads nothing from elsewhere."""
     backends = list(data["backends"])
-    e = html.escape
+    e = _html
     columns = "".join(f'<th scope="col">{e(backend)}</th>' for backend in backends)
     text = [
         "<!doctype html>",
@@ -458,5 +468,9 @@ def page(data: dict) -> str:
     return "\n".join(text) + "\n"
 
 
+def _html(text: str) -> str:
+    return html.escape(printable(text))
+
+
 def _html_list(lines) -> str:
-    return f"<ul>{''.join(f'<li>{html.escape(line)}</li>' for line in lines)}</ul>"
+    return f"<ul>{''.join(f'<li>{_html(line)}</li>' for line in lines)}</ul>"

@@ -1,15 +1,15 @@
 """Run properties on samples: first a pairwise deck, then random draws. A failing sample is simplified."""
 
-import inspect
+import contextlib
 import math
 import os
-import re
+import tempfile
 import time
-import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import keras
+from hypothesis import configuration
 
 from layerzoo.catalogue import Card, Traits
 from layerzoo.testing import compat
@@ -17,9 +17,17 @@ from layerzoo.testing.case import Case, card_of
 from layerzoo.testing.outcomes import Inconclusive, NotApplicable, Violation
 from layerzoo.testing.properties import COSTS, PROPERTIES, Property, select
 from layerzoo.testing.replay import Token
-from layerzoo.testing.report import Report, Result, Status
+from layerzoo.testing.report import Report, Result, Status, printable
 from layerzoo.testing.samples import Sample, deck, drawn, simplest
+from layerzoo.testing.snippets import seen
 from layerzoo.testing.targets import home
+from layerzoo.testing.triage import (
+    first_step,
+    hint_for,
+    in_order,
+    place_of,
+    same_cause,
+)
 
 
 @dataclass(frozen=True)
@@ -56,6 +64,12 @@ POOL = 4
 """The minimum size of the pool of random samples. Each sample costs a compilation on JAX."""
 
 TOO_LONG = "it takes seconds; the profiles `ci` and `deep` run it"
+
+
+VIOLATION = ("violation",)
+
+Told = dict[tuple[str, ...], str]
+"""Which property reported which cause of an error of a layer."""
 
 
 def profile_named(name: str | None) -> str:
@@ -110,12 +124,17 @@ def check_layer(
             "The first argument must be a Card or an instance of a Keras layer. "
             f"Received: {card_or_layer!r}"
         )
+    told: Told = {}
+    found = {
+        each.id: check_property(card, each, profile, target, told=told)
+        for each in in_order(demanded)
+    }
     return Report(
         layer=card.name,
         backend=compat.BACKEND,
         profile=profile,
         demanded=tuple(each.id for each in demanded),
-        results=tuple(check_property(card, each, profile, target) for each in demanded),
+        results=tuple(found[each.id] for each in demanded),
     )
 
 
@@ -125,6 +144,7 @@ def check_property(
     profile: str | None = None,
     target: str | None = None,
     simplify: bool = True,
+    told: Told | None = None,
 ) -> Result:
     """Check one property of a card, on as many samples as the profile allows for its cost.
 
@@ -133,7 +153,10 @@ def check_property(
         each: The property.
         profile: As for `check_layer`.
         target: What names the card in a token. Default: its name in the catalogue, if it has one.
-        simplify: Whether to look for the simplest sample at which the property fails.
+        simplify: Whether to look for the simplest sample at which the property fails, and for a program that
+            shows it.
+        told: The errors that earlier properties of this card reported; a new one is added. If the layer
+            raises one of these again, the result is `not_asked` and names the property that reported it.
 
     Raises:
         ValueError: the card leaves an axis letter without a size, or the profile is unknown.
@@ -141,13 +164,15 @@ def check_property(
     profile = profile_named(profile)
     Case(card, Sample()).sizes  # noqa: B018  a mistake in a card is not a finding about its layer
     start = time.perf_counter()
+    known = {} if told is None else told
+    causes: list[tuple[str, ...]] = []
     with compat.undisturbed():
         status, looked, message, token = _search(
-            card, each, PROFILES[profile], target or home(card), simplify
+            card, each, PROFILES[profile], target or home(card), simplify, known, causes
         )
     failure = _expected(card.expected_failures, each)
     undecided = _expected(card.expected_inconclusive, each)
-    if failure and status == "failed":
+    if failure and status in ("failed", "not_asked"):
         status, message = "expected_failure", failure
     elif undecided and status == "inconclusive":
         status, message = "expected_inconclusive", undecided
@@ -155,7 +180,10 @@ def check_property(
         to = "fail" if failure else "be inconclusive"
         message = f"{each.id} passes, but the card expects it to {to}: {failure or undecided}"
         status = "unexpected_pass"
-    return Result(each.id, each.name, status, looked, message, token, time.perf_counter() - start)
+    if status == "failed":
+        known.update({cause: each.id for cause in causes if cause != VIOLATION})
+    seconds = time.perf_counter() - start
+    return Result(each.id, each.name, status, looked, printable(message), token, seconds)
 
 
 def _expected(reasons: Mapping[str, str], each: Property) -> str:
@@ -169,7 +197,8 @@ def check_sample(card: Card, each: Property, sample: Sample) -> bool | str | Non
         return each.check(Case(card, sample))
 
 
-def _search(card, each, profile, target, simplify) -> tuple[Status, int, str, str]:
+def _search(card, each, profile, target, simplify, told, causes) -> tuple[Status, int, str, str]:
+    """Look at one sample after another. The cause of an error that is found is added to `causes`."""
     looked = 0
     refuted: list[bool] = []
     excuses: list[str] = []
@@ -184,10 +213,17 @@ def _search(card, each, profile, target, simplify) -> tuple[Status, int, str, st
         elif isinstance(outcome, Inconclusive):
             undecided.append((sample, outcome))
         elif isinstance(outcome, Exception):
-            kind = type(outcome)
+            cause = _cause(card, outcome)
+            by = told.get(cause) or told.get(cause[1:])
+            if by:
+                return "not_asked", looked, f"not asked because of {by}, which meets this error", ""
+            causes.append(cause)
+            if cause != VIOLATION and first_step(Case(card, sample), outcome):
+                causes.append(cause[1:])  # of whatever type: no property gets past this
             if simplify:
-                sample = simplest(sample, lambda s, k=kind: type(_outcome(card, each, s)) is k)
-            message = failure_message(card, each, sample, target)
+                again = lambda s, c=cause: _cause(card, _outcome(card, each, s)) == c  # noqa: E731
+                sample = simplest(sample, again)
+            message = failure_message(card, each, sample, target, simplify)
             return "failed", looked + 1, message, token(sample)
         elif isinstance(outcome, str):
             looked += 1
@@ -209,6 +245,13 @@ def _search(card, each, profile, target, simplify) -> tuple[Status, int, str, st
     return "passed", looked, "; ".join(notes), ""
 
 
+def _cause(card, outcome) -> tuple[str, ...]:
+    """The cause of an error of the layer; empty for any other outcome, and for a comparison that failed."""
+    if not isinstance(outcome, Exception) or isinstance(outcome, NotApplicable | Inconclusive):
+        return ()
+    return VIOLATION if isinstance(outcome, Violation) else same_cause(card.layer, outcome)
+
+
 def _outcome(card, each, sample):
     compat.forget_unfinished_calls()
     try:
@@ -227,16 +270,41 @@ def looked_at(card: Card, each: Property, profile: Profile) -> list[Sample]:
     if _is_brief(profile):
         rows = rows[1:2] + rows[:1] + rows[2:]
     share = profile.draws[each.cost]
-    pool = drawn(card, max(POOL, *profile.draws.values())) if share else []
+    pool: Sequence[Sample] = []
+    if share:
+        with _no_traces():
+            pool = drawn(card, max(POOL, *profile.draws.values()))
     first = sum(each.id.encode())  # does not depend on which other properties exist
     turn = [pool[(first + place) % len(pool)] for place in range(share)]
     return rows + [sample for sample in turn if sample not in rows]
 
 
-def failure_message(card: Card, each: Property, sample: Sample, target: str) -> str:
-    """Build the failure message; this reruns the check."""
+@contextlib.contextmanager
+def _no_traces() -> Iterator[None]:
+    """Let Hypothesis write its caches elsewhere, not into a folder `.hypothesis` where the user works."""
+    before = vars(configuration).get("__hypothesis_home_directory")
+    with tempfile.TemporaryDirectory() as folder:
+        configuration.set_hypothesis_home_dir(folder)
+        try:
+            yield
+        finally:
+            configuration.set_hypothesis_home_dir(before)
+
+
+def failure_message(
+    card: Card, each: Property, sample: Sample, target: str, program: bool = True
+) -> str:
+    """Build the failure message; this reruns the check.
+
+    Args:
+        card: The card.
+        each: The property.
+        sample: The sample at which it fails.
+        target: What names the card in a token.
+        program: Whether to show a program, if one is seen to fail.
+    """
     case = Case(card, sample)
-    hint = each.hint
+    hint, shown, raised = each.hint, each.shown, None
     try:
         each.check(case)
         detail = "  (did not fail again at its simplest sample: the layer is not deterministic)"
@@ -244,19 +312,21 @@ def failure_message(card: Card, each: Property, sample: Sample, target: str) -> 
         detail = f"  {str(violation).lstrip()}"
         hint = violation.hint or hint
     except Exception as error:
-        raised = f"{type(error).__name__}: {_said(error)}"
-        detail = f"  raised          {raised}\n  at              {_place(card, error)}"
+        text = f"{type(error).__name__}: {_said(error)}"
+        detail = f"  raised          {text}\n  at              {place_of(card.layer, error)}"
+        step = first_step(case, error)
+        hint, raised = hint_for(case, each, error, step), type(error)
+        shown = step.shown if step else shown
     if hint and "card" in hint and target == "-":
         hint += " An instance has no card: declare it with `check_layer(..., traits=Traits(...))`."
     versions = f"keras {keras.__version__}, {compat.BACKEND}"
-    snippet = "\n".join(f"    {line}" for line in case.snippet(each.shown).split("\n"))
     return (
         f"{card.name}  {each.id} {each.name}  FAILED  ({versions})\n"
         f"  {each.statement}\n{detail}\n"
         f"  smallest sample {sample.token}  ({case.written})  {case.shapes()}\n"
         + (f"  hint            {hint}\n" if hint else "")
-        + f"  to see it\n{snippet}\n"
-        f"  to check again  {Token(each.id, target, sample).command}"
+        + (f"  to see it{seen(case, shown, raised)}\n" if program else "")
+        + f"  to check again  {Token(each.id, target, sample).command}"
     )
 
 
@@ -268,19 +338,6 @@ def _inconclusive_message(card: Card, each: Property, reason: Inconclusive, toke
         f"  hint            A card can expect this: expected_inconclusive={{{each.id!r}: 'why'}}\n"
         f"  to check again  {token.command}"
     )
-
-
-def _place(card, error) -> str:
-    """The innermost line in the layer's own file that led to the error, otherwise the innermost of all."""
-    frames = traceback.extract_tb(error.__traceback__)
-    try:
-        home = inspect.getsourcefile(card.layer)
-    except TypeError:  # a class defined at a prompt has no file
-        home = None
-    own = [frame.lineno for frame in frames if frame.filename == home]
-    # the message of an error in TensorFlow's graph contains another trace
-    own = own or re.findall(rf'File "{re.escape(str(home))}", line (\d+)', str(error))
-    return f"{home}:{own[-1]}" if own else f"{frames[-1].filename}:{frames[-1].lineno}"
 
 
 def _said(error: Exception) -> str:

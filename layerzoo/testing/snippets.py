@@ -1,8 +1,15 @@
 """A few lines of Python that show a failure, using only keras, numpy and the layer."""
 
 import ast
+import contextlib
 import inspect
+import io
 import re
+import sys
+import tempfile
+import textwrap
+import types
+import warnings
 
 import keras
 import numpy as np
@@ -57,6 +64,64 @@ def neighbour():
 """
 
 
+SPOILT = (NameError, ImportError, SyntaxError, AttributeError, LookupError)
+"""What a program raises if it does not fit the layer: then it shows nothing about it."""
+
+
+def seen(case, shown: str, raised: type[Exception] | None) -> str:
+    """A program for a failure message if it fails as the check does; otherwise why there is none.
+
+    The program runs in this process, in a folder that is removed afterwards.
+
+    Args:
+        case: The `Case`.
+        shown: As for `snippet`.
+        raised: The type of the error that the layer raised in the check; None if a comparison failed.
+    """
+    if not shown:
+        return "       no program: this property has none"
+    if _claims(case, _claimed(shown)) is None:
+        return "       no program: a claim of the card is a function that no program can import"
+    code = snippet(case, shown)
+    if "<locals>" in code:
+        return "       no program: the class is defined inside a function, so none can import it"
+    outcome = run(code)
+    alike = type(outcome) is raised if raised else not isinstance(outcome, SPOILT)
+    if outcome is not None and alike:
+        return "\n" + textwrap.indent(code, "    ")
+    said = f"raised {type(outcome).__name__}" if outcome else "did not fail"
+    return f"       no program: the one for this property {said} here, unlike the check"
+
+
+def run(code: str) -> Exception | None:
+    """Run a program as a new process would, and return what it raises; it leaves nothing behind."""
+    module = types.ModuleType("shown")
+    for name in re.findall(r"^# put your (\w+) here$", code, re.MULTILINE):
+        setattr(module, name, getattr(sys.modules["__main__"], name, None))
+    before = sys.modules.get(module.__name__)
+    quiet = io.StringIO()
+    with (
+        compat.kept_session(),
+        compat.undisturbed(),
+        tempfile.TemporaryDirectory() as folder,
+        contextlib.chdir(folder),
+        contextlib.redirect_stdout(quiet),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore")
+        sys.modules[module.__name__] = module
+        try:
+            exec(compile(code, "<shown>", "exec"), vars(module))
+        except Exception as error:  # a layer can raise anything
+            return error
+        finally:
+            compat.forget_unfinished_calls()
+            sys.modules.pop(module.__name__)
+            if before is not None:
+                sys.modules[module.__name__] = before
+    return None
+
+
 def snippet(case, shown: str = "") -> str:
     """Python that imports only keras, numpy and the layer, and shows a property of a case.
 
@@ -76,7 +141,7 @@ def snippet(case, shown: str = "") -> str:
             `claimed` is what the card claims, as in `claimed["reach"]`. If a claim is a function that
             cannot be imported, the snippet only prints the outputs.
     """
-    claimed = _claims(case, re.findall(r'claimed\["(\w+)"\]', shown))
+    claimed = _claims(case, _claimed(shown))
     if not shown or claimed is None:
         shown, claimed = "print(make()(**inputs))", []
     needs = _names(shown)
@@ -175,6 +240,11 @@ def _shapes(case, of_output: bool) -> str:
     taken = inspect.signature(cls.compute_output_shape if of_output else cls.build).parameters
     shapes = {path: repr(shape) for path, shape in case.shapes().items()}
     return _nested_source(list(compat.packed(shapes).values())[: len(taken) - 1])
+
+
+def _claimed(shown: str) -> list[str]:
+    """The claims that a program reads."""
+    return re.findall(r'claimed\["(\w+)"\]', shown)
 
 
 def _claims(case, names: list[str]) -> list[str] | None:

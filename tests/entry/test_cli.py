@@ -213,7 +213,7 @@ def test_a_result_that_did_not_look_fails(monkeypatch, capsys):
     from layerzoo.testing import Result, run
 
     empty = Result("S1", "shape_static", "passed", 0)
-    monkeypatch.setattr(run, "check_property", lambda *_: empty)
+    monkeypatch.setattr(run, "check_property", lambda *_, **__: empty)
     assert main(["check", "DropPath", "--only", "S1"]) == 1
     assert "DropPath S1 on" in capsys.readouterr().out
 

@@ -47,6 +47,7 @@ STATUSES = {
     "not_applicable": "does not apply",
     "inconclusive": "inconclusive",
     "not_run": "not run",
+    "not_asked": "**not asked**",
     "expected_inconclusive": "inconclusive, as expected",
 }
 
