@@ -12,6 +12,7 @@ from fnmatch import fnmatchcase
 from importlib.metadata import EntryPoint, entry_points
 from typing import Literal, get_args
 
+from layerzoo import foreign
 from layerzoo.testing.case import Case
 
 GROUP = "layerzoo.properties"
@@ -94,6 +95,9 @@ def declare(
         for name, value, known in (("tier", tier, get_args(Tier)), ("cost", cost, get_args(Cost))):
             if value not in known:
                 raise ValueError(f"`{name}` must be one of {known}. Received: {name}={value!r}")
+        for name, value in (("never", never), ("hint", hint), ("shown", shown)):
+            if not isinstance(value, str):
+                raise TypeError(f"`{name}` must be text. Received: {name}={foreign.shown(value)}")
         if not (check.__doc__ or "").strip():
             raise ValueError(
                 "The function of a property must have a docstring, because its first line is the statement. "
@@ -105,10 +109,10 @@ def declare(
             group=check.__module__.rsplit(".", 1)[-1] if ours else id.split(".")[0],
             tier=tier,
             cost=cost,
-            statement=check.__doc__.strip().split("\n")[0],
+            statement=foreign.printable(check.__doc__.strip().split("\n")[0]),
             check=check,
-            never=never,
-            hint=hint,
+            never=foreign.printable(never),
+            hint=foreign.printable(hint),
             shown=inspect.cleandoc(shown),
             brief=brief,
         )
@@ -127,15 +131,27 @@ def load(points: Iterable[EntryPoint]) -> list[str]:
     for point in points:
         before = dict(PROPERTIES)
         try:
-            point.load()
+            with foreign.undisturbed():
+                foreign.contained(point.load)
+            _demand_intact(before)
         except Exception as error:  # a plug-in can raise anything and must not break the others
             PROPERTIES.clear()
             PROPERTIES.update(before)
             problems.append(
-                f"The properties of the plug-in {point.name!r} ({point.value}) could not be loaded and are "
-                f"left out: {type(error).__name__}: {error}"
+                f"The properties of the plug-in {foreign.shown(point.name)} ({foreign.line(point.value)}) "
+                f"could not be loaded and are left out: {foreign.told(error)}"
             )
     return problems
+
+
+def _demand_intact(before: dict[str, Property]) -> None:
+    changed = [id for id, each in before.items() if PROPERTIES.get(id) is not each]
+    strange = [id for id, each in PROPERTIES.items() if not isinstance(each, Property)]
+    if changed or strange:
+        raise ValueError(
+            "A plug-in must add properties by `declare`, and change no others. "
+            f"Received: {foreign.shown(changed + strange)} changed"
+        )
 
 
 def load_plugins() -> None:

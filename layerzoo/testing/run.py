@@ -9,8 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import keras
+import numpy as np
 from hypothesis import configuration
 
+from layerzoo import foreign
 from layerzoo.catalogue import Card, Traits
 from layerzoo.testing import compat
 from layerzoo.testing.case import Case, card_of
@@ -194,7 +196,18 @@ def _expected(reasons: Mapping[str, str], each: Property) -> str:
 def check_sample(card: Card, each: Property, sample: Sample) -> bool | str | None:
     """Check one property at one sample, which a token in a report names. Raises what the property raises."""
     with compat.undisturbed():
-        return each.check(Case(card, sample))
+        return _checked(each, Case(card, sample))
+
+
+def _checked(each: Property, case: Case) -> bool | str | None:
+    """What a property finds. Whatever it and the layer do, only Ctrl-C ends the run."""
+    outcome = foreign.contained(each.check, case)
+    if outcome is None or isinstance(outcome, bool | np.bool_ | str):
+        return outcome
+    raise TypeError(
+        "A property must return None, True, False or a text. "
+        f"Received: {foreign.shown(outcome)} from {each.id}"
+    )
 
 
 def _search(card, each, profile, target, simplify, told, causes) -> tuple[Status, int, str, str]:
@@ -255,7 +268,7 @@ def _cause(card, outcome) -> tuple[str, ...]:
 def _outcome(card, each, sample):
     compat.forget_unfinished_calls()
     try:
-        return each.check(Case(card, sample))
+        return _checked(each, Case(card, sample))
     except Exception as error:  # any error that a layer raises is a finding
         return error
 
@@ -306,7 +319,7 @@ def failure_message(
     case = Case(card, sample)
     hint, shown, raised = each.hint, each.shown, None
     try:
-        each.check(case)
+        _checked(each, case)
         detail = "  (did not fail again at its simplest sample: the layer is not deterministic)"
     except Violation as violation:
         detail = f"  {str(violation).lstrip()}"

@@ -5,13 +5,13 @@ import importlib
 import os
 import sys
 import traceback
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 import keras
 
-from layerzoo.catalogue import Card, catalogue
+from layerzoo import foreign
+from layerzoo.catalogue import Card, cards_and_problems
 from layerzoo.testing import compat
 from layerzoo.testing.case import Case
 from layerzoo.testing.properties import PROPERTIES
@@ -52,15 +52,17 @@ def resolve(text: str) -> list[Target]:
     because one unusable target must not stop the others.
     """
     try:
-        found = _found(text)
+        found = foreign.contained(_found, text)
     except _Unusable as error:
         return [Target(text, problem=str(error))]
+    except Exception as error:  # what the module holds can do anything
+        return [Target(text, problem=f"{FORMS}. Received: {text!r}, and {told(error)}")]
     return [_looked_over(each) for each in found]
 
 
 def installed() -> list[Target]:
     """Every card of the catalogue, and a problem for each plug-in that could not be loaded."""
-    cards, problems = _catalogue()
+    cards, problems = cards_and_problems()
     found = [Target(name, card) for name, card in cards.items()]
     troubles = [Target("the installed plug-ins", problem=problem) for problem in problems]
     return [_looked_over(each) for each in found] + troubles
@@ -80,7 +82,9 @@ def class_named(text: str) -> type[keras.layers.Layer]:
     for word in path.split("."):
         value = _attribute(text, value, word, holder)
     if not _is_layer(value):
-        raise ValueError(f"A card can only be inferred for a layer class. Received: {value!r}")
+        raise ValueError(
+            f"A card can only be inferred for a layer class. Received: {foreign.shown(value)}"
+        )
     return value
 
 
@@ -99,22 +103,15 @@ def labelled(targets: list[Target]) -> dict[str, tuple[Card, str]]:
 
 def home(card: Card) -> str:
     """The target that names a card: its catalogue name, or `-` for a card that exists only in Python."""
-    cards, _ = _catalogue()
+    cards, _ = cards_and_problems()
     return card.name if cards.get(card.name) is card else "-"
-
-
-def _catalogue() -> tuple[dict[str, Card], list[str]]:
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        cards = catalogue()
-    return cards, [str(each.message) for each in caught]
 
 
 def _found(text: str) -> list[Target]:
     module, colon, rest = text.partition(":")
     path, _, name = rest.partition(":")
     if not colon:
-        cards, problems = _catalogue()
+        cards, problems = cards_and_problems()
         if text in cards:
             return [Target(text, cards[text])]
         path = "CARDS"
@@ -143,8 +140,8 @@ def _imported(text, module):
     if here not in sys.path:
         sys.path.insert(0, here)  # as `python -m` does
     try:
-        return importlib.import_module(module)
-    except (Exception, SystemExit) as error:  # importing runs any code in the module
+        return foreign.contained(importlib.import_module, module)
+    except Exception as error:  # importing runs any code in the module
         absent = isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(
             f"{error.name}."
         )
@@ -182,7 +179,7 @@ def _of_list(text, cards, name) -> list[Target]:
     taken = set()
     for index, card in enumerate(cards):
         if not isinstance(card, Card):
-            problem = f"A list of cards must hold only cards. Received: item {index} = {card!r}"
+            problem = f"A list of cards must hold only cards. Received: item {index} = {foreign.shown(card)}"
             found.append(Target(f"{text}[{index}]", problem=problem))
         elif card.name in taken:
             problem = (
@@ -209,9 +206,9 @@ def _card(value) -> Card:
     if not _is_layer(value):
         raise _Unusable(
             "A target must be a card, a list of cards or a layer class. "
-            f"Received: {value!r} of type {type(value).__name__}"
+            f"Received: {foreign.shown(value)} of type {type(value).__name__}"
         )
-    cards, _ = _catalogue()
+    cards, _ = cards_and_problems()
     known = [card for card in cards.values() if card.layer is value]
     if known:
         return known[0]
@@ -222,7 +219,7 @@ def _card(value) -> Card:
             return infer(value)
     except Exception as error:  # a layer can raise anything
         if "Received:" in str(error):
-            raise _Unusable(_line(error)) from None
+            raise _Unusable(foreign.line(str(error))) from None
         raise _Unusable(
             f"If a layer class has no card, the kit must be able to find arguments and inputs for it. "
             f"Received: {value.__name__}, {told(error)}"
@@ -236,7 +233,10 @@ def _is_layer(value) -> bool:
 def _looked_over(target: Target) -> Target:
     if target.card is None or target.problem:
         return target
-    return Target(target.text, target.card, _fault(target.card))
+    try:
+        return Target(target.text, target.card, foreign.contained(_fault, target.card))
+    except Exception as error:  # a card can be of a class of its own
+        return Target(target.text, problem=f"The card must be readable. Received: {told(error)}")
 
 
 def _fault(card: Card) -> str:
@@ -254,35 +254,30 @@ def _fault(card: Card) -> str:
     with compat.undisturbed():
         for part, name in parts.items():
             try:
-                getattr(case, name)
+                foreign.contained(getattr, case, name)
             except Exception as error:  # a card's functions can raise anything
                 if "Received:" in str(error):
-                    return _line(error)
+                    return foreign.line(str(error))
                 return (
                     f"In the card of `{card.name}`, `{part}` must work for the plain layer. "
                     f"Received: {told(error)}"
                 )
         try:
-            case.make()
+            foreign.contained(case.make)
         except Exception as error:  # so can a constructor
             return (
                 f"The card of `{card.name}` must give arguments that the constructor accepts. "
-                f"Received: {case.config!r}, which raised {told(error)}"
+                f"Received: {foreign.shown(case.config)}, which raised {told(error)}"
             )
     return ""
 
 
 def told(error: BaseException) -> str:
     """An error in one line: its type, its message, and where it was raised."""
-    said = f"{type(error).__name__}: {_line(error)}"
+    said = foreign.told(error)
     if isinstance(error, SyntaxError):  # its message has the place
         return said
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if not frame.filename.startswith(FOREIGN)]
     at = (own or frames)[-1]
     return f"{said} ({at.filename}:{at.lineno})"
-
-
-def _line(error: BaseException) -> str:
-    line = " ".join(str(error).split())
-    return line if len(line) <= 400 else f"{line[:400]} ..."

@@ -102,6 +102,27 @@ SPOILT = {
         "must have a docstring, because its first line is the statement. Received: other without one",
     ),
 }
+SPOILT |= {
+    "exits": ("\nraise SystemExit(3)\n", "left out: SystemExit: 3"),
+    "interrupts": ("\nraise KeyboardInterrupt\n", "left out: KeyboardInterrupt: without"),
+    "coloured": ("\nraise OSError('\\x1b[2J')\n", r"OSError: \x1b[2J"),
+    "hint": (
+        SOUND.format(id="acme.hint", name="other").replace('hint"', 'hint", hint=5'),
+        "`hint` must be text. Received: hint=5",
+    ),
+    "clears": (
+        "\nfrom layerzoo.testing import PROPERTIES\nPROPERTIES.clear()\n",
+        "must add properties by `declare`, and change no others. Received: ['C1', '",
+    ),
+    "replaces": (
+        "\nfrom layerzoo.testing import PROPERTIES\nPROPERTIES['G1'] = PROPERTIES['G2']\n",
+        "change no others. Received: ['G1'] changed",
+    ),
+    "inserts": (
+        "\nfrom layerzoo.testing import PROPERTIES\nPROPERTIES['acme.x'] = 5\n",
+        "change no others. Received: ['acme.x'] changed",
+    ),
+}
 
 
 @pytest.mark.parametrize("kind", SPOILT)
@@ -117,6 +138,48 @@ def test_a_plug_in_with_a_spoilt_property_is_named_and_left_out_whole(kind, plug
     assert reason in problem
     assert set(PROPERTIES) - set(before) == {"good.fine"}
     assert before.items() <= PROPERTIES.items()
+
+
+WILD = """
+import os
+import numpy as np
+from layerzoo.testing import declare
+
+class Unreadable(Exception):
+    def __str__(self):
+        raise SystemExit(4)
+
+@declare("acme.wild")
+def wild(case):
+    \"""It does what it likes.\"""
+    {does}
+"""
+
+
+@pytest.mark.parametrize(
+    ("does", "said"),
+    [
+        ("raise SystemExit(3)", "SystemExit: 3"),
+        ("raise KeyboardInterrupt", "KeyboardInterrupt: "),
+        ("raise Unreadable", "Unreadable: (it has no readable message)"),
+        ("return np.zeros(2)", "True, False or a text. Received: array([0., 0.]) from acme.wild"),
+    ],
+)
+def test_whatever_a_property_does_is_a_failure_of_its_own(does, said, plug_in):
+    assert load([plug_in("acme_properties", WILD.format(does=f"os.chdir('/'); {does}"))]) == []
+    here = os.getcwd()
+    report = check_layer(card(), profile="smoke", only=["acme.wild", "S1"])
+    by_id = {each.id: each for each in report.results}
+    assert (by_id["S1"].status, by_id["acme.wild"].status) == ("passed", "failed")
+    assert said in by_id["acme.wild"].message
+    assert os.getcwd() == here
+
+
+def test_ctrl_c_in_a_property_stops_the_run(plug_in):
+    code = "import signal; signal.raise_signal(signal.SIGINT)"
+    load([plug_in("acme_properties", WILD.format(does=code))])
+    with pytest.raises(KeyboardInterrupt):
+        check_layer(card(), profile="smoke", only=["acme.wild"])
 
 
 def test_a_module_that_is_not_there_is_named():

@@ -152,10 +152,47 @@ def test_a_plugin_that_raises_is_a_problem_beside_the_other_cards(monkeypatch):
     card = catalogue()["DropPath"]
     problem = "The plug-in 'x' (x:CARDS) could not be loaded: RuntimeError: no"
     found = lambda: ({"DropPath": card}, (problem,))  # noqa: E731
-    monkeypatch.setattr(sys.modules["layerzoo.catalogue"], "_installed", found)
+    monkeypatch.setattr(sys.modules["layerzoo.testing.targets"], "cards_and_problems", found)
     assert [(each.card, each.problem) for each in installed()] == [(card, ""), (None, problem)]
     assert resolve("Elsewhere")[0].problem.endswith(problem), "it may have been in there"
     assert not resolve("DropPath")[0].problem, "and this is not its business"
+
+
+WILD = """
+import keras
+from layerzoo import Card
+
+class Wild:
+    def __repr__(self):
+        raise SystemExit
+
+class Exiting(keras.layers.Layer):
+    def __init__(self, **kwargs):
+        raise SystemExit(3)
+
+wild, exiting, CARDS = Wild(), Card(layer=Exiting, inputs="b d"), [Wild(), "\x1b[2J"]
+
+def __getattr__(name):
+    raise KeyboardInterrupt
+"""
+
+
+@pytest.mark.parametrize(
+    ("rest", "words"),
+    [
+        (":wild", ["Received: an object of type Wild of type Wild"]),
+        (":exiting", ["raised SystemExit: 3"]),
+        (":Exiting", ["SystemExit: 3"]),
+        ("", ["item 0 = an object of type Wild", r"item 1 = '\x1b[2J'"]),
+        (":absent", ["KeyboardInterrupt: without a message"]),
+    ],
+)
+def test_whatever_a_target_is_it_ends_nothing(rest, words, write):
+    found = resolve(write(WILD) + rest)
+    assert len(found) == len(words)
+    for each, said in zip(found, words, strict=True):
+        assert said in each.problem
+        assert each.problem.isprintable()
 
 
 def test_labels_are_names_as_long_as_they_tell_cards_apart(write):
