@@ -182,9 +182,8 @@ class MultiHeadLatentAttention(layers.Layer):
         query = ops.concatenate([query, self._turn(turned_query)], axis=-1)
         key = ops.concatenate([key, turned_key], axis=-1)
         dropout = drawn_dropout(self, training)
-        sees = dict(causal=self.causal, dropout=dropout)
         attended, scores = attention_with_scores(
-            query, key, value, mask, return_attention_scores, **sees
+            query, key, value, mask, return_attention_scores, causal=self.causal, dropout=dropout
         )
         outputs = self.project_out(ops.reshape(attended, (b, t, n * h)))
         outputs = zero_padding(outputs, mask)

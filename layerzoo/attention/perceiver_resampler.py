@@ -11,7 +11,7 @@ from layerzoo.building.arguments import (
 )
 from layerzoo.building.heads import head_width, valid_heads
 from layerzoo.building.recipe import recipe
-from layerzoo.building.sublayers import dense
+from layerzoo.building.sublayers import dense, layer_norm
 from layerzoo.ops.masks import fitting_mask, zero_padding
 
 
@@ -131,8 +131,8 @@ class PerceiverResampler(layers.Layer):
         self.input_norms, self.latent_norms, self.attentions = [], [], []
         self.hidden_norms, self.expansions, self.contractions = [], [], []
         for i in range(self.depth):
-            self.input_norms.append(self._norm(input_shape, f"input_norm_{i}"))
-            self.latent_norms.append(self._norm(shape, f"latent_norm_{i}"))
+            self.input_norms.append(layer_norm(self, input_shape, f"input_norm_{i}"))
+            self.latent_norms.append(layer_norm(self, shape, f"latent_norm_{i}"))
             attention = CrossAttention(
                 self.num_heads,
                 head_dim=self.head_dim,
@@ -143,10 +143,10 @@ class PerceiverResampler(layers.Layer):
             )
             attention.build(shape, (batch, None, width))
             self.attentions.append(attention)
-            self.hidden_norms.append(self._norm(shape, f"hidden_norm_{i}"))
+            self.hidden_norms.append(layer_norm(self, shape, f"hidden_norm_{i}"))
             self.expansions.append(dense(self, hidden, shape, f"expansion_{i}"))
             self.contractions.append(dense(self, width, (*shape[:-1], hidden), f"contraction_{i}"))
-        self.output_norm = self._norm(shape, "output_norm")
+        self.output_norm = layer_norm(self, shape, "output_norm")
         self.input_spec = layers.InputSpec(ndim=3, axes={-1: width})
 
     def call(self, inputs, mask=None):
@@ -189,8 +189,3 @@ class PerceiverResampler(layers.Layer):
             epsilon=self.epsilon,
         )
         return config
-
-    def _norm(self, shape, name):
-        norm = layers.LayerNormalization(epsilon=self.epsilon, dtype=self.dtype_policy, name=name)
-        norm.build(shape)
-        return norm

@@ -28,6 +28,13 @@ def rms_norm(owner, input_shape, name):
     return layer
 
 
+def layer_norm(owner, input_shape, name):
+    """A built `LayerNormalization` with its owner's `epsilon` and dtype policy."""
+    layer = layers.LayerNormalization(epsilon=owner.epsilon, dtype=owner.dtype_policy, name=name)
+    layer.build(input_shape)
+    return layer
+
+
 def build_function(function, input_shape):
     """Build an activation if it is a layer that is not built yet. Other activations need nothing."""
     if isinstance(function, layers.Layer) and not function.built:

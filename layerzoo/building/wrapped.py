@@ -43,12 +43,13 @@ def build_by_call(layer, symbols):
 ONE_TENSOR = "`layer` must take one input and give one output"
 
 
-def output_shape_of(chain, input_shape, dtype) -> tuple:
+def branch_shape_of(owner, chain, input_shape) -> tuple:
     """Build layers that are applied in turn, and give the shape of what comes out.
 
-    A layer that takes more than one input or gives more than one output raises a `ValueError`.
+    A layer that takes more than one input or gives more than one output raises a `ValueError`, and so does a
+    shape that cannot be added to the input.
     """
-    x = keras.KerasTensor(input_shape, dtype=dtype)
+    x = keras.KerasTensor(input_shape, dtype=owner.compute_dtype)
     for layer in chain:
         try:
             y = build_by_call(layer, x)
@@ -60,6 +61,7 @@ def output_shape_of(chain, input_shape, dtype) -> tuple:
         if not isinstance(y, keras.KerasTensor):
             raise ValueError(f"{ONE_TENSOR}. Received: layer={layer}, which gives {len(y)} outputs")
         x = y
+    must_fit(x.shape, input_shape, owner.data_format)
     return tuple(x.shape)
 
 

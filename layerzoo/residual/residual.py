@@ -8,13 +8,12 @@ from layerzoo.building.arguments import (
     probability,
 )
 from layerzoo.building.recipe import recipe
-from layerzoo.building.sublayers import serialized
+from layerzoo.building.sublayers import layer_norm, serialized
 from layerzoo.building.wrapped import (
     add_branch,
     apply_in_turn,
+    branch_shape_of,
     data_format_of,
-    must_fit,
-    output_shape_of,
     over_channels,
 )
 from layerzoo.ops.channels import channel_axis, known_channels, position_sizes, scale_channels
@@ -135,20 +134,15 @@ class Residual(layers.Layer):
 
     def build(self, input_shape):
         channels = known_channels(input_shape, self.data_format)
-        branch_shape = output_shape_of(self._chain(), input_shape, self.compute_dtype)
-        must_fit(branch_shape, input_shape, self.data_format)
+        branch_shape = branch_shape_of(self, self._chain(), input_shape)
         width = known_channels(branch_shape, self.data_format)
 
         if self.norm in ("pre", "sandwich"):
-            self.norm_in = self._norm("norm_in")
-            self.norm_in.build((None, channels))
+            self.norm_in = layer_norm(self, (None, channels), "norm_in")
         if self.norm in ("post", "sandwich"):
-            self.norm_out = self._norm("norm_out")
-            self.norm_out.build((None, width))
+            self.norm_out = layer_norm(self, (None, width), "norm_out")
         if self.scale is not None:
-            self.gamma = self.add_weight(
-                shape=(width,), initializer=initializers.Constant(self.scale), name="gamma"
-            )
+            self.gamma = self.add_weight((width,), initializers.Constant(self.scale), name="gamma")
         self.project = None
         if width != channels:
             self.project = layers.Dense(
@@ -211,6 +205,3 @@ class Residual(layers.Layer):
 
     def _chain(self):
         return self.layer if isinstance(self.layer, list | tuple) else [self.layer]
-
-    def _norm(self, name):
-        return layers.LayerNormalization(epsilon=self.epsilon, dtype=self.dtype_policy, name=name)
