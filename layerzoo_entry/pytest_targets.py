@@ -102,7 +102,7 @@ class CardCollector(pytest.Collector):
 
         if self.target.problem:
             raise self.CollectError(f"{self.target.text}: {self.target.problem}")
-        told = {}
+        told: dict = {}
         for each in in_order(self.properties):
             check = Check(self.target.card, each, self.target.text, told)
             nodeid = f"{self.nodeid.split('::')[0]}::{check.name()}"

@@ -1,6 +1,7 @@
 """A mask is boolean, or 0 and 1, and of the shape that the layer says, or it is refused by its name."""
 
 import inspect
+import re
 
 import keras
 import numpy as np
@@ -36,6 +37,15 @@ def rows(b, t):
     return np.arange(t) < np.array([t - 1] + [t] * (b - 1))[:, None]
 
 
+def answer(layer, inputs, masks):
+    """What a layer says to its inputs and masks."""
+    try:
+        layer(**inputs, **masks)
+    except ValueError as error:
+        return str(error)
+    return "accepted in silence"
+
+
 @each_mask
 def test_a_mask_that_does_not_fit_is_refused(card, name):
     layer, inputs, (b, t) = made(card, name)
@@ -63,9 +73,8 @@ def test_a_mask_that_does_not_fit_is_refused(card, name):
         "counts": 2 * rows(b, t).astype("int32"),
     }
     due = rf"`{name}` must be boolean, or 0 and 1, of shape \({b}, {t}\).*\. Received: {name}[= ]"
-    for mask in unfit.values():
-        with pytest.raises(ValueError, match=due):
-            layer(**inputs, **{name: mask})
+    told = {kind: answer(layer, inputs, {name: mask}) for kind, mask in unfit.items()}
+    assert {kind: text for kind, text in told.items() if not re.search(due, text)} == {}
 
 
 @each_mask

@@ -61,6 +61,7 @@ class AttentionPooling(layers.Layer):
     Raises:
         ValueError: if a size is not a positive integer, the width is unknown, or `num_heads` does not divide
             it and `head_dim` is not given.
+        ValueError: if a mask has another shape than stated, or other values than booleans, 0 and 1.
 
     Example:
         ```python

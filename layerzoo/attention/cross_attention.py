@@ -7,7 +7,7 @@ from layerzoo.building.recipe import recipe
 from layerzoo.building.seeds import drawn_dropout
 from layerzoo.building.sublayers import build_position, dense, positioned, rms_norm, serialized
 from layerzoo.ops.attention import attention_with_scores, split_groups
-from layerzoo.ops.masks import with_context, zero_padding
+from layerzoo.ops.masks import context_and_masks, zero_padding
 
 
 @keras.saving.register_keras_serializable(package="layerzoo")
@@ -78,6 +78,7 @@ class CrossAttention(layers.Layer):
             `num_key_value_heads` does not divide `num_heads`, a width is unknown, `num_heads` does not divide
             the input width and `head_dim` is not given, the context does not have three axes, or a
             `context_mask` is passed without a `context`.
+        ValueError: if a mask has another shape than stated, or other values than booleans, 0 and 1.
         TypeError: if `position` is not a Keras layer.
 
     Example:
@@ -160,7 +161,9 @@ class CrossAttention(layers.Layer):
         return_attention_scores=False,
         training=None,
     ):
-        context, context_mask, mask = with_context(inputs, context, context_mask, mask, inputs_mask)
+        context, context_mask, mask = context_and_masks(
+            inputs, context, context_mask, mask, inputs_mask
+        )
         n, g, h = self.heads
         b, t, _ = ops.shape(inputs)
         query = ops.reshape(self.project_query(zero_padding(inputs, mask)), (b, t, n, h))
@@ -181,9 +184,9 @@ class CrossAttention(layers.Layer):
         return inputs_shape
 
     def compute_output_spec(
-        self, inputs, *context_and_masks, return_attention_scores=False, training=None, **named
+        self, inputs, *context_masks, return_attention_scores=False, training=None, **named
     ):
-        context, _, _ = with_context(inputs, *context_and_masks, **named)
+        context, _, _ = context_and_masks(inputs, *context_masks, **named)
         b, t, _ = inputs.shape
         scores = (b, self.num_heads, t, context.shape[1])
         return attention_spec(self, inputs.shape, scores, return_attention_scores)

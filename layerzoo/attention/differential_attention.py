@@ -76,6 +76,7 @@ class DifferentialAttention(layers.Layer):
     Raises:
         ValueError: if a size is not a positive integer, `dropout` is not between 0 and 1, the width is
             unknown, or `2 * num_heads` does not divide it and `head_dim` is not given.
+        ValueError: if a mask has another shape than stated, or other values than booleans, 0 and 1.
 
     Example:
         ```python

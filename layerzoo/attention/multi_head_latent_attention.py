@@ -185,8 +185,7 @@ class MultiHeadLatentAttention(layers.Layer):
         attended, scores = attention_with_scores(
             query, key, value, mask, return_attention_scores, causal=self.causal, dropout=dropout
         )
-        outputs = self.project_out(ops.reshape(attended, (b, t, n * h)))
-        outputs = zero_padding(outputs, mask)
+        outputs = zero_padding(self.project_out(ops.reshape(attended, (b, t, n * h))), mask)
         return (outputs, scores) if return_attention_scores else outputs
 
     def compute_output_shape(self, input_shape):

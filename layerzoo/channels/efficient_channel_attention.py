@@ -63,6 +63,7 @@ class EfficientChannelAttention(layers.Layer):
     Raises:
         ValueError: if `gamma` or `beta` is not positive, `data_format` is not recognised, or the number of
             channels is unknown.
+        ValueError: if a mask has another shape than stated, or other values than booleans, 0 and 1.
 
     Example:
         ```python

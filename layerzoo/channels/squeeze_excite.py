@@ -65,6 +65,7 @@ class SqueezeExcite(layers.Layer):
     Raises:
         ValueError: if `ratio` is not a positive integer, `data_format` is not recognised, or the number of
             channels is unknown.
+        ValueError: if a mask has another shape than stated, or other values than booleans, 0 and 1.
 
     Example:
         ```python

@@ -79,6 +79,7 @@ class Residual(layers.Layer):
         ValueError: if `layer` is not a layer or a list of layers, takes more than one input, gives more than
             one output, mixes data formats, or changes an axis other than that of the channels; if `norm` or
             `data_format` is not recognised, a number is out of range, or the number of channels is unknown.
+        ValueError: if a mask has another shape than stated, or other values than booleans, 0 and 1.
 
     Example:
         ```python

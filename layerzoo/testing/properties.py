@@ -95,9 +95,9 @@ def declare(
         for name, value, known in (("tier", tier, get_args(Tier)), ("cost", cost, get_args(Cost))):
             if value not in known:
                 raise ValueError(f"`{name}` must be one of {known}. Received: {name}={value!r}")
-        for name, value in (("never", never), ("hint", hint), ("shown", shown)):
-            if not isinstance(value, str):
-                raise TypeError(f"`{name}` must be text. Received: {name}={foreign.shown(value)}")
+        for name, text in (("never", never), ("hint", hint), ("shown", shown)):
+            if not isinstance(text, str):
+                raise TypeError(f"`{name}` must be text. Received: {name}={foreign.shown(text)}")
         if not (check.__doc__ or "").strip():
             raise ValueError(
                 "The function of a property must have a docstring, because its first line is the statement. "
