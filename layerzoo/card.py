@@ -209,6 +209,7 @@ class Card:
         boxes: Words for the boxes of the picture, by the name of a layer inside, a weight, an operation, a
             function or a method. A function or method named here gets a box of its own, unless it runs a
             layer.
+        instance: The instance that the card was made for. `check_layer` fills it in; a written card has none.
     """
 
     layer: type[keras.layers.Layer]
@@ -224,6 +225,7 @@ class Card:
     tags: Sequence[str] = ()
     peer: Peer | None = None
     boxes: Mapping[str, str] = field(default_factory=dict)
+    instance: keras.layers.Layer | None = None
 
     def __post_init__(self):
         if not (isinstance(self.layer, type) and issubclass(self.layer, keras.layers.Layer)):

@@ -94,6 +94,19 @@ class Case:
         """The card with sizes above one, because a softmax over one step, for example, has no gradient."""
         return Case(self.card, replace(self.sample, bucket=self.sample.bucket % 2))
 
+    def resized(self, **sizes) -> "Case":
+        """The card at the same sample with other sizes of some axes."""
+        other = Case(self.card, self.sample)
+        other.sizes = {**self.sizes, **sizes}
+        return other
+
+    def long(self) -> "Case":
+        """The card with a batch of one and about forty steps, as far as these sizes may change."""
+        free = set(self.traits.dynamic.split()) & set(self.sizes)
+        return self.resized(
+            **{axis: n for axis, n in dict(b=1, t=40, s=37).items() if axis in free}
+        )
+
     def elsewhere(self) -> "Case":
         """The card with every choice changed, another seed, and other sizes."""
         choices = tuple(choice + 1 for choice in self.sample.choices)
@@ -188,6 +201,17 @@ class Case:
     def run(self, layer, arrays, **arguments) -> list[np.ndarray]:
         """The outputs for NumPy inputs as a flat list of NumPy arrays."""
         return flat(self.call(layer, arrays, **arguments))
+
+    def train(self, layer, arrays, **arguments) -> list[np.ndarray]:
+        """The outputs in training. Each time, the noise is the same and the state stays as it was."""
+        with self.still(layer):
+            return self.run(layer, arrays, training=True, **arguments)
+
+    @contextlib.contextmanager
+    def still(self, layer):
+        """Let the noise be the same each time, and restore the state afterwards."""
+        with compat.kept_state(layer, seeds=True), compat.global_seeds(1):
+            yield
 
     def symbols(self, **changed) -> dict[str, keras.KerasTensor]:
         """Symbolic inputs by path."""
@@ -323,4 +347,5 @@ def card_of(layer: keras.layers.Layer, inputs, traits: Traits | None = None) -> 
         configs=lambda pick: compat.made_anew(arguments),
         dims=lambda pick, config: sizes,
         traits=traits or Traits(),
+        instance=layer,
     )

@@ -8,6 +8,7 @@ If this Keras lacks a private part, the function that needs it raises `Inconclus
 import collections
 import contextlib
 import copy
+import functools
 import gc
 import importlib
 import inspect
@@ -171,9 +172,13 @@ def _cut_off(variable):
 
 
 @contextlib.contextmanager
-def kept_state(layer) -> Iterator[None]:
-    """Restore every variable afterwards, including those that a layer keeps without tracking them."""
+def kept_state(layer, seeds: bool = False) -> Iterator[None]:
+    """Restore every variable afterwards, including those that a layer keeps without tracking them.
+
+    Without `seeds`, the random seeds go on, so that the next call has other noise.
+    """
     held = [x for inner in sublayers(layer) for x in keras.tree.flatten(list(vars(inner).values()))]
+    held += layer.variables if seeds else []
     variables = {id(v): v for v in held if isinstance(v, keras.Variable)}
     kept = [(v, _cut_off(v)) for v in variables.values()]
     try:
@@ -311,6 +316,16 @@ def fresh_names() -> Iterator[None]:
         global_state.set_global_attribute("object_name_uids", before)
 
 
+def traced(layer, inputs: dict, **arguments):
+    """The spec of the outputs as Keras finds it by tracing the call, whatever shapes the layer tells."""
+    trace = functools.partial(keras.Operation.compute_output_spec, layer)
+    object.__setattr__(layer, "compute_output_spec", trace)  # Keras would track it
+    try:
+        return call(layer, inputs, **arguments)
+    finally:
+        object.__delattr__(layer, "compute_output_spec")
+
+
 def takes(layer, argument: str) -> bool:
     """Whether the layer's `call` has an argument of this name."""
     return argument in inspect.signature(layer.call).parameters
@@ -321,6 +336,20 @@ def constructor_arguments(layer) -> dict:
     remembered = getattr(layer, "_auto_config", None)
     config = remembered.config if remembered is not None else layer.get_config()
     return {k: v for k, v in config.items() if k not in ("name", "dtype", "trainable")}
+
+
+def argument(layer, name: str, default):
+    """A constructor argument of an instance: its attribute, what Keras remembers, or the default."""
+    for attribute in (name, f"_{name}"):
+        if attribute in vars(layer):
+            return vars(layer)[attribute]
+    remembered = getattr(layer, "_auto_config", None)
+    return default if remembered is None else remembered.config.get(name, default)
+
+
+def is_of_keras(function) -> bool:
+    """Whether a function or method is Keras's own."""
+    return function.__module__.split(".")[0] == "keras"
 
 
 def made_anew(value):

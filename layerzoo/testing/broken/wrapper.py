@@ -220,8 +220,35 @@ class Penalised(layers.Layer):
         return input_shape
 
 
+@register
+class ForgetsWhenWrapped(layers.Layer):
+    """A layer to be wrapped whose config drops `rate`, which matters only in training."""
+
+    def __init__(self, rate=0.1, **kwargs):
+        super().__init__(**kwargs)
+        self.rate = rate
+        self.drop = layers.Dropout(rate, dtype=self.dtype_policy, name="drop")
+        self.supports_masking = True
+
+    def call(self, inputs, training=None):
+        """Drop in training."""
+        return self.drop(inputs, training=training)
+
+    def compute_output_shape(self, input_shape):
+        """The input's."""
+        return input_shape
+
+    def get_config(self):
+        """Without `rate`."""
+        return {k: v for k, v in super().get_config().items() if k != "rate"}
+
+
 def _penalised():
     return Penalised()
+
+
+def _forgetful():
+    return ForgetsWhenWrapped(0.5)
 
 
 def _list():
@@ -255,6 +282,7 @@ SOUND = (_card(SoundWrapper), _card(SoundWrapper, _penalised, losses=1))
 
 BROKEN = (
     Broken(_card(PopsCallersConfig), "C1"),
+    Broken(_card(SoundWrapper, _forgetful, stochastic=True), "C1"),
     Broken(_card(MaskLostInside), "M1"),
     Broken(_card(MaskLostBehind), "M2"),
     Broken(_card(MaskByChance), "M3"),
