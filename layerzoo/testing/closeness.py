@@ -29,7 +29,9 @@ def note_share(error: float, allowed: float) -> float:
     return share
 
 
-def demand_close(actual, expected, tolerance: float, what: str, origin: str) -> float:
+def demand_close(
+    actual, expected, tolerance: float, what: str, origin: str, hint: str = ""
+) -> float:
     """Demand that two arrays agree to `tolerance` times the largest expected magnitude (at least 1).
 
     Args:
@@ -38,13 +40,14 @@ def demand_close(actual, expected, tolerance: float, what: str, origin: str) -> 
         tolerance: Relative to the scale of `expected`. 0 demands equal bits.
         what: What is compared, for the message.
         origin: Where the tolerance comes from, for the message.
+        hint: The probable cause, if it is not the one of the property.
 
     Returns:
         The worst error as a share of the tolerance.
     """
     actual, expected = np.asarray(actual), np.asarray(expected)
     if actual.shape != expected.shape:
-        raise Violation(f"{what}\n  shapes          {actual.shape} and {expected.shape}")
+        raise Violation(f"{what}\n  shapes          {actual.shape} and {expected.shape}", hint)
     if actual.size == 0:
         return 0.0
     a, e = actual.astype("float64"), expected.astype("float64")
@@ -60,7 +63,8 @@ def demand_close(actual, expected, tolerance: float, what: str, origin: str) -> 
         raise Violation(
             f"{what}\n"
             f"  worst entry     [{index}]: {a[worst]:.8g} and {e[worst]:.8g}\n"
-            f"  difference      {error[worst]:.3g}, tolerance {allowed:.3g} ({origin})"
+            f"  difference      {error[worst]:.3g}, tolerance {allowed:.3g} ({origin})",
+            hint,
         )
     return share
 

@@ -32,6 +32,15 @@ SAME = "float32, 1e-6: the same sums of the same numbers"
             assert y[:1].shape == e.shape, f"in a batch {y.shape}, alone {e.shape}"
             y, e = y[row].ravel(), e[0].ravel()
             assert np.allclose(y, e, atol=1e-5), f"in a batch {y[:4]}, alone {e[:4]}"
+    half = lambda rows: keras.tree.map_structure(lambda v: np.concatenate([v, rows(v)]), inputs)
+    def train(given):  # with the same noise each time
+        seeds = [v.assign([7, 0]) for v in layer.variables if "seed_gen" in v.path]
+        keras.utils.set_random_seed(7)
+        return numbers(layer(**given, training=True))
+    if not claimed["couples_batch"] and not claimed["state"]:
+        for y, e in zip(train(half(lambda v: v)), train(half(lambda v: v * v.dtype.type(0)))):
+            y, e = y[: len(y) // 2].ravel(), e[: len(e) // 2].ravel()
+            assert np.allclose(y, e, atol=1e-5), f"in training {y[:4]}, beside others {e[:4]}"
     """,
 )
 def batch_independence(case):
@@ -57,6 +66,11 @@ def batch_independence(case):
     for a, e in zip(case.run(layer, mixed), whole, strict=True):
         what = "  sample 0 of 3, after samples 1 and 2 changed, and before"
         demand_close(a[0], e[0], 1e-6, what, SAME)
+    if not coupled:
+        pair = case.train(layer, mixed), case.train(layer, arrays)
+        for a, e in zip(*pair, strict=True):
+            what = "  in training, sample 0 of 3, after samples 1 and 2 changed, and before"
+            demand_close(a[0], e[0], 1e-6, what, SAME)
     for row in range(3):
         alone = case.run(layer, _rows(case, arrays, slice(row, row + 1)))
         for a, e in zip(alone, whole, strict=True):
@@ -84,34 +98,90 @@ def batch_independence(case):
     shown="""
     layer = built()
     name, x = next(iter(inputs.items()))
+    if claimed["causal"] and "t" in claimed["dynamic"].split() and len(inputs) == 1:
+        x = np.concatenate([x] * 8, axis=1)
     for k in range(1, x.shape[1]):
         later = np.concatenate([x[:, :k], x[::-1, :k][:, :1] + x[:, k:] * x.dtype.type(0)], axis=1)
-        for y, e in zip(numbers(layer(**{**inputs, name: later})), numbers(layer(**inputs))):
+        for y, e in zip(numbers(layer(**{**inputs, name: later})), numbers(layer(**{**inputs, name: x}))):
             y, e = y[:, :k], e[:, :k]
             same = np.allclose(y, e, atol=1e-6)
             assert same, f"steps from {k} on changed; before them {y.ravel()[:4]}, not {e.ravel()[:4]}"
+        if claimed["causal"] and "t" in claimed["dynamic"].split():
+            whole = numbers(layer(**{**inputs, name: x}))
+            for y, e in zip(numbers(layer(**{**inputs, name: x[:, :k]})), whole):
+                same = np.allclose(y, e[:, :k], atol=1e-5)
+                assert same, f"the first {k} steps alone {y.ravel()[:4]}, not {e[:, :k].ravel()[:4]}"
+        if claimed["causal"] and not claimed["couples_batch"] and not claimed["state"]:
+            def train(given):  # with the same noise each time
+                [v.assign([7, 0]) for v in layer.variables if "seed_gen" in v.path]
+                keras.utils.set_random_seed(7)
+                return numbers(layer(**{**inputs, name: given}, training=True))
+            for y, e in zip(train(later), train(x)):
+                same = np.allclose(y[:, :k], e[:, :k], atol=1e-6)
+                assert same, f"in training, steps from {k} on changed what is before them: {y}, not {e}"
     """,
 )
 def causality(case):
-    """If the card says causal, no output depends on a later step; if it says not causal, some output does."""
+    """If claimed causal, no output depends on later steps or on their number; if claimed not, some does."""
     if case.traits.causal is None:
         raise NotApplicable("the card claims nothing about causality")
-    axis = _time_axis(case)
-    arrays = case.arrays(values="normal")
-    other = case.arrays(1, "normal")[case.first]
+    case = case.roomy()
+    _time_axis(case)
+    steps = case.sizes["t"]
+    if steps == 1:
+        raise NotApplicable("a single step has no later one")
     layer = case.built()
+    if not case.traits.causal:
+        moved = _after_changes(case, case.run, layer, range(1, steps))
+        return not all(np.allclose(a, e, atol=1e-6) for _, a, e in moved)
+    _demand_unmoved(_after_changes(case, case.run, layer, range(1, steps)))
+    if not case.traits.couples_batch:
+        _demand_unmoved(_after_changes(case, case.train, layer, [steps // 2]), ", in training")
+    if "t" not in case.traits.dynamic.split():
+        return None
+    _demand_prefixes(case, layer, {1, steps // 2, steps - 1})
+    long = case.long()
+    half = long.sizes["t"] // 2
+    _demand_unmoved(_after_changes(long, long.run, layer, [half]), f" of {long.sizes['t']}")
+    _demand_prefixes(long, layer, {half})
+    return None
+
+
+def _after_changes(case, run, layer, steps):
+    """For each step, each output before it: after the first input from there on changed, and before that."""
+    axis = _time_axis(case)
+    arrays, others = (case.arrays(salt, "normal") for salt in (0, 1))
+    whole = run(layer, arrays)
+    for k in steps:
+        x, other = (np.moveaxis(each[case.first], axis, 0) for each in (arrays, others))
+        later = np.moveaxis(np.concatenate([x[:k], other[k:]]), 0, axis)
+        for a, e in zip(run(layer, {**arrays, case.first: later}), whole, strict=True):
+            yield k, a[:, :k], e[:, :k]
+
+
+def _demand_unmoved(moved, where=""):
+    for k, a, e in moved:
+        what = (
+            f"  outputs before step {k}{where}, after the inputs from there on changed, and before"
+        )
+        demand_close(a, e, 1e-6, what, SAME)
+
+
+def _demand_prefixes(case, layer, lengths):
+    """Demand that the first steps alone give what they give if more steps follow."""
+    arrays, axis = case.arrays(values="normal"), _time_axis(case)
     whole = case.run(layer, arrays)
-    leaks = []
-    for k in range(1, arrays[case.first].shape[axis]):
-        later = dict(arrays)
-        later[case.first] = arrays[case.first].copy()
-        np.moveaxis(later[case.first], axis, 0)[k:] = np.moveaxis(other, axis, 0)[k:]
-        for a, e in zip(case.run(layer, later), whole, strict=True):
-            if case.traits.causal:
-                what = f"  outputs before step {k}, after the inputs from step {k} on changed, and before"
-                demand_close(a[:, :k], e[:, :k], 1e-6, what, SAME)
-            leaks.append(not np.allclose(a[:, :k], e[:, :k], atol=1e-6))
-    return None if case.traits.causal else any(leaks)
+    for k in sorted(lengths):
+        first = {**arrays, case.first: np.take(arrays[case.first], range(k), axis)}
+        for a, e in zip(case.run(layer, first), whole, strict=True):
+            what = (
+                f"  outputs of the first {k} steps alone, and with {case.sizes['t'] - k} after them"
+            )
+            hint = (
+                "A causal output must not depend on how many steps follow: look for a length that enters "
+                "the numbers, a norm or a position counted from the end."
+            )
+            demand_close(a, e[:, :k], 1e-5, what, SUMS, hint)
 
 
 @declare(
@@ -137,6 +207,7 @@ def equivariance(case):
     """If the first input is transformed as the card declares, the outputs transform as it declares."""
     if not case.traits.equivariant:
         raise NotApplicable("the card declares no transformation")
+    case = case.roomy()
     layer, arrays = case.built(), case.arrays(values="normal")
     whole = case.run(layer, arrays)
     changed = False

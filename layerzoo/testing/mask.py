@@ -78,10 +78,27 @@ for kept in (right, left, nowhere):
         assert np.allclose(y, e, atol=1e-4), f"NaN in padding gives {y}, zeros {e}"
 for y, e in zip(numbers(layer(**inputs)), bare):
     assert np.allclose(y, e, atol=1e-4), f"without a mask {y}, before any mask {e}"
+def train(value):  # with the same noise each time
+    seeds = [v.assign([7, 0]) for v in layer.variables if "seed_gen" in v.path]
+    keras.utils.set_random_seed(7)
+    fill = lambda x, m: np.where(m[..., None], x, np.float32(value)) if x.dtype.kind == "f" else x
+    given = {**inputs, **{n: tree(fill, inputs[n], masks(left)[n]) for n in claims}}
+    return numbers(layer(**given, **arguments(masks(left)), training=True))
+if not claimed["state"]:
+    for y, e in zip(train(50), train(0)):
+        y, e = valid(y, left), valid(e, left)
+        assert np.allclose(y, e, atol=1e-4), f"in training, 50 in padding gives {y}, zeros {e}"
 if steps > 1:
     short = {**inputs, **{n: tree(lambda x: x[:, :-1], inputs[n]) for n in claims}}
     for y, e in zip(run(right, 0), numbers(layer(**short))):
         assert np.allclose(valid(y, right), e, atol=1e-4), f"padded {valid(y, right)}, cut short {e}"
+if list(inputs) == list(claims) and {"b", "t"} <= set(claimed["dynamic"].split()):
+    inputs = {n: tree(lambda x: np.concatenate([x[:1]] * 40, axis=1), x) for n, x in inputs.items()}
+    steps *= 40
+    for kept in (right, left):
+        for y, e in zip(run(kept, np.nan), run(kept, 0)):
+            y, e = valid(y, kept), valid(e, kept)
+            assert np.allclose(y, e, atol=1e-4), f"in {steps} steps of one sample {y}, with zeros {e}"
 """,
 )
 def mask_invariance(case):
@@ -92,7 +109,12 @@ def mask_invariance(case):
     layer, stepwise = case.built(), _stepwise(case, claims)
     for where in ("right", "left", "inside", "everywhere"):
         _demand_ignored(case, layer, claims, stepwise, where)
+    _demand_ignored(case, layer, claims, stepwise, "inside", GARBAGE[:1], training=True)
     _demand_neutral(case, layer, claims)
+    long = case.long()
+    if any(long.sizes[letter] > case.sizes[letter] for letter in _letters(case, claims)):
+        for where in ("right", "left"):
+            _demand_ignored(long, layer, claims, stepwise, where, GARBAGE[1:])
     for letter in _letters(case, claims):
         if letter in case.traits.dynamic.split() and case.sizes[letter] > 1:
             _demand_like_shorter(case, layer, claims, stepwise, letter)
@@ -118,18 +140,45 @@ def mask_invariance(case):
     for x in keras.tree.flatten(tensors[first]):
         mask = np.broadcast_to(np.arange(x.shape[1]) < 1, x.shape[:2])
         on_tensors.set_keras_mask(x, keras.ops.convert_to_tensor(mask))
-    for y in keras.tree.flatten(make()(**tensors)):
-        found, due = on_tensors.get_keras_mask(y), kept and tuple(y.shape[:2]) == mask.shape
-        assert (found is not None) == due, f"an output {tuple(y.shape)} has the mask {found}, due: {due}"
-        same = not due or np.array_equal(keras.ops.convert_to_numpy(found), mask)
-        assert same, f"mask in {mask}, mask out {found}"
+    layer = make()
+    for training in (False, True):
+        mask = np.flip(mask, axis=1) if training else mask
+        for x in keras.tree.flatten(tensors[first]):
+            on_tensors.set_keras_mask(x, keras.ops.convert_to_tensor(mask.copy()))
+        for y in keras.tree.flatten(layer(**tensors, training=training)):
+            found, due = on_tensors.get_keras_mask(y), kept and tuple(y.shape[:2]) == mask.shape
+            assert (found is not None) == due, f"an output {tuple(y.shape)} has the mask {found}, due: {due}"
+            same = not due or np.array_equal(keras.ops.convert_to_numpy(found), mask)
+            assert same, f"training={training}: mask in {mask}, mask out {found}"
+            if due and hasattr(inputs[first], "dtype"):
+                said = layer.compute_mask(x, mask[:, ::-1].copy())
+                assert np.array_equal(said, mask[:, ::-1]), f"compute_mask of {mask[:, ::-1]} gives {said}"
     """,
 )
 def mask_propagation(case):
     """The layer passes on the declared mask, eager and symbolic, and the mask fits the output's shape."""
     claims = _claims(case)
-    masks = _masks(case, claims, "right")
-    outputs = _call(case, case.make(), _padded(case, masks, 0.0), masks, by_argument=False)
+    layer, stepwise = case.make(), _stepwise(case, claims)
+    first = _demand_fitting(case, layer, claims, stepwise, "right")
+    second = _demand_fitting(case, layer, claims, stepwise, "left", training=True)
+    if case.sequential and first[0] is not None:
+        for mask in (first[0], second[0]):  # both, for the layer must not answer with the last one
+            x = compat.tensor(case.arrays()[case.first])
+            said = keras.tree.flatten(layer.compute_mask(x, mask))[0]
+            demand(
+                said is not None and np.array_equal(compat.array(said), compat.array(mask)),
+                f"  mask            {compat.array(mask).tolist()}, as an output carries it\n"
+                f"  compute_mask    {said if said is None else compat.array(said).tolist()}, given that mask",
+                "`compute_mask` must follow from its arguments alone, not from the last call.",
+            )
+    _demand_symbolic_agrees(case, claims, first)
+
+
+def _demand_fitting(case, layer, claims, stepwise, where, training=False):
+    """Demand that the masks of the outputs are as declared, and return them."""
+    masks = _masks(case, claims, where)
+    arrays = _padded(case, masks, 0.0)
+    outputs = _call(case, layer, arrays, masks, by_argument=False, training=training)
     leaves = keras.tree.flatten(outputs)
     found = [compat.mask_of(leaf) for leaf in leaves]
     kept = [path for path, claim in claims.items() if claim != "consumes"]
@@ -145,8 +194,8 @@ def mask_propagation(case):
                 f"  output {index}        {tuple(leaf.shape)}\n  its mask        {tuple(mask.shape)}",
             )
     if kept:
-        _demand_passed_on(kept[0], masks[kept[0]], leaves, found, _stepwise(case, claims))
-    _demand_symbolic_agrees(case, claims, found)
+        _demand_passed_on(kept[0], masks[kept[0]], leaves, found, stepwise)
+    return found
 
 
 @declare(
@@ -180,7 +229,7 @@ for form, how in forms.items():
 def mask_input_forms(case):
     """A mask has the same effect as an argument, on a tensor and in a model, as bool, int or float."""
     claims = _claims(case)
-    masks = _masks(case, claims, "right")
+    masks = _masks(case, claims, ("right", "left", "inside")[case.sample.seed % 3])
     layer = case.built()
     arrays = _padded(case, masks, 0.0)
     if not _arguments(case, layer, masks):
@@ -285,13 +334,16 @@ def _arguments(case, layer, masks) -> dict:
     return found
 
 
-def _call(case, layer, arrays, masks, carried=True, by_argument=True):
-    """The raw outputs with masks on the tensors, in the mask arguments, or both."""
+def _call(case, layer, arrays, masks, carried=True, by_argument=True, training=False):
+    """The raw outputs with masks on the tensors, in the mask arguments, or both.
+
+    In training the noise is always the same, and the state stays as it was.
+    """
     tensors = {path: compat.tensor(x) for path, x in arrays.items()}
     on_tensors = {path: compat.tensor(mask) for path, mask in masks.items()} if carried else {}
     arguments = _arguments(case, layer, masks) if by_argument else {}
-    with case.resting(layer):
-        return compat.call(layer, tensors, on_tensors, training=False, **arguments)
+    with case.still(layer) if training else case.resting(layer):
+        return compat.call(layer, tensors, on_tensors, training=training, **arguments)
 
 
 def _in_a_model(case, layer, arrays, masks):
@@ -330,16 +382,17 @@ def _valid(outputs, masks, claims, stepwise) -> list[np.ndarray]:
     return valid
 
 
-def _demand_ignored(case, layer, claims, stepwise, where):
+def _demand_ignored(case, layer, claims, stepwise, where, values=GARBAGE, training=False):
     masks = _masks(case, claims, where)
-    outputs = _call(case, layer, _padded(case, masks, 0.0), masks)
-    told = f"  padding         {where}, of {', '.join(claims)}"
+    outputs = _call(case, layer, _padded(case, masks, 0.0), masks, training=training)
+    told = f"  padding         {where}, of {', '.join(claims)}{', in training' if training else ''}"
     if where == "everywhere":
         for index, clean in enumerate(flat(outputs)):
             demand_finite(clean, f"  output {index}        is not finite\n{told}, in sample 0")
     valid = _valid(outputs, masks, claims, stepwise)
-    for garbage in GARBAGE:
-        spoiled = flat(_call(case, layer, _padded(case, masks, garbage), masks))
+    for garbage in values:
+        arrays = _padded(case, masks, garbage)
+        spoiled = flat(_call(case, layer, arrays, masks, training=training))
         for index, (clean, dirty) in enumerate(zip(flat(outputs), spoiled, strict=True)):
             what = f"  output {index}        with {garbage} in padded steps, and with zeros\n{told}"
             clean, dirty = (_blanked(x, valid[index]) for x in (clean, dirty))

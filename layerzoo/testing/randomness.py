@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from layerzoo.testing import compat
+from layerzoo.testing.case import flat
 from layerzoo.testing.closeness import demand_close
 from layerzoo.testing.numerics import own_sublayers
 from layerzoo.testing.outcomes import NotApplicable, Violation, demand
@@ -71,16 +72,20 @@ def inference_deterministic(case):
     batch = keras.tree.map_structure(lambda v: np.concatenate([v] * times), inputs)
     other = "training once more" if differs else "inference"
     expected = numbers(layer(**batch, training=differs))
+    quiet = numbers(layer(**batch, training=False))
+    for y, e in zip(numbers(layer(**batch)), quiet):
+        assert np.allclose(y, e, atol=1e-6), f"without `training` {y.ravel()[:4]}, inference {e.ravel()[:4]}"
     for y, e in zip(numbers(layer(**batch, training=True)), expected):
         error, allowed = abs(y - e).max(), 1e-6 * max(1, abs(e).max())
         assert error <= allowed, f"training {y.ravel()[:4]}, {other} {e.ravel()[:4]}: off by {error}"
     """,
 )
 def train_equals_inference(case):
-    """Training gives what inference gives, unless the card declares a random or a different output."""
+    """A layer trains only if told to, and then gives what inference gives, unless the card says otherwise."""
     layer = case.built()
     arrays = _batch(case)
     expected = case.run(layer, arrays, training=False)
+    _demand_no_training_unasked(case, layer, arrays, expected)
     if case.traits.stochastic or case.traits.train_differs:
         found = [case.run(layer, arrays, training=True) for _ in range(TRIES)]
         if not case.traits.stochastic and case.traits.state is None:
@@ -95,6 +100,24 @@ def train_equals_inference(case):
         what = f"  output {index} with training=True, and with training=False"
         demand_close(a, e, 1e-6, what, "float32, 1e-6: the same sums, compiled or not")
     return None
+
+
+def _demand_no_training_unasked(case, layer, arrays, expected):
+    """Demand that a call without `training` is one at inference. Keras says that its augmentation is not."""
+    if compat.is_of_keras(layer.call):
+        return
+    with case.resting(layer), compat.kept_state(layer):
+        unasked = flat(compat.call(layer, compat.handed(layer, arrays)))
+    for index, (a, e) in enumerate(zip(unasked, expected, strict=True)):
+        demand_close(
+            a,
+            e,
+            1e-6,
+            f"  output {index} called without `training`, and with training=False",
+            "float32, 1e-6: the same sums, compiled or not",
+            "Give `training` the default None in `call`: with True the layer trains unasked, in `model(x)` "
+            "for example, although `predict` does not.",
+        )
 
 
 @declare(

@@ -11,6 +11,10 @@ from layerzoo.testing.outcomes import NotApplicable, demand
 from layerzoo.testing.properties import declare
 
 MANY = 3
+OTHER_IN_TRAINING = (
+    "Something that runs only `if training` adds or removes an axis, broadcasts, or returns another "
+    "structure or dtype. Noise is drawn in the shape of what it is applied to."
+)
 
 
 @declare(
@@ -27,15 +31,30 @@ MANY = 3
         s, f = tuple(s.shape), tuple(f.shape)
         fits = len(s) == len(f) and all(a in (None, b) for a, b in zip(s, f))
         assert fits, f"symbolic shape {s}, eager shape {f}"
+    trained = make()(**inputs, training=True)
+    keras.tree.assert_same_structure(trained, found)
+    for t, f in zip(keras.tree.flatten(trained), keras.tree.flatten(found)):
+        assert t.shape == f.shape, f"shape in training {tuple(t.shape)}, at inference {tuple(f.shape)}"
     """,
 )
 def shape_static(case):
-    """The symbolic output has the same structure and rank as the eager output, and its known sizes agree."""
+    """The symbolic output and the one in training have the eager output's structure, rank and known sizes."""
     spec = compat.call(case.make(), case.symbols())
-    eager = case.call(case.make(), case.arrays())
+    layer, arrays = case.make(), case.arrays()
+    eager = case.call(layer, arrays)
     said, found = _structure(spec), _structure(eager)
     demand(said == found, f"  symbolic output {said}\n  eager output    {found}")
     _demand_covers(spec, eager, "every size of the input is known")
+    trained = case.call(layer, arrays, training=True)
+    said = _structure(trained)
+    demand(said == found, f"  in training     {said}\n  at inference    {found}", OTHER_IN_TRAINING)
+    pairs = zip(keras.tree.flatten(trained), keras.tree.flatten(eager), strict=True)
+    for index, shapes in enumerate((tuple(a.shape), tuple(e.shape)) for a, e in pairs):
+        demand(
+            shapes[0] == shapes[1],
+            f"  output {index}\n  shape           in training {shapes[0]}, at inference {shapes[1]}",
+            OTHER_IN_TRAINING,
+        )
 
 
 @declare(
@@ -54,16 +73,27 @@ def shape_static(case):
                 s, f = tuple(s.shape), tuple(f.shape)
                 fits = len(s) == len(f) and all(a in (None, b) for a, b in zip(s, f))
                 assert fits, f"symbolic shape {s}, eager shape {f}"
+        if keras.backend.backend() == "tensorflow":  # elsewhere a call that runs knows every size
+            import functools
+            trace = functools.partial(keras.Operation.compute_output_spec, layer)
+            object.__setattr__(layer, "compute_output_spec", trace)
+            layer(**symbols, training=True)
     """,
 )
 def shape_dynamic(case):
-    """If sizes are unknown, the symbolic output leaves open what varies, and the layer runs at each size."""
-    for unknown in case.unknowns():
+    """If sizes are unknown, the layer runs at each size, also in training, and leaves open what varies."""
+    unknowns = case.unknowns()
+    if not unknowns:
+        raise NotApplicable("every size is fixed")
+    for unknown in unknowns:
         layer = case.make()
         spec = compat.call(layer, case.symbols(**dict.fromkeys(unknown)))
         for sizes in ({letter: case.sizes[letter] for letter in unknown}, unknown):
             eager = case.call(layer, case.arrays(**sizes))
             _demand_covers(spec, eager, f"unknown to the symbolic input: {', '.join(unknown)}")
+    if compat.BACKEND == "tensorflow":  # elsewhere a call that runs knows every size
+        spec = compat.traced(layer, case.symbols(**dict.fromkeys(unknown)), training=True)
+        _demand_covers(spec, eager, f"traced in training with unknown sizes: {', '.join(unknown)}")
 
 
 @declare(
@@ -82,10 +112,13 @@ def shape_dynamic(case):
         outputs = keras.tree.flatten(layer(**inputs))
         found = [keras.backend.standardize_dtype(y.dtype) for y in outputs]
         assert said == found, f"policy {policy}: symbolic dtypes {said}, eager dtypes {found}"
+        trained = [keras.backend.standardize_dtype(y.dtype)
+                   for y in keras.tree.flatten(layer(**inputs, training=True))]
+        assert trained == found, f"policy {policy}: {trained} in training, {found} at inference"
     """,
 )
 def spec_dtype(case):
-    """The symbolic output has the same dtypes as the eager output, in float32 and in mixed precision."""
+    """The output has the same dtypes if symbolic, eager and in training, in float32 and mixed precision."""
     whole = "float" not in case.make().compute_dtype  # so that float policies do not fit it
     for policy in (None,) if whole else ("float32", "mixed_float16", "mixed_bfloat16"):
         layer = case.make(dtype=policy)
@@ -95,6 +128,13 @@ def spec_dtype(case):
             said == found,
             f"  dtype policy    {policy or 'its own'}\n  symbolic dtypes {', '.join(said)}\n"
             f"  eager dtypes    {', '.join(found)}",
+        )
+        trained = _dtypes(case.call(layer, case.arrays(), training=True))
+        demand(
+            trained == found,
+            f"  dtype policy    {policy or 'its own'}\n  in training     {', '.join(trained)}\n"
+            f"  at inference    {', '.join(found)}",
+            OTHER_IN_TRAINING,
         )
 
 

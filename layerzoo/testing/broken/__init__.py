@@ -4,10 +4,18 @@ A kit that cannot fail proves nothing. Each module has a few sound layers and su
 them in one to three lines. `BROKEN` says which property must kill each of these. Do not use them.
 """
 
-from layerzoo.testing.broken import attention, convolution, dense, recurrent, several, wrapper
+from layerzoo.testing.broken import (
+    attention,
+    convolution,
+    dense,
+    recurrent,
+    several,
+    training,
+    wrapper,
+)
 from layerzoo.testing.broken.entry import Broken
 
-MODULES = (dense, attention, convolution, recurrent, several, wrapper)
+MODULES = (dense, attention, convolution, recurrent, several, training, wrapper)
 
 SOUND = tuple(card for module in MODULES for card in module.SOUND)
 """Controls: correct layers, on which no property may fail."""
