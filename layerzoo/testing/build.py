@@ -1,7 +1,10 @@
 """Building: a layer makes all its state in one place, from shapes alone, where Keras finds it."""
 
+import contextlib
 import json
 import re
+
+import numpy as np
 
 from layerzoo.testing import compat
 from layerzoo.testing.closeness import demand_close
@@ -155,6 +158,11 @@ def names(case):
     shown="""
     layer = built()
     config, before = str(layer.get_config()), numbers(layer(**inputs))
+    def train():  # with the same noise each time
+        [v.assign([7, 0]) for v in layer.variables if "seed_gen" in v.path]
+        keras.utils.set_random_seed(7)
+        return numbers(layer(**inputs, training=True))
+    once = train()
     shared = [v.path for v in neighbour().variables if any(v is known for known in layer.variables)]
     assert not shared, f"two instances share {shared}"
     for a, e in zip(numbers(layer(**inputs)), before, strict=True):
@@ -162,12 +170,24 @@ def names(case):
         assert worst <= 1e-6, f"using another instance changed the outputs by {worst}"
     now = str(layer.get_config())
     assert now == config, f"using another instance changed the config {config} to {now}"
+    for a, e in zip(train(), once, strict=True):
+        same = claimed["state"] or np.allclose(a, e, atol=1e-6)
+        assert same, f"in training {e.ravel()[:4]}, after another instance was used {a.ravel()[:4]}"
+    first, layer.input_spec = next(iter(inputs)), None
+    try:  # with one entry too many
+        layer(**{**inputs, first: np.concatenate([inputs[first]] * 2, axis=-1)}, training=True)
+    except Exception as error:
+        print("a call in training failed:", type(error).__name__)
+    for a, e in zip(numbers(layer(**inputs, training=False)), before, strict=True):
+        same = claimed["state"] or np.allclose(a, e, atol=1e-6)
+        assert same, f"at inference {e.ravel()[:4]}, after an error in training {a.ravel()[:4]}"
     """,
 )
 def isolation(case):
     """Instances share no variables; other instances and past calls do not change what a layer computes."""
     layer, arrays = case.built(), case.arrays()
     expected, written = case.run(layer, arrays), text(layer.get_config())
+    trained = case.train(layer, arrays)
 
     def demand_unchanged(subject, when):
         for a, e in zip(case.run(subject, arrays), expected, strict=True):
@@ -184,7 +204,24 @@ def isolation(case):
         demand(not shared, f"  two instances share {', '.join(shared)}")
         other.call(neighbour, other.arrays(), training=True)
         demand_unchanged(layer, f"after a layer of {kind} config was used")
+    _fail_in_training(case, layer)
+    demand_unchanged(layer, "after a call in training that failed")
+    for a, e in zip(case.train(layer, arrays), trained, strict=True):
+        what = "  in training, after other instances and calls, and before"
+        demand_close(a, e, 1e-6, what, SAME)
     demand_unchanged(case.twin(layer), "in a new layer with equal weights")
+
+
+def _fail_in_training(case, layer):
+    """Call a layer in training with one entry too many in the last axis, so that it fails inside."""
+    arrays = case.arrays()
+    x = arrays[case.first]
+    wrong = {**arrays, case.first: np.concatenate([x, x[..., :1]], axis=-1)}
+    spec, layer.input_spec = layer.input_spec, None
+    with case.still(layer), contextlib.suppress(Exception):
+        compat.call(layer, wrong, training=True)
+    layer.input_spec = spec
+    compat.forget_unfinished_calls()
 
 
 def _demand_equal(lists):

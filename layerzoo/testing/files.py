@@ -8,6 +8,7 @@ from pathlib import Path
 import keras
 
 from layerzoo.testing import compat
+from layerzoo.testing.case import flat
 from layerzoo.testing.closeness import demand_close
 from layerzoo.testing.config import FILE, demand_same, demand_same_weights, text
 from layerzoo.testing.outcomes import demand
@@ -56,15 +57,23 @@ class Subclassed(keras.Model):
 
     symbols = keras.tree.map_structure(symbol, inputs)
     model = keras.Model(keras.tree.flatten(symbols), built()(**symbols))
+    model(keras.tree.flatten(inputs), training=True)
     model.save("shown.keras")
     loaded = keras.saving.load_model("shown.keras")
     given = keras.tree.flatten(inputs)
-    for a, e in zip(numbers(loaded(given)), numbers(model(given)), strict=True):
-        np.testing.assert_allclose(a, e, rtol=1e-5, atol=1e-6)
+    for a, e in zip(loaded.variables, model.variables):  # no file of Keras holds seeds
+        if "seed_gen" in e.path:
+            a.assign(e.value)
+    for training in (False, True):
+        keras.utils.set_random_seed(7)
+        found = numbers(loaded(given, training=training))
+        keras.utils.set_random_seed(7)
+        for a, e in zip(found, numbers(model(given, training=training)), strict=True):
+            np.testing.assert_allclose(a, e, rtol=1e-5, atol=1e-6)
     """,
 )
 def keras_file(case):
-    """A model with the layer, saved as `.keras`, loads without `custom_objects` and computes the same."""
+    """A model saved as `.keras` loads without `custom_objects`, computes the same, and trains on the same."""
     layer = case.built()
     arrays = case.arrays()
     models = {"Functional": case.functional(layer), "subclassed": Subclassed(layer)}
@@ -73,12 +82,36 @@ def keras_file(case):
         models["Sequential"] = keras.Sequential([keras.Input(shape[1:]), layer])
     with tempfile.TemporaryDirectory() as folder:
         for kind, model in models.items():
+            if kind == "Functional":  # so that its state is not the one of a new layer
+                model(case.feed(arrays), training=True)
             expected = case.run_model(model, arrays)
             path = str(Path(folder) / f"{kind}.keras")
             model.save(path)
             loaded = keras.saving.load_model(path)
             for a, e in zip(case.run_model(loaded, arrays), expected, strict=True):
                 demand_close(a, e, 1e-6, f"  outputs of a {kind} model, reloaded and saved", FILE)
+            if kind == "Functional":
+                _demand_resumes(case, model, loaded, arrays)
+
+
+def _demand_resumes(case, model, loaded, arrays):
+    """Demand that a loaded model trains on as the saved one does: outputs and statistics.
+
+    The seeds are handed over, because no file of Keras holds them.
+    """
+    pairs = list(zip(loaded.variables, model.variables, strict=True))
+    for a, e in pairs:
+        if "seed_generator" in e.path:
+            a.assign(e.value)
+    outputs = []
+    for each in (loaded, model):
+        with compat.global_seeds(1):
+            outputs.append(flat(each(case.feed(arrays), training=True)))
+    for a, e in zip(*outputs, strict=True):
+        demand_close(a, e, 1e-6, "  outputs in training of a model reloaded, and saved", FILE)
+    for a, e in pairs:
+        what = f"  variable {e.path} after a step in training of a model reloaded, and saved"
+        demand_close(compat.array(a), compat.array(e), 1e-6, what, FILE)
 
 
 @declare(

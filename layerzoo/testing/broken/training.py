@@ -163,6 +163,67 @@ class CouplesInTraining(Sound):
         return y + 0.01 * ops.mean(y, axis=0, keepdims=True) if training else y
 
 
+@register
+class SharesItsGain(Sound):
+    """In training, a layer has the gain of the last layer that was built, which the class keeps."""
+
+    shared = 1.0
+
+    def build(self, input_shape):
+        """Keep the gain on the class."""
+        super().build(input_shape)
+        type(self).shared = self.gain
+
+    def call(self, inputs, mask=None, training=None):
+        """Replace the layer's own gain in training."""
+        y = super().call(inputs, training=training)
+        return y / self.gain * self.shared if training else y
+
+
+@register
+class StaysInTraining(Sound):
+    """An error in training leaves the layer in training."""
+
+    open = False
+
+    def call(self, inputs, mask=None, training=None):
+        """Set a mark that an error does not remove."""
+        open = self.open
+        object.__setattr__(self, "open", bool(training))
+        y = super().call(inputs, mask=mask, training=training or open)
+        object.__setattr__(self, "open", False)
+        return y
+
+
+@register
+class ForgetsItsStatistic(Sound):
+    """The file leaves out a statistic that only training uses."""
+
+    def build(self, input_shape):
+        """Make it."""
+        super().build(input_shape)
+        self.scale = self.add_weight(shape=(), initializer="ones", trainable=False, name="scale")
+
+    def call(self, inputs, mask=None, training=None):
+        """Scale by it in training, and move it."""
+        y = super().call(inputs, mask=mask, training=training)
+        if not training:
+            return y
+        y = y * ops.cast(self.scale, y.dtype)
+        self.scale.assign(0.9 * self.scale + 0.05)
+        return y
+
+    def save_own_variables(self, store):
+        """Only what trains."""
+        for place, weight in enumerate(self.trainable_weights):
+            store[str(place)] = ops.convert_to_numpy(weight)
+
+    def load_own_variables(self, store):
+        """The same."""
+        for place, weight in enumerate(self.trainable_weights):
+            weight.assign(store[str(place)])
+
+
 def _noisy(layer, options=None, **traits) -> Card:
     """The card of a layer that always has noise in training, so that training may differ from inference.
 
@@ -219,4 +280,7 @@ BROKEN = (
     Broken(_noisy(CountsPaddingOfLongInputs), "M1"),
     Broken(_noisy(CountsPaddingOfOneSample), "M1"),
     Broken(_noisy(CouplesInTraining), "I1"),
+    Broken(_noisy(SharesItsGain), "B5"),
+    Broken(_noisy(StaysInTraining), "B5"),
+    Broken(_noisy(ForgetsItsStatistic, state="training"), "C3"),
 )
