@@ -202,6 +202,8 @@ class Card:
         expected_inconclusive: The reason for each property that can be neither shown nor refuted, by its
             id, in the same way. The property must stay inconclusive. Without a reason here, an
             inconclusive property fails a run.
+        inert: The reason for each constructor argument that changes nothing that the kit can see, by its
+            name. It must keep changing nothing.
         paper: arXiv id or URL.
         year: Year of the paper.
         tags: Words to find the layer by.
@@ -220,6 +222,7 @@ class Card:
     errors: Sequence[Config] = ()
     expected_failures: Mapping[str, str] = field(default_factory=dict)
     expected_inconclusive: Mapping[str, str] = field(default_factory=dict)
+    inert: Mapping[str, str] = field(default_factory=dict)
     paper: str = ""
     year: int | None = None
     tags: Sequence[str] = ()

@@ -1,16 +1,21 @@
 """Configs: a layer accepts its arguments in every form and survives a round trip through its config."""
 
+import contextlib
 import copy
 import inspect
 import json
 
 import keras
+import numpy as np
 
 from layerzoo.testing import compat
 from layerzoo.testing import identifiers as forms
+from layerzoo.testing.case import Case
 from layerzoo.testing.closeness import demand_close
 from layerzoo.testing.outcomes import NotApplicable, Violation, demand
 from layerzoo.testing.properties import declare
+from layerzoo.testing.samples import deck
+from layerzoo.testing.slice import Slice
 from layerzoo.testing.snippets import identifiers as told
 
 FILE = "a float32 layer read back computes the same numbers; 1e-6 is for reordered sums"
@@ -181,6 +186,122 @@ def trainable_flag(case):
         f"  unfrozen        {len(found)} weights train: {', '.join(found)}\n"
         f"  never frozen    {len(due)} do: {', '.join(due)}",
     )
+
+
+@declare(
+    "C9",
+    cost="dear",
+    hint=(
+        "Usually an argument that is kept for the config and never read, or that does not reach the weight "
+        "or the inner layer it is meant for. If an argument has no effect on purpose, declare it in the "
+        "card: `inert={'argument': 'why'}`."
+    ),
+    shown="""
+    import inspect
+    defaults = {n: p.default for n, p in inspect.signature(type(make()).__init__).parameters.items()}
+    others = {name: defaults[name] for name in arguments if defaults[name] is not inspect.Parameter.empty}
+    customs = {
+        "activation": "tanh", "constraint": "non_neg", "regularizer": keras.regularizers.L2(0.3),
+        "initializer": keras.initializers.Constant(0.37),
+    }
+    others |= {name: customs[kind] for name, kind in identifiers.items() if name not in others}
+    def effects(**settings):
+        keras.utils.set_random_seed(7)
+        layer = make(**settings)
+        layer(**inputs)
+        found = numbers([v.value for v in layer.variables])
+        rules = [(v.trainable, getattr(v, "constraint", None) is not None) for v in layer.variables]
+        found += [np.array(rules)]
+        found += [*numbers(layer(**inputs)), *numbers(layer(**inputs, training=True))]
+        return found + numbers(layer.losses)
+    plain = effects()
+    for name, value in others.items():
+        moved = effects(**{name: value})
+        same = len(moved) == len(plain) and all(map(np.array_equal, moved, plain))
+        assert not same, f"{name}={value!r} changes no start, no output, no loss and no training"
+    """,
+)
+def arguments_matter(case):
+    """Each argument changes a start, an output, a loss, a gradient or training, unless the card says not."""
+    others = _other_values(case)
+    if not others:
+        raise NotApplicable("no argument is off its default")
+    plain = list(_effects(case, {}))
+    for name, value in others.items():
+        found = _effect(case, {name: value}, plain)
+        if name in case.card.inert:
+            demand(
+                not found,
+                f"  {name:<15} changes {found}, but the card says that it has no effect: "
+                f"{case.card.inert[name]}",
+                "Take the argument out of `inert` in the card.",
+            )
+        elif not found:
+            cases = (Case(case.card, sample) for sample in deck(case.card, 8))
+            elsewhere = ((each, _other_values(each)) for each in cases)
+            demand(
+                any(name in o and _effect(each, {name: o[name]}) for each, o in elsewhere),
+                f"  argument        {name}={case.config.get(name, 'the default')!r}\n"
+                f"  otherwise       {name}={value!r}\n"
+                f"  changes         {NOTHING.get(type(value), 'no start, output, loss or gradient')}",
+            )
+
+
+NOTHING = {
+    forms.Filled: "no start of a weight to the value of this initializer",
+    forms.Weighed: "no loss",
+}
+"""What an argument does not do, by the class of its value."""
+
+
+def _other_values(case) -> dict:
+    """Another value for each argument: one of its kind, or its default if it was moved."""
+    kinds = told(case.card.layer, case.config)
+    found = {}
+    for name, parameter in compat.own_parameters(case.card.layer).items():
+        if kinds.get(name) in ("initializer", "regularizer") or name in kinds.keys() - case.moved:
+            found[name] = forms.CUSTOM[kinds[name]]()
+        elif name in case.moved and parameter.default is not inspect.Parameter.empty:
+            found[name] = parameter.default
+    return {k: v for k, v in found.items() if k not in ("name", "dtype", "trainable")}
+
+
+def _effects(case, settings):
+    """What an argument can change, the cheapest first: each time its name and arrays."""
+    arrays = case.arrays(values="normal")
+    with compat.global_seeds(1):
+        layer = case.make(**settings)
+        case.call(layer, arrays)
+    yield "the start of a weight", [compat.array(v) for v in layer.variables]
+    rules = [(v.trainable, getattr(v, "constraint", None) is not None) for v in layer.variables]
+    yield "what restricts a weight", [np.array(rules)]
+    case.move_weights(layer)
+    yield "an output", case.run(layer, arrays)
+    yield "training", case.train(layer, arrays)
+    yield "a loss", [compat.array(loss) for loss in layer.losses]
+    with contextlib.suppress(NotApplicable):
+        subject = Slice(layer, arrays, case.sample.seed, training=True, losses=True)
+        yield "a gradient", subject.gradient(subject.leaves)
+
+
+def _effect(case, settings, plain=None) -> str:
+    """What another value of an argument changes; empty if nothing.
+
+    An initializer must set a weight, and a regularizer must add a loss: nothing else counts for these.
+    """
+    (value,) = settings.values()
+    try:
+        pairs = zip(_effects(case, settings), plain or _effects(case, {}), strict=False)
+        for (what, found), (_, kept) in pairs:
+            if isinstance(value, forms.Filled):
+                return what if any(x.size and np.allclose(x, value.value) for x in found) else ""
+            if isinstance(value, forms.Weighed) and what != "a loss":
+                continue
+            if len(found) != len(kept) or not all(map(np.array_equal, found, kept)):
+                return what
+    except Exception:  # the value does not go with the other arguments
+        return "which arguments are accepted"
+    return ""
 
 
 def text(config) -> str:

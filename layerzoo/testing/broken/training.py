@@ -224,6 +224,33 @@ class ForgetsItsStatistic(Sound):
             weight.assign(store[str(place)])
 
 
+@register
+class IdleMomentum(Sound):
+    """An argument is kept, and has no effect."""
+
+    def __init__(self, units, momentum=0.9, **kwargs):
+        super().__init__(units, **kwargs)
+        self.momentum = momentum
+
+    def get_config(self):
+        """With the idle argument."""
+        return {**super().get_config(), "momentum": self.momentum}
+
+
+@register
+class StartsAnyhow(Sound):
+    """The initializer is kept, and the kernel starts with another one."""
+
+    def __init__(self, units, kernel_initializer="glorot_uniform", **kwargs):
+        super().__init__(units, **kwargs)
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+
+    def get_config(self):
+        """With the idle initializer."""
+        written = keras.initializers.serialize(self.kernel_initializer)
+        return {**super().get_config(), "kernel_initializer": written}
+
+
 def _noisy(layer, options=None, **traits) -> Card:
     """The card of a layer that always has noise in training, so that training may differ from inference.
 
@@ -283,4 +310,6 @@ BROKEN = (
     Broken(_noisy(SharesItsGain), "B5"),
     Broken(_noisy(StaysInTraining), "B5"),
     Broken(_noisy(ForgetsItsStatistic, state="training"), "C3"),
+    Broken(_noisy(IdleMomentum, dict(momentum=[0.9, 0.5])), "C9"),
+    Broken(_noisy(StartsAnyhow), "C9"),
 )
