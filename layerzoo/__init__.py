@@ -54,4 +54,6 @@ __all__ = [
 ]
 
 # Written by hand.
+from layerzoo import distribution as distribution
+
 keep_old_places()

@@ -46,6 +46,7 @@ ONCE = (
     "hunting/test_cards.py",
     "test_catalogue.py",
     "test_ci.py",
+    "test_distribution.py",
     "test_new_layer.py",
     "test_nightly.py",
     "test_package.py",
@@ -70,10 +71,14 @@ EVERYWHERE = (
     "cookbook/test_eject.py::test_the_ejected_layer_gives_the_same_numbers",
     "cookbook/test_eject.py::test_the_ejected_layer_is_saved_and_loaded_without_custom_objects",
     "docs/test_snippets.py::test_the_block_prints_what_it_says[README.md",
+    "test_distribution.py::test_eight_devices",
     "test_package.py::test_every_layer_is_registered",
     "test_package.py::test_importing_it_registers_the_layers_and_brings_no_tool_along",
 )
-"""What CI runs on each backend all the same: a model trained and reloaded, an ejected layer, the README."""
+"""What CI runs on each backend all the same: a model trained and reloaded, an ejected layer, the README.
+
+On JAX, also what several devices do.
+"""
 
 
 def pytest_collection_modifyitems(items):
