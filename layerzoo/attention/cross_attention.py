@@ -7,6 +7,7 @@ from layerzoo.building.recipe import recipe
 from layerzoo.building.seeds import drawn_dropout
 from layerzoo.building.sublayers import build_position, dense, positioned, rms_norm, serialized
 from layerzoo.ops.attention import attention_with_scores, split_groups
+from layerzoo.ops.dtypes import floating
 from layerzoo.ops.masks import context_and_masks, zero_padding
 
 
@@ -164,6 +165,7 @@ class CrossAttention(layers.Layer):
         context, context_mask, mask = context_and_masks(
             inputs, context, context_mask, mask, inputs_mask
         )
+        inputs, context = (floating(x, self.compute_dtype) for x in (inputs, context))
         n, g, h = self.heads
         b, t, _ = ops.shape(inputs)
         query = ops.reshape(self.project_query(zero_padding(inputs, mask)), (b, t, n, h))

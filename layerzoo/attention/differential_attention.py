@@ -7,6 +7,7 @@ from layerzoo.building.recipe import recipe
 from layerzoo.building.seeds import drawn_dropout
 from layerzoo.building.sublayers import dense
 from layerzoo.ops.attention import attention, attention_and_scores, split_groups
+from layerzoo.ops.dtypes import floating
 from layerzoo.ops.masks import fitting_mask, zero_padding
 
 
@@ -151,6 +152,7 @@ class DifferentialAttention(layers.Layer):
 
     def call(self, inputs, mask=None, return_attention_scores=False, training=None):
         mask = fitting_mask(mask, inputs.shape[:2])
+        inputs = floating(inputs, self.compute_dtype)
         b, t, _ = ops.shape(inputs)
         n, h = self.heads
         together = self.project_in(zero_padding(inputs, mask))

@@ -5,6 +5,7 @@ from layerzoo.building.arguments import InitializerLike, known_width, positive_i
 from layerzoo.building.heads import attention_spec
 from layerzoo.building.recipe import recipe
 from layerzoo.building.sublayers import dense
+from layerzoo.ops.dtypes import floating
 from layerzoo.ops.masks import fitting_mask, weigh, zero_padding
 
 
@@ -104,6 +105,7 @@ class GatedAttentionPooling(layers.Layer):
 
     def call(self, inputs, mask=None, return_attention_scores=False):
         mask = fitting_mask(mask, inputs.shape[:2])
+        inputs = floating(inputs, self.compute_dtype)
         x = zero_padding(inputs, mask)
         hidden = ops.tanh(self.hidden(x))
         if self.gated:

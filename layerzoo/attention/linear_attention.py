@@ -6,6 +6,7 @@ from layerzoo.building.heads import head_width, valid_heads
 from layerzoo.building.recipe import recipe
 from layerzoo.building.sublayers import build_function, dense, serialized
 from layerzoo.ops.attention import split_groups
+from layerzoo.ops.dtypes import floating
 from layerzoo.ops.linear_attention import elu_plus_one, linear_attention
 from layerzoo.ops.masks import fitting_mask, zero_padding
 
@@ -118,6 +119,7 @@ class LinearAttention(layers.Layer):
 
     def call(self, inputs, mask=None):
         mask = fitting_mask(mask, inputs.shape[:2])
+        inputs = floating(inputs, self.compute_dtype)
         b, t, _ = ops.shape(inputs)
         n, h = self.heads
         together = self.project_in(zero_padding(inputs, mask))

@@ -13,6 +13,7 @@ from layerzoo.building.recipe import recipe
 from layerzoo.building.seeds import drawn_dropout
 from layerzoo.building.sublayers import dense, rms_norm
 from layerzoo.ops.attention import attention_with_scores, split_groups
+from layerzoo.ops.dtypes import floating
 from layerzoo.ops.masks import fitting_mask, zero_padding
 from layerzoo.ops.positions import rotate
 
@@ -167,6 +168,7 @@ class MultiHeadLatentAttention(layers.Layer):
 
     def call(self, inputs, mask=None, return_attention_scores=False, training=None):
         mask = fitting_mask(mask, inputs.shape[:2])
+        inputs = floating(inputs, self.compute_dtype)
         b, t, _ = ops.shape(inputs)
         n, h, r = self.heads
         x = zero_padding(inputs, mask)

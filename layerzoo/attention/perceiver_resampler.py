@@ -12,6 +12,7 @@ from layerzoo.building.arguments import (
 from layerzoo.building.heads import head_width, valid_heads
 from layerzoo.building.recipe import recipe
 from layerzoo.building.sublayers import dense, layer_norm
+from layerzoo.ops.dtypes import floating
 from layerzoo.ops.masks import fitting_mask, zero_padding
 
 
@@ -151,6 +152,7 @@ class PerceiverResampler(layers.Layer):
 
     def call(self, inputs, mask=None):
         mask = fitting_mask(mask, inputs.shape[:2])
+        inputs = floating(inputs, self.compute_dtype)
         x = zero_padding(inputs, mask)
         z = ops.broadcast_to(self.latents, (ops.shape(inputs)[0], *self.latents.shape))
         seen = None

@@ -7,6 +7,7 @@ from layerzoo.building.recipe import recipe
 from layerzoo.building.seeds import drawn_dropout
 from layerzoo.building.sublayers import dense
 from layerzoo.ops.attention import split_groups
+from layerzoo.ops.dtypes import floating
 from layerzoo.ops.masks import fitting_mask, zero_padding
 from layerzoo.ops.windows import (
     attend_in_windows,
@@ -152,6 +153,7 @@ class WindowAttention(layers.Layer):
         self.input_spec = layers.InputSpec(ndim=4, axes={-1: channels})
 
     def call(self, inputs, mask=None, return_attention_scores=False, training=None):
+        inputs = floating(inputs, self.compute_dtype)
         b, y, x, c = ops.shape(inputs)
         cuts = self.window_size, self.shift
         mask = fitting_mask(mask, inputs.shape[:-1])

@@ -5,6 +5,7 @@ from layerzoo.building.arguments import InitializerLike, one_of, positive_int
 from layerzoo.building.recipe import recipe
 from layerzoo.building.sublayers import build_function, dense, serialized
 from layerzoo.ops.channels import channel_axis, known_channels, position_axes, scale_channels
+from layerzoo.ops.dtypes import floating
 
 
 @keras.saving.register_keras_serializable(package="layerzoo")
@@ -115,6 +116,7 @@ class ConvolutionalBlockAttention(layers.Layer):
         self.input_spec = layers.InputSpec(ndim=4, axes={channel_axis(self.data_format): channels})
 
     def call(self, inputs):
+        inputs = floating(inputs, self.compute_dtype)
         pooled = self._mean_and_max(inputs, position_axes(inputs, self.data_format), 1)  # (b, 2, c)
         gates = self.expand(self.activation(self.reduce(pooled)))
         x = scale_channels(inputs, ops.sigmoid(ops.sum(gates, 1)), self.data_format)

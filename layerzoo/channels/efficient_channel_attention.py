@@ -11,6 +11,7 @@ from layerzoo.ops.channels import (
     position_sizes,
     scale_channels,
 )
+from layerzoo.ops.dtypes import floating
 from layerzoo.ops.masks import fitting_mask
 
 
@@ -117,6 +118,7 @@ class EfficientChannelAttention(layers.Layer):
 
     def call(self, inputs, mask=None):
         mask = fitting_mask(mask, position_sizes(inputs, self.data_format))
+        inputs = floating(inputs, self.compute_dtype)
         x, mean = mean_over_positions(inputs, mask, self.data_format)
         gate = ops.sigmoid(self.convolution(ops.expand_dims(mean, -1)))  # (b, c, 1)
         return scale_channels(x, ops.squeeze(gate, -1), self.data_format)

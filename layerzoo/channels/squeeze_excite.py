@@ -11,6 +11,7 @@ from layerzoo.ops.channels import (
     position_sizes,
     scale_channels,
 )
+from layerzoo.ops.dtypes import floating
 from layerzoo.ops.masks import fitting_mask
 
 
@@ -118,6 +119,7 @@ class SqueezeExcite(layers.Layer):
 
     def call(self, inputs, mask=None):
         mask = fitting_mask(mask, position_sizes(inputs, self.data_format))
+        inputs = floating(inputs, self.compute_dtype)
         x, mean = mean_over_positions(inputs, mask, self.data_format)
         hidden = self.activation(self.reduce(mean))
         gate = self.gate_activation(self.expand(hidden))

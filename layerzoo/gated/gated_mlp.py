@@ -10,6 +10,7 @@ from layerzoo.building.arguments import (
 )
 from layerzoo.building.recipe import recipe
 from layerzoo.building.sublayers import build_function, dense, serialized
+from layerzoo.ops.dtypes import floating
 
 
 @keras.saving.register_keras_serializable(package="layerzoo")
@@ -112,6 +113,7 @@ class GatedMLP(layers.Layer):
         self.input_spec = layers.InputSpec(min_ndim=2, axes={-1: width})
 
     def call(self, inputs, training=None):
+        inputs = floating(inputs, self.compute_dtype)
         hidden = self.activation(self.gate(inputs)) * self.up(inputs)
         return self.down(self.drop(hidden, training=training))
 

@@ -3,6 +3,7 @@ from keras import backend, layers, ops
 
 from layerzoo.building.arguments import known_heads
 from layerzoo.building.recipe import recipe
+from layerzoo.ops.dtypes import floating
 from layerzoo.ops.positions import alibi_slopes
 
 
@@ -76,6 +77,7 @@ class AlibiBias(layers.Layer):
         self.input_spec = layers.InputSpec(ndim=4, axes={1: heads})
 
     def call(self, scores, offset=0):
+        scores = floating(scores, self.compute_dtype)
         _, _, t, s = ops.shape(scores)
         queries, keys = ops.arange(0, t), ops.arange(0, s)
         bias = self.bias(queries + ops.cast(offset, queries.dtype), keys)

@@ -3,6 +3,7 @@ from keras import backend, initializers, layers, ops
 
 from layerzoo.building.arguments import InitializerLike, known_heads, positive_int
 from layerzoo.building.recipe import recipe
+from layerzoo.ops.dtypes import floating
 from layerzoo.ops.positions import distance_buckets, per_head
 
 
@@ -125,6 +126,7 @@ class RelativePositionBias(layers.Layer):
         self.input_spec = layers.InputSpec(ndim=4, axes={1: heads})
 
     def call(self, scores, offset=0):
+        scores = floating(scores, self.compute_dtype)
         _, _, t, s = ops.shape(scores)
         queries, keys = ops.arange(0, t), ops.arange(0, s)
         queries = queries + ops.cast(offset, queries.dtype)

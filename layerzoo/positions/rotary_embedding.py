@@ -3,6 +3,7 @@ from keras import ops
 
 from layerzoo.building.arguments import known_width, one_of, positive_number
 from layerzoo.building.recipe import recipe
+from layerzoo.ops.dtypes import floating
 from layerzoo.ops.positions import rotate
 
 
@@ -97,6 +98,7 @@ class RotaryEmbedding(keras.layers.Layer):
         self.input_spec = keras.layers.InputSpec(min_ndim=3, axes={-1: width})
 
     def call(self, inputs, offset=0):
+        inputs = floating(inputs, self.compute_dtype)
         steps = ops.arange(0, ops.shape(inputs)[1])
         positions = ops.expand_dims(ops.cast(offset, steps.dtype), -1) + steps
         return rotate(inputs, positions, self.base, self.layout, self.scaling)

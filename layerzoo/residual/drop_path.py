@@ -3,6 +3,7 @@ from keras import ops
 
 from layerzoo.building.arguments import probability
 from layerzoo.building.recipe import recipe
+from layerzoo.ops.dtypes import floating
 
 
 @keras.saving.register_keras_serializable(package="layerzoo")
@@ -74,6 +75,7 @@ class DropPath(keras.layers.Layer):
         pass
 
     def call(self, inputs, training=None):
+        inputs = floating(inputs, self.compute_dtype)
         if not training or self.rate == 0:
             return inputs
         if self.rate == 1:

@@ -8,7 +8,7 @@ from layerzoo.building.arguments import (
     probability,
 )
 from layerzoo.building.recipe import recipe
-from layerzoo.building.sublayers import layer_norm, serialized
+from layerzoo.building.sublayers import apply_in_turn, layer_norm, serialized
 from layerzoo.building.wrapped import (
     add_branch,
     apply_in_turn,
@@ -17,6 +17,7 @@ from layerzoo.building.wrapped import (
     over_channels,
 )
 from layerzoo.ops.channels import channel_axis, known_channels, position_sizes, scale_channels
+from layerzoo.ops.dtypes import floating
 from layerzoo.ops.masks import fitting_mask
 from layerzoo.residual.drop_path import DropPath
 
@@ -157,7 +158,7 @@ class Residual(layers.Layer):
 
     def call(self, inputs, mask=None, training=None):
         mask = fitting_mask(mask, position_sizes(inputs, self.data_format))
-        branch = inputs
+        inputs = branch = floating(inputs, self.compute_dtype)
         if self.norm in ("pre", "sandwich"):
             branch = over_channels(self.norm_in, inputs, self.data_format)
         branch = apply_in_turn(self._chain(), branch, mask)

@@ -10,6 +10,7 @@ from layerzoo.testing.outcomes import NotApplicable, Violation, demand
 from layerzoo.testing.properties import declare
 
 PRECISION = {"mixed_float16": 2e-2, "mixed_bfloat16": 1e-1, "bfloat16": 1e-1}
+SUMS = "float32, 1e-5 for sums in another order"
 SPACING = {"float16": 2.0**-11, "bfloat16": 2.0**-8}
 """The most that rounding moves a number, as a share of the number."""
 
@@ -290,6 +291,42 @@ def oracle(case):
         if not _honest(layer, arrays, case):
             return  # some operation uses float32 here, and its result was checked above
         _demand_reference(case, layer, arrays, 1e-10, "float64, probed")
+
+
+@declare(
+    "N7",
+    tier="should",
+    hint=(
+        "Keras casts only floats to the compute dtype. A layer that computes with floats casts its inputs "
+        "first: `inputs = keras.ops.cast(inputs, self.compute_dtype)`."
+    ),
+    shown="""
+    layer = built()
+    whole = keras.tree.map_structure(lambda v: (3 * v).round() if v.dtype.kind == "f" else v, inputs)
+    integers = lambda v: v.astype("int32") if v.dtype.kind == "f" else v
+    found, due = (numbers(layer(**x)) for x in (keras.tree.map_structure(integers, whole), whole))
+    for y, e in zip(found, due):
+        assert np.allclose(y, e, atol=1e-5), f"integers in: {y.ravel()[:4]}, floats in: {e.ravel()[:4]}"
+    """,
+)
+def integers_for_floats(case):
+    """Integers in place of floats of equal value give the same outputs, or are refused."""
+    if not case.floats:
+        raise NotApplicable("no input is a float")
+    layer = case.built()
+    arrays = case.arrays(values="normal")
+    for path in case.floats:
+        tensor = case.tensors[path]
+        arrays[path] = np.clip(np.round(3 * arrays[path]), tensor.low, tensor.high)
+    expected = case.run(layer, arrays)
+    try:
+        given = {p: a.astype("int32") if p in case.floats else a for p, a in arrays.items()}
+        found = case.run(layer, given)
+    except Exception:
+        return
+    for index, (y, e) in enumerate(zip(found, expected, strict=True)):
+        what = f"  output {index}        of int32 inputs, and of {_dtypes(arrays)} of equal value"
+        demand_close(y, e, 1e-5, what, SUMS)
 
 
 def _demand_reference(case, layer, arrays, tolerance, origin):

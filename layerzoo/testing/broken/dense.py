@@ -495,6 +495,16 @@ class AcceptsAnything(Sound):
         return super().call(inputs[..., : self.kernel.shape[0]], training=training)
 
 
+@register
+class CastsBack(Sound):
+    """The outputs have the dtype of the inputs, so that integers lose what stands after the point."""
+
+    def call(self, inputs, mask=None, training=None):
+        """Cast back."""
+        y = super().call(ops.cast(inputs, self.compute_dtype), training=training)
+        return ops.cast(y, inputs.dtype)
+
+
 def _compiling() -> bool:
     from layerzoo.testing import compat
 
@@ -537,6 +547,7 @@ BROKEN = (
     Broken(_card(IntegerOutput), "S3"),
     Broken(_card(WeightInCall), "B1"),
     Broken(_card(BuildNeedsTuple), "B2", raises=True),
+    Broken(_card(CastsBack), "N7"),
     Broken(_card(HiddenVariable), "B3"),
     Broken(_card(ConfigDropsArgument), "C1"),
     Broken(_card(ConfigNotJson), "C1"),
