@@ -56,12 +56,15 @@ def build_position(position, heads):
 
 
 def positioned(position, query, key):
-    """Queries and keys, rotated by `position`, and its bias, as keyword arguments of `attention`."""
+    """Queries and keys, rotated by `position`, and its bias, as keyword arguments of `attention`.
+
+    They keep their dtype, whatever dtype policy `position` has.
+    """
     if biases(position):
         weights = [ops.convert_to_tensor(w) for w in position.weights]
         return query, key, dict(bias=position.bias, weights=weights)
     if position is not None:
-        query, key = position(query), position(key)
+        query, key = (ops.cast(position(x), x.dtype) for x in (query, key))
     return query, key, {}
 
 

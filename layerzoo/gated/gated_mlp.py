@@ -1,5 +1,5 @@
 import keras
-from keras import activations, initializers, layers
+from keras import activations, initializers, layers, ops
 
 from layerzoo.building.arguments import (
     InitializerLike,
@@ -114,7 +114,8 @@ class GatedMLP(layers.Layer):
 
     def call(self, inputs, training=None):
         inputs = floating(inputs, self.compute_dtype)
-        hidden = self.activation(self.gate(inputs)) * self.up(inputs)
+        up = self.up(inputs)
+        hidden = ops.cast(self.activation(self.gate(inputs)), up.dtype) * up
         return self.down(self.drop(hidden, training=training))
 
     def compute_output_shape(self, input_shape):
