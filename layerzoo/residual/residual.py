@@ -8,7 +8,7 @@ from layerzoo.building.arguments import (
     probability,
 )
 from layerzoo.building.recipe import recipe
-from layerzoo.building.sublayers import apply_in_turn, layer_norm, serialized
+from layerzoo.building.sublayers import layer_norm, serialized
 from layerzoo.building.wrapped import (
     add_branch,
     apply_in_turn,
