@@ -314,10 +314,12 @@ def _told(error: Exception | None) -> str:
 def _example_trouble(cls: type) -> str:
     """What the fenced examples in a class's docstring raise, each run by itself; empty if nothing.
 
-    Keras's exports, the class and its package are predefined, because some examples leave out imports.
+    Keras's exports, the class, its module and its package are predefined, because some examples leave out
+    imports. A docstring that is the base class's is left to the base class.
     """
     package = cls.__module__.split(".")[0]
-    known = {**vars(keras.layers), **vars(keras), "keras": keras, "np": np, cls.__name__: cls}
+    known = {**vars(sys.modules[cls.__module__])} if cls.__module__ in sys.modules else {}
+    known |= {**vars(keras.layers), **vars(keras), "keras": keras, "np": np, cls.__name__: cls}
     known[package] = sys.modules.get(package)
     if any(cls.__doc__ == base.__doc__ for base in cls.__mro__[1:]):
         return ""  # it is about the base class

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from layerzoo.testing import compat
 from layerzoo.testing.outcomes import Violation
 
 _meters: list[list[float]] = []
@@ -67,6 +68,34 @@ def demand_close(
             hint,
         )
     return share
+
+
+HALF = {"float16": 2e-2, "bfloat16": 1e-1}
+"""Tolerance for each half precision."""
+
+
+def allowing(layer, tolerance: float, origin: str) -> tuple[float, str]:
+    """The tolerance for a layer, and its origin: a wider one if a layer inside has a half precision.
+
+    A layer that is passed in may have a dtype policy of its own, whatever the policy of the one around it.
+    """
+    half = compat.half_inside(layer)
+    if not half:
+        return tolerance, origin
+    return HALF[half], f"{HALF[half]:g} because a layer inside computes in {half}"
+
+
+PATIENCE = 256
+"""How often a call is repeated. What happens to one batch in twenty then stays unseen once in 500,000."""
+
+
+def varies(call, first=None) -> bool:
+    """Whether calls differ from a first one. It asks again and again, as the noise may seldom show.
+
+    Noise that is drawn once for a whole batch, such as a dropped path, shows in few calls.
+    """
+    first = call() if first is None else first
+    return any(not all(map(np.array_equal, call(), first)) for _ in range(PATIENCE))
 
 
 def demand_finite(x, what: str) -> None:

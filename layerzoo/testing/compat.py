@@ -281,6 +281,33 @@ def sublayers(layer) -> list:
     return list(layer._flatten_layers())
 
 
+def half_inside(layer) -> str:
+    """The half precision that a layer inside computes in, or an empty string."""
+    dtypes = {inner.compute_dtype for inner in sublayers(layer)}
+    return next((half for half in ("bfloat16", "float16") if half in dtypes), "")
+
+
+@contextlib.contextmanager
+def kernels_for_empty_batches() -> Iterator[None]:
+    """Let the backend's convolutions and poolings accept an empty batch, which some of them refuse."""
+    from keras.src.backend import nn
+
+    def accepting(kernel):
+        def accept(inputs, *args, **kwargs):
+            if inputs.shape[0] != 0:
+                return kernel(inputs, *args, **kwargs)
+            one = keras.ops.zeros((1, *inputs.shape[1:]), inputs.dtype)
+            return kernel(one, *args, **kwargs)[:0]
+
+        return accept
+
+    names = ("conv", "conv_transpose", "depthwise_conv", "separable_conv")
+    with contextlib.ExitStack() as stack:
+        for name in (*names, "average_pool", "max_pool"):
+            stack.enter_context(quick.swapped(nn, name, accepting))
+        yield
+
+
 def raised_by_initializer(error: Exception) -> bool:
     """Whether an error comes from a Keras initializer, because some backends cannot draw some dtypes."""
     frames = traceback.extract_tb(error.__traceback__)

@@ -78,8 +78,8 @@ def keras_file(case):
     arrays = case.arrays()
     models = {"Functional": case.functional(layer), "subclassed": Subclassed(layer)}
     if case.sequential:
-        shape = next(iter(case.shapes().values()))
-        models["Sequential"] = keras.Sequential([keras.Input(shape[1:]), layer])
+        shape, dtype = case.shapes()[case.first], case.tensors[case.first].dtype
+        models["Sequential"] = keras.Sequential([keras.Input(shape[1:], dtype=dtype), layer])
     with tempfile.TemporaryDirectory() as folder:
         for kind, model in models.items():
             if kind == "Functional":  # so that its state is not the one of a new layer

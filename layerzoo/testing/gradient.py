@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from layerzoo.testing import autodiff, compat
-from layerzoo.testing.closeness import demand_close, demand_finite
+from layerzoo.testing.closeness import allowing, demand_close, demand_finite
 from layerzoo.testing.derivative import demand_derivative
 from layerzoo.testing.outcomes import NotApplicable, Violation, demand
 from layerzoo.testing.properties import declare
@@ -70,7 +70,7 @@ def gradient_fd(case):
         raise NotApplicable("no input is a float, and no weight trains")
     rough: set[str] = set()
     with compat.float64():
-        layer = case.built(dtype="float64")
+        layer = _precise(case)
         for training in _modes(case):
             subject = Slice(layer, case.arrays(), case.sample.seed, "float64", training)
             blind = case.traits.differentiable == "none"  # a gradient that is stopped on purpose
@@ -243,9 +243,10 @@ def grad_jit_equal(case):
     with case.resting(layer):
         eager = autodiff.eager_gradient(subject.scalar, tensors)
         compiled = autodiff.compiled_gradient(subject.scalar, tensors)
+    share, origin = allowing(layer, 1e-4, "float32, 1e-4 for operations that the compiler fuses")
     for name, c, e in zip(subject.names, compiled, eager, strict=True):
         what = f"  the gradient of {name}, compiled and eager"
-        demand_close(c, e, 1e-4, what, "float32, 1e-4 for operations that the compiler fuses")
+        demand_close(c, e, share, what, origin)
 
 
 @declare(
@@ -284,11 +285,12 @@ def dot_test(case):
     gradients = [g.astype("float64") for g in subject.gradient(subject.leaves)]
     backward = float(sum(np.sum(g * d) for g, d in zip(gradients, directions, strict=True)))
     size = float(np.sqrt(sum(np.sum(g * g) for g in gradients)))  # the expected size of the sums
-    allowed = 1e-4 * max(1.0, abs(backward), size)
+    share, origin = allowing(layer, 1e-4, "float32")
+    allowed = share * max(1.0, abs(backward), size)
     demand(
         abs(forward - backward) <= allowed,
         f"  <u, J v>        {forward:.8g}, forwards\n  <J' u, v>       {backward:.8g}, backwards\n"
-        f"  difference      {abs(forward - backward):.3g}, tolerance {allowed:.3g} (float32)",
+        f"  difference      {abs(forward - backward):.3g}, tolerance {allowed:.3g} ({origin})",
     )
 
 
@@ -338,7 +340,7 @@ def gradient_of_gradient(case):
     if claim is None:
         raise NotApplicable("the card claims nothing about second derivatives")
     with compat.float64():
-        layer = case.built(dtype="float64")
+        layer = _precise(case)
         first = Slice(layer, case.arrays(), case.sample.seed, "float64")
         generator = np.random.default_rng([case.sample.seed, 79])
         subject = first.slope([generator.normal(size=leaf.shape) for leaf in first.leaves])
@@ -377,7 +379,7 @@ def surrogate(case):
     """The gradient is that of the card's surrogate, or zero if the card says that inputs get none."""
     if case.traits.surrogate is not None:
         with compat.float64():
-            layer = case.built(dtype="float64")
+            layer = _precise(case)
             subject, declared = (
                 Slice(layer, case.arrays(), case.sample.seed, "float64", function=function)
                 for function in (None, lambda given: case.traits.surrogate(layer, given))
@@ -409,6 +411,15 @@ def _largest_gradients(case, layer, **how) -> dict[str, float]:
             demand_finite(found, f"  the gradient of {name} is not finite")
             largest[name] = max(largest[name], float(np.abs(found).max(initial=0)))
     return largest
+
+
+def _precise(case) -> keras.layers.Layer:
+    """The layer in float64, which differences need."""
+    layer = case.built(dtype="float64")
+    half = compat.half_inside(layer)
+    if half:
+        raise NotApplicable(f"a layer inside computes in {half}, too coarse for differences")
+    return layer
 
 
 def _modes(case) -> tuple[bool, ...]:

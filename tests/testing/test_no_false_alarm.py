@@ -55,7 +55,153 @@ class CustomSquare(layers.Layer):
         return square(inputs)
 
 
+@register
+class BatchDepth(layers.Layer):
+    """Stochastic depth whose draw is one for the whole batch, so that few draws are often the same."""
+
+    def __init__(self, rate=0.1, seed=None, **kwargs):
+        super().__init__(**kwargs)
+        self.rate, self.seed = rate, seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def call(self, inputs, training=None):
+        if not training:
+            return inputs
+        keep = keras.random.uniform((), seed=self.seed_generator) >= self.rate
+        return ops.where(keep, inputs / (1 - self.rate), ops.zeros_like(inputs))
+
+    def get_config(self):
+        return {**super().get_config(), "rate": self.rate, "seed": self.seed}
+
+
+@register
+class Quantized(layers.Layer):
+    """A dense layer whose outputs are rounded to quarters, straight through."""
+
+    def __init__(self, units, **kwargs):
+        super().__init__(**kwargs)
+        self.units = units
+
+    def build(self, input_shape):
+        self.kernel = self.add_weight(shape=(input_shape[-1], self.units), name="kernel")
+
+    def call(self, inputs):
+        y = ops.tanh(ops.matmul(inputs, self.kernel))
+        return y + ops.stop_gradient(ops.round(4 * y) / 4 - y)
+
+    def get_config(self):
+        return {**super().get_config(), "units": self.units}
+
+
+@register
+class Around(layers.Layer):
+    """A layer inside that keeps a policy of its own."""
+
+    def __init__(self, layer, **kwargs):
+        super().__init__(**kwargs)
+        revived = keras.saving.deserialize_keras_object(layer) if isinstance(layer, dict) else layer
+        self.layer = revived
+
+    def build(self, input_shape):
+        if not self.layer.built:
+            self.layer.build(input_shape)
+
+    def call(self, inputs):
+        return ops.cast(self.layer(inputs), self.compute_dtype)
+
+    def compute_output_shape(self, input_shape):
+        return self.layer.compute_output_shape(input_shape)
+
+    def get_config(self):
+        return {**super().get_config(), "layer": keras.saving.serialize_keras_object(self.layer)}
+
+
+@register
+class Convolving(layers.Layer):
+    """A convolution inside, and one by the operation: on TensorFlow both refuse an empty batch."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.inside = layers.Conv1D(3, 2, dtype=self.dtype_policy, name="inside")
+
+    def build(self, input_shape):
+        self.inside.build(input_shape)
+        self.kernel = self.add_weight(shape=(2, 3, 2), name="kernel")
+
+    def call(self, inputs):
+        return ops.conv(self.inside(inputs), self.kernel, padding="same")
+
+
+@register
+class IntegersOnly(layers.Layer):
+    """A table that refuses whatever is not an integer."""
+
+    def build(self, input_shape):
+        self.table = self.add_weight(shape=(5, 3), name="table")
+
+    def call(self, inputs):
+        if "int" not in keras.backend.standardize_dtype(inputs.dtype):
+            raise TypeError(f"Codes must be integers. Received: {inputs.dtype}")
+        return ops.take(self.table, inputs, axis=0)
+
+
+@register
+class Documented(layers.Dense):
+    """A layer whose example uses what its module has.
+
+    ```python
+    SOUND
+    Documented(3)(np.ones((2, 3)))
+    ```
+    """
+
+
+@register
+class Heir(Documented):
+    __doc__ = Documented.__doc__
+
+
 SOUND = {
+    "one draw for the whole batch": (
+        ["R2", "R3", "X1"],
+        Card(
+            BatchDepth,
+            "b d",
+            lambda pick: dict(rate=pick([0.1, 0.2]), seed=pick([None, 3])),
+            traits=Traits(stochastic=True),
+        ),
+    ),
+    "outputs that are rounded, straight through": (
+        ["N1"],
+        Card(Quantized, "b t d", lambda pick: dict(units=pick([5, 40, 60, 80]))),
+    ),
+    "a layer inside in bfloat16": (
+        ["G1", "G6", "X1", "L1", "L2"],
+        Card(
+            Around,
+            "b d",
+            lambda pick: dict(
+                layer=layers.Dense(3, activation="tanh", dtype=pick(["mixed_bfloat16"]))
+            ),
+        ),
+    ),
+    "a layer inside in float16": (
+        ["G1", "G6", "X1", "L1", "L2"],
+        Card(Around, "b t d", lambda pick: dict(layer=layers.Dense(3, dtype="mixed_float16"))),
+    ),
+    "a convolution, which TensorFlow has for no empty batch": (
+        ["S6"],
+        Card(Convolving, "b t d", traits=Traits(dynamic="b t")),
+    ),
+    "integers and nothing else": (
+        ["C3", "L1"],
+        Card(IntegersOnly, Tensor("b t", "int32", 0, 5)),
+    ),
+    "a name of its module in an example": (
+        ["L7"],
+        Card(Documented, "b d", lambda pick: dict(units=3)),
+    ),
+    "the docstring of the base class": (["L7"], Card(Heir, "b d", lambda pick: dict(units=3))),
     "an exponential that leaves float32": (
         ["N3"],
         Card(layers.Dense, "b d", lambda pick: dict(units=3, activation="exponential")),
@@ -163,6 +309,20 @@ def test_a_sound_layer_is_not_accused(name):
     for each in ids:
         result = check_property(card, PROPERTIES[each], "smoke")
         assert result.ok, result.message
+
+
+def test_an_empty_batch_that_the_layer_itself_spoils_is_told():
+    result = check_property(Card(Folds, "b t d"), PROPERTIES["S6"], "smoke")
+    assert result.status == "failed"
+
+
+@register
+class Folds(Convolving):
+    """A reshape that guesses the batch."""
+
+    def call(self, inputs):
+        y = super().call(inputs)
+        return ops.reshape(y, (-1, *y.shape[1:])) if y.shape[0] else ops.zeros((1, *y.shape[1:]))
 
 
 def test_noise_of_another_variance_is_told_with_both_numbers():
