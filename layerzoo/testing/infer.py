@@ -140,7 +140,7 @@ def draft(layer: type[keras.layers.Layer]) -> Draft:
                 if all(_error(replace(found, options=each)) is None for each in (alone, moved)):
                     options[name] = [parameter.default, value]
                     together[name] = value
-        return replace(found, options=options, claims=_claims(found))
+        return replace(found, options=options, claims={**_claims(found), **_moved(found, options)})
 
 
 def _parameters(layer) -> dict[str, inspect.Parameter]:
@@ -237,18 +237,52 @@ def _claims(found: Draft) -> dict[str, Any]:
         for letter in Case(found.card, Sample()).sizes
         if letter == "b" or _runs_open(found, letter)
     ]
+    training = _training(found)
+    return {"dynamic": " ".join(letters), **({training: True} if training else {})}
+
+
+def _training(found: Draft) -> str:
+    """The trait that training shows: `stochastic`, `train_differs`, or none."""
     case = Case(found.card, Sample())
     layer, arrays = case.built(), case.arrays()
     still = case.run(layer, arrays, training=False)
-    first, *others = (case.run(layer, arrays, training=True) for _ in range(16))
-    claims: dict[str, Any] = {"dynamic": " ".join(letters)}
+    outputs = []
+    for _ in range(16):
+        with compat.kept_state(layer):
+            outputs.append(case.run(layer, arrays, training=True))
+    first, *others = outputs
     if not all(all(map(np.array_equal, first, other)) for other in others):
-        claims["stochastic"] = True
-    elif not all(
-        a.shape == b.shape and np.allclose(a, b) for a, b in zip(first, still, strict=True)
-    ):
-        claims["train_differs"] = True
-    return claims
+        return "stochastic"
+    same = all(a.shape == b.shape and np.allclose(a, b) for a, b in zip(first, still, strict=True))
+    return "" if same else "train_differs"
+
+
+@dataclass(frozen=True)
+class Moved:
+    """A claim that holds if one of some arguments is off its default, as a rate that is 0 by default."""
+
+    defaults: dict[str, Any]
+
+    def __call__(self, config) -> bool:
+        """Whether one of them is."""
+        return any(config[name] != default for name, default in self.defaults.items())
+
+    def __repr__(self):
+        moved = " or ".join(f'config["{k}"] != {v!r}' for k, v in self.defaults.items())
+        return f"lambda config: {moved}"
+
+
+def _moved(found: Draft, options: dict[str, list]) -> dict[str, Moved]:
+    """What training shows only if a number or a switch is off its default."""
+    if _training(found):
+        return {}
+    shown: dict[str, dict[str, Any]] = {}
+    for name, values in options.items():
+        if len(values) == 2 and isinstance(values[0], bool | float):
+            trait = _training(replace(found, options={**found.options, name: values[1:]}))
+            if trait:
+                shown.setdefault(trait, {})[name] = values[0]
+    return {trait: Moved(defaults) for trait, defaults in shown.items()}
 
 
 def _runs_open(found: Draft, letter: str) -> bool:

@@ -33,7 +33,9 @@ def test_arguments_are_moved_off_their_defaults_unless_the_layer_refuses():
 
 
 def test_what_trying_tells_is_claimed():
-    assert draft(keras.layers.LSTM).claims == {"dynamic": "b t"}
+    found = draft(keras.layers.LSTM).claims
+    assert found["dynamic"] == "b t"
+    assert found["stochastic"].defaults == {"dropout": 0.0, "recurrent_dropout": 0.0}
     assert draft(keras.layers.Dropout).claims["stochastic"] is True
     assert draft(keras.layers.PReLU).claims == {"dynamic": "b"}
 
@@ -70,6 +72,29 @@ class RarelyDropsPath(keras.layers.Layer):
 
     def call(self, inputs, training=None):
         return self.dropout(inputs, training=training)
+
+
+@keras.saving.register_keras_serializable("testing")
+class DropsNothing(keras.layers.Layer):
+    """Random only if the rate is off its default."""
+
+    def __init__(self, rate=0.0, **kwargs):
+        super().__init__(**kwargs)
+        self.rate = rate
+        self.dropout = keras.layers.Dropout(rate, dtype=self.dtype_policy)
+
+    def call(self, inputs, training=None):
+        return self.dropout(inputs, training=training)
+
+    def get_config(self):
+        return {**super().get_config(), "rate": self.rate}
+
+
+def test_a_rate_of_zero_is_random_only_if_it_is_moved():
+    found = draft(DropsNothing)
+    assert 'stochastic=lambda config: config["rate"] != 0.0' in found.source
+    report = check_layer(found.card, profile="smoke", only=["R[1-3]", "X1"])
+    assert report.ok, report
 
 
 @keras.saving.register_keras_serializable("testing")
