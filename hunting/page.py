@@ -59,6 +59,7 @@ def render(again: dict | None = None) -> str:
     versions = ", ".join(f"{NAMES[b]} {data['backends'][b]}" for b in BACKENDS)
     asked = {id for results in data["results"].values() for id in results}
     parts = [
+        "---\nsearch:\n  boost: 0.1\n---",  # it mentions everything, and is rarely what was looked for
         "# The kit over Keras's own layers",
         GENERATED,
         "Every public layer in `keras.layers` that can be called with arrays has a card here, "

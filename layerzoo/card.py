@@ -207,6 +207,8 @@ class Card:
         paper: arXiv id or URL.
         year: Year of the paper.
         tags: Words to find the layer by.
+        aliases: Other names of the layer, as in `"GQA"`. A name with dots is what another library calls it,
+            as in `"torch.nn.MultiheadAttention"`.
         peer: What a user would take instead. `layerzoo bench` measures the layer against it.
         boxes: Words for the boxes of the picture, by the name of a layer inside, a weight, an operation, a
             function or a method. A function or method named here gets a box of its own, unless it runs a
@@ -226,6 +228,7 @@ class Card:
     paper: str = ""
     year: int | None = None
     tags: Sequence[str] = ()
+    aliases: Sequence[str] = ()
     peer: Peer | None = None
     boxes: Mapping[str, str] = field(default_factory=dict)
     instance: keras.layers.Layer | None = None

@@ -3,7 +3,6 @@
 import importlib
 import warnings
 from collections.abc import Collection, Sequence
-from fnmatch import fnmatchcase
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from itertools import islice
@@ -112,8 +111,10 @@ def _fault(card) -> str | None:
             )
     if not card.name.isidentifier():
         return f"its name must be an identifier. Received: {card.name!r}"
-    if not isinstance(card.tags, Collection) or not all(_is_word(tag) for tag in card.tags):
-        return f"its tags must be printable words. Received: {foreign.shown(card.tags)}"
+    for name in ("tags", "aliases"):
+        value = getattr(card, name)
+        if not isinstance(value, Collection) or not all(_is_word(word) for word in value):
+            return f"its {name} must be printable words. Received: {foreign.shown(value)}"
     if not isinstance(card.year, int | None):
         return f"its year must be an integer. Received: {foreign.shown(card.year)}"
     return ""
@@ -143,10 +144,11 @@ def catalogue() -> dict[str, Card]:
 
 
 def find(pattern: str) -> list[Card]:
-    """The cards whose name, family or tags match a shell pattern, as in `find("gated*")`."""
-    pattern = pattern.lower()
-    return [
-        card
-        for card in catalogue().values()
-        if any(fnmatchcase(word.lower(), pattern) for word in (card.name, card.family, *card.tags))
-    ]
+    """The cards that a word or shell pattern finds, as in `find("gated*")` or `find("SwiGLU")`.
+
+    It is compared with each card's name, family, tags and aliases. If it equals none of them, the cards that
+    mention it are found.
+    """
+    from layerzoo_entry.index import matching  # the command line has it, because it needs no Keras
+
+    return matching(catalogue().values(), pattern)

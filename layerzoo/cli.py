@@ -6,11 +6,12 @@ import json
 import keras
 from rich import traceback
 from rich.console import Console
-from rich.table import Table
+from rich.markup import escape
 
-from layerzoo import measured
+from layerzoo import foreign, measured
 from layerzoo.card import Card
-from layerzoo.catalogue import catalogue, find
+from layerzoo.catalogue import catalogue
+from layerzoo_entry import index
 
 console = Console()
 
@@ -22,42 +23,55 @@ def run(options) -> int:
 
 
 def card_named(name: str) -> Card:
-    """The card of a layer.
+    """The card of a layer, by its name, or by a name or alias that stands for no other, whatever its case.
 
     Raises:
-        ValueError: if no layer has this name.
+        ValueError: no layer has this name, or several do.
     """
     cards = catalogue()
-    if name not in cards:
-        raise ValueError(
-            f"The name must be one that `layerzoo list` prints. Received: {name!r}. "
-            f"The layers are {', '.join(cards)}"
-        )
-    return cards[name]
+    found = [cards[name]] if name in cards else index.named(cards.values(), name)
+    if len(found) == 1:
+        return found[0]
+    if found:
+        advice = f"It stands for {' and '.join(card.name for card in found)}"
+    else:
+        advice = index.meant(cards.values(), name) or f"The layers are {', '.join(cards)}"
+    raise ValueError(
+        f"The name must be one that `layerzoo list` prints. Received: {name!r}. {advice}"
+    )
 
 
 def list_layers(options) -> int:
-    """Print a table of the layers that match a pattern. The exit code is 1 if none match."""
-    cards = find(options.pattern)
-    table = Table("layer", "family", "what it does", "paper", "year", box=None)
-    for card in cards:
-        table.add_row(card.name, card.family, card.summary, card.paper, str(card.year or ""))
-    console.print(table if cards else f"No layer matches {options.pattern!r}.")
-    return 0 if cards else 1
+    """Print the layers that match a pattern. The exit code is 1 if none match."""
+    return index.show(catalogue().values(), options.pattern)
 
 
 def show(options) -> int:
-    """Print a layer's documentation and claims."""
+    """Print a layer's documentation, aliases and claims."""
+    from layerzoo.cookbook.plain_text import readable
+
     card = card_named(options.name)
-    console.print(f"[bold]{card.name}[/bold]{inspect.signature(card.layer)}", highlight=False)
-    console.print(inspect.getdoc(card.layer), markup=False, highlight=False, soft_wrap=True)
+    console.print(f"[bold]{card.name}[/bold]{escape(_signature(card))}", highlight=False)
+    _say(foreign.printable(readable(inspect.getdoc(card.layer) or "")))
+    if card.aliases:
+        _say(f"\nAlso known as: {', '.join(card.aliases)}")
     claims = {
-        name: value if not callable(value) else "depends on the config"
+        name: foreign.shown(value) if not callable(value) else "depends on the config"
         for name, value in vars(card.traits).items()
     }
-    written = ", ".join(f"{k}={v!r}" for k, v in claims.items())
-    console.print(f"\nClaims: {written}", markup=False, highlight=False, soft_wrap=True)
+    _say(f"\nClaims: {', '.join(f'{name}={value}' for name, value in claims.items())}")
     return 0
+
+
+def _signature(card: Card) -> str:
+    try:
+        return foreign.line(str(foreign.contained(inspect.signature, card.layer)))
+    except Exception:  # a default of a plug-in's layer can be any object
+        return "(...)"
+
+
+def _say(text: str) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def check(options) -> int:
@@ -120,7 +134,7 @@ def eject(options) -> int:
             f"Received: --out {options.out}, which exists"
         )
     options.out.write_text(source, encoding="utf-8")
-    console.print(f"wrote {options.out}", markup=False, highlight=False, soft_wrap=True)
+    _say(f"wrote {options.out}")
     return 0
 
 

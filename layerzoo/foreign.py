@@ -99,7 +99,7 @@ def printable(text: str) -> str:
 
 
 BRIEF = reprlib.Repr()
-BRIEF.maxstring = BRIEF.maxother = BRIEF.maxlong = WIDTH
+BRIEF.maxstring = BRIEF.maxother = BRIEF.maxlong = 100
 
 
 @contextlib.contextmanager

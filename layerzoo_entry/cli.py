@@ -5,6 +5,7 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
+from layerzoo_entry import index
 from layerzoo_entry.files import demand_ours
 
 PROFILES = ("smoke", "proof", "dev", "ci", "deep")
@@ -25,15 +26,19 @@ def parser() -> argparse.ArgumentParser:
         epilog="`layerzoo COMMAND --help` explains a command.",
     )
     top.add_argument("--version", action="version", version=f"layerzoo {version('layerzoo')}")
-    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    commands = top.add_subparsers(dest="command", metavar="COMMAND")
 
     each = commands.add_parser("list", help="list the layers of layerzoo and of plug-ins")
     each.add_argument(
-        "pattern", nargs="?", default="*", help="shell pattern for a name, family or tag"
+        "pattern",
+        nargs="?",
+        default="*",
+        metavar="WORD",
+        help="a name, alias, family, tag or library, as in swiglu or tfa; can be a shell pattern",
     )
 
     each = commands.add_parser("show", help="show a layer's documentation and claims")
-    each.add_argument("name", help="the layer's name, as `layerzoo list` prints it")
+    each.add_argument("name", help="the layer's name or alias, as `layerzoo list` prints it")
 
     each = commands.add_parser(
         "check",
@@ -259,9 +264,14 @@ def _writable(path: Path, *marks: str) -> Path:
 def main(arguments: list[str] | None = None) -> int:
     """Run a command. Exit codes: 0 success, 1 a negative result, 2 wrong usage, 130 interrupted."""
     options = parser().parse_args(arguments)
+    if options.command is None:
+        parser().print_help()
+        return 0
     try:
         if options.command == "new":  # it only copies files, so it need not wait for Keras
             return _new(options)
+        if options.command == "list" and index.only_ours():  # nor need this
+            return index.show(index.ours(), options.pattern)
         from layerzoo import cli
 
         return cli.run(options)

@@ -41,6 +41,7 @@ ONCE = (
     "cookbook/test_drawing.py",
     "cookbook/test_eject.py",
     "cookbook/test_pages.py",
+    "cookbook/test_plain_text.py",
     "docs/",
     "entry/",
     "hunting/test_cards.py",

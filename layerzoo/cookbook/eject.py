@@ -7,7 +7,7 @@ import inspect
 import keyword
 import re
 import sys
-from importlib.metadata import metadata, packages_distributions
+from importlib.metadata import PackageNotFoundError, metadata, packages_distributions
 
 from layerzoo.catalogue import Card
 
@@ -44,7 +44,10 @@ def eject(card: Card, package: str = "my_layers") -> str:
 
 
 def _header(card, root):
-    about = metadata(_distribution(root)).json
+    try:
+        about = metadata(_distribution(root)).json
+    except PackageNotFoundError:  # a folder on the path that was never installed
+        return f"# {card.name}, copied from {root}.\n# This file needs only Keras.\n"
     licence = about.get("license_expression") or about.get("license") or "see its package"
     return (
         f"# {card.name}, copied from {about['name']} {about['version']}.\n"

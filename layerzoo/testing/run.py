@@ -202,10 +202,10 @@ def check_sample(card: Card, each: Property, sample: Sample) -> bool | str | Non
 def _checked(each: Property, case: Case) -> bool | str | None:
     """What a property finds. Whatever it and the layer do, only Ctrl-C ends the run."""
     outcome = foreign.contained(each.check, case)
-    if isinstance(outcome, np.bool_):
-        return bool(outcome)
     if outcome is None or isinstance(outcome, bool | str):
         return outcome
+    if isinstance(outcome, np.bool_):
+        return bool(outcome)
     raise TypeError(
         "A property must return None, True, False or a text. "
         f"Received: {foreign.shown(outcome)} from {each.id}"

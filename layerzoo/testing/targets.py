@@ -1,6 +1,5 @@
 """What a command-line target names: a card in the catalogue, the cards of a module, or one of its layers."""
 
-import difflib
 import importlib
 import os
 import sys
@@ -16,6 +15,7 @@ from layerzoo.testing import compat
 from layerzoo.testing.case import Case
 from layerzoo.testing.properties import PROPERTIES
 from layerzoo.testing.samples import Sample
+from layerzoo_entry import index
 
 FORMS = (
     "A target is a layer that `layerzoo list` prints, a module with a list `CARDS`, or "
@@ -120,9 +120,8 @@ def _found(text: str) -> list[Target]:
         raise _Unusable(f"{FORMS}. Received: {text!r}")
     holder = _imported(text, module)
     if holder is None:
-        close = difflib.get_close_matches(text, cards, 1)
-        hints = [*(f"Did you mean {each}?" for each in close), *problems]
-        raise _Unusable(" ".join([f"{FORMS}. Received: {text!r}.", *hints]))
+        hints = [index.meant(cards.values(), text), *problems]
+        raise _Unusable(" ".join(filter(None, [f"{FORMS}. Received: {text!r}.", *hints])))
     value = holder
     for word in path.split("."):
         value = _attribute(text, value, word, holder)
@@ -177,16 +176,16 @@ def _is_target(value, module) -> bool:
 def _of_list(text, cards, name) -> list[Target]:
     found = []
     taken = set()
-    for index, card in enumerate(cards):
+    for place, card in enumerate(cards):
         if not isinstance(card, Card):
-            problem = f"A list of cards must hold only cards. Received: item {index} = {foreign.shown(card)}"
-            found.append(Target(f"{text}[{index}]", problem=problem))
+            problem = f"A list of cards must hold only cards. Received: item {place} = {foreign.shown(card)}"
+            found.append(Target(f"{text}[{place}]", problem=problem))
         elif card.name in taken:
             problem = (
                 "A list must hold one card for each layer; give the second card its own variable in the "
-                f"module. Received: item {index} = another card of `{card.name}`"
+                f"module. Received: item {place} = another card of `{card.name}`"
             )
-            found.append(Target(f"{text}[{index}]", problem=problem))
+            found.append(Target(f"{text}[{place}]", problem=problem))
         else:
             taken.add(card.name)
             found.append(Target(f"{text}:{card.name}", card))

@@ -109,7 +109,7 @@ def test_a_block_among_hand_written_lines_is_replaced_and_they_stay(tmp_path):
 @pytest.mark.parametrize("name", CARDS)
 def test_a_page_has_its_parts_in_order(name, rendered):
     page = page_of(rendered, name)
-    assert re.findall(r"^## (.*)$", page, re.MULTILINE) == HEADINGS
+    assert re.findall(r"^## (.*?)(?: \{.*\})?$", page, re.MULTILINE) == HEADINGS
     assert (
         page.index(CARDS[name].summary)
         < page.index('--8<-- "docs/layers/')
@@ -118,6 +118,30 @@ def test_a_page_has_its_parts_in_order(name, rendered):
     tabs = re.findall(r'^=== "(.*)"$', page, re.MULTILINE)
     assert tabs == ["Sequential", "Functional", "Subclassed", "Save and load"]
     assert f"layerzoo eject {name} " in page
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_a_page_says_every_name_before_the_picture(name, rendered):
+    head = page_of(rendered, name).partition("<figure")[0]
+    assert CARDS[name].aliases
+    assert all(alias in head for alias in CARDS[name].aliases)
+    assert "\nsearch:\n  boost: 4\n" in head
+
+
+def test_names_that_the_search_would_split_are_there_in_small_letters(rendered):
+    assert "rezero" in page_of(rendered, "Residual").partition("<figure")[0]
+    assert "alibi" in page_of(rendered, "AlibiBias").partition("<figure")[0]
+
+
+def test_the_page_of_names_leads_from_each_alias_to_its_layers(rendered):
+    page = rendered["names.md"]
+    for card in CARDS.values():
+        for alias in card.aliases:
+            (row,) = re.findall(rf"^\| `?{re.escape(alias)}`? \| (.*) \|$", page, re.MULTILINE)
+            assert f"[{card.name}]({layer_page.page_path(card)})" in row
+    assert "## From TensorFlow Addons" in page
+    named = {a.partition(".")[0] for c in CARDS.values() for a in c.aliases if "." in a}
+    assert named == set(lists.LIBRARIES)
 
 
 @pytest.mark.parametrize("name", CARDS)

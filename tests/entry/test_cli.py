@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -10,8 +11,9 @@ from pathlib import Path
 import keras
 import pytest
 
-from layerzoo import catalogue
+from layerzoo import catalogue, find
 from layerzoo.testing import PROPERTIES
+from layerzoo_entry import index
 from layerzoo_entry.cli import main
 
 WITHOUT_KERAS = """
@@ -42,7 +44,10 @@ print("code", code, "imported", heavy)
         (["demo", "--seed", "-1"], 2),
         (["new", "my-layers", "--out", "{folder}"], 0),
         (["new", "keras"], 2),
-        ([], 2),
+        ([], 0),
+        (["list"], 0),
+        (["list", "SwiGLU"], 0),
+        (["list", "nothing-like-this"], 1),
     ],
 )
 def test_answers_without_keras(arguments, code, tmp_path):
@@ -131,6 +136,78 @@ def test_a_measurement_overwrites_only_a_measurement(command, kind, tmp_path, ca
     assert main([*command, *option, str(tmp_path)]) == 2
     assert f"Received: {file}, not written by it" in capsys.readouterr().err
     assert file.read_text() == '{"mine": 1}'
+
+
+def test_the_index_says_what_the_cards_say():
+    for entry in index.ours():
+        card = catalogue()[entry.name]
+        for field in dataclasses.fields(entry):
+            assert getattr(entry, field.name) == getattr(card, field.name)
+    assert {entry.name for entry in index.ours()} == {
+        name for name, card in catalogue().items() if card.layer.__module__.startswith("layerzoo.")
+    }
+
+
+FAMILIAR = {
+    "MHA GQA MQA tfa.layers.MultiHeadAttention MultiheadAttention": {
+        "SelfAttention",
+        "CrossAttention",
+    },
+    "RoPE rotary-position-embedding": {"RotaryEmbedding"},
+    "ALiBi": {"AlibiBias"},
+    "MLA": {"MultiHeadLatentAttention"},
+    "SwiGLU GEGLU swiglu": {"GatedMLP"},
+    "SE squeeze_and_excitation": {"SqueezeExcite"},
+    "CBAM": {"ConvolutionalBlockAttention"},
+    "ECA": {"EfficientChannelAttention"},
+    "Swin": {"WindowAttention"},
+    "stochastic_depth StochasticDepth": {"DropPath", "Residual"},
+    "LayerScale layer-scale ReZero": {"Residual"},
+}
+
+
+@pytest.mark.parametrize("words", FAMILIAR)
+def test_familiar_names_are_found(words):
+    for word in words.split():
+        assert {each.name for each in find(word)} == FAMILIAR[words]
+        assert {each.name for each in index.matching(index.ours(), word)} == FAMILIAR[words]
+
+
+@pytest.mark.parametrize("width", [30, 80, 200])
+def test_the_list_cuts_no_name_and_fits(width):
+    text = index.written(index.ours(), width)
+    for entry in index.ours():
+        assert re.search(rf"^  {entry.name}\b", text, re.MULTILINE)
+    if width >= 80:
+        assert max(map(len, text.splitlines())) <= width
+    long = index.Entry("N" * 100, "family", "What it does.")
+    assert f"  {'N' * 100}\n" in index.written([long], 80)
+
+
+def test_a_name_in_another_case_or_an_alias_is_enough(capsys):
+    for word in ("GatedMLP", "gated_mlp", "swiglu", "timm.layers.SwiGLU"):
+        assert main(["show", word]) == 0
+        out = capsys.readouterr().out
+        assert out.startswith("GatedMLP(")
+        assert "Also known as: SwiGLU, GEGLU" in out
+
+
+@pytest.mark.parametrize("command", ["show", "eject", "bench", "check", "list"])
+def test_a_mistyped_name_is_answered_by_the_nearest(command, capsys):
+    assert main([command, "SelfAtention"]) == (1 if command == "list" else 2)
+    assert "Did you mean SelfAttention" in "".join(capsys.readouterr())
+
+
+def test_a_name_of_several_layers_names_them(capsys):
+    assert main(["show", "MHA"]) == 2
+    assert "It stands for CrossAttention and SelfAttention" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", catalogue())
+def test_show_prints_equations_without_latex(name, capsys):
+    assert main(["show", name]) == 0
+    out = capsys.readouterr().out
+    assert not re.search(r"[$\\]", out)
 
 
 def test_list_finds_by_pattern(capsys):
@@ -278,8 +355,8 @@ def test_an_interrupted_command_exits_130(monkeypatch, capsys):
     def interrupted(options):
         raise KeyboardInterrupt
 
-    monkeypatch.setitem(cli.COMMANDS, "list", interrupted)
-    assert main(["list"]) == 130
+    monkeypatch.setitem(cli.COMMANDS, "show", interrupted)
+    assert main(["show", "DropPath"]) == 130
     assert "interrupted" in capsys.readouterr().err
 
 
@@ -289,9 +366,9 @@ def test_a_defect_of_ours_is_not_dressed_up_as_misuse(monkeypatch):
     def defective(options):
         raise ValueError("operands could not be broadcast")
 
-    monkeypatch.setitem(cli.COMMANDS, "list", defective)
+    monkeypatch.setitem(cli.COMMANDS, "show", defective)
     with pytest.raises(ValueError, match="broadcast"):
-        main(["list"])
+        main(["show", "DropPath"])
 
 
 def test_every_command_is_documented_and_done():

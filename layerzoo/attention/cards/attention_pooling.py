@@ -37,5 +37,12 @@ CARD = Card(
     paper="arXiv:1810.00825",
     year=2018,
     tags=["sequence", "pooling"],
+    aliases=[
+        "PMA",
+        "MAP head",
+        "attention pool",
+        "pooling by multi-head attention",
+        "timm.layers.AttentionPoolLatent",
+    ],
     peer=PEER,
 )

@@ -70,6 +70,16 @@ CARD = Card(
     paper="arXiv:1706.03762",
     year=2017,
     tags=["sequence"],
+    aliases=[
+        "MHA",
+        "GQA",
+        "MQA",
+        "multi-head attention",
+        "encoder-decoder attention",
+        "tfa.layers.MultiHeadAttention",
+        "torch.nn.MultiheadAttention",
+        "keras_hub.layers.CachedMultiHeadAttention",
+    ],
     peer=PEER,
     boxes={
         "key_value": "key, value",

@@ -44,6 +44,7 @@ CARD = Card(
     paper="arXiv:2410.05258",
     year=2024,
     tags=["sequence"],
+    aliases=["Diff Transformer", "DiffAttn", "timm.layers.DiffAttention"],
     peer=PEER,
     boxes={
         "query_key_value": "queries, keys, value",

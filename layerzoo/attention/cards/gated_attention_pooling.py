@@ -32,6 +32,7 @@ CARD = Card(
     paper="arXiv:1802.04712",
     year=2018,
     tags=["sequence", "pooling"],
+    aliases=["ABMIL", "MIL", "attention-based MIL", "multiple-instance learning"],
     peer=PEER,
     boxes={
         "weigh": "softmax",

@@ -44,6 +44,7 @@ CARD = Card(
     paper="arXiv:2006.16236",
     year=2020,
     tags=["sequence"],
+    aliases=["linear Transformer", "fla.layers.LinearAttention"],
     peer=PEER,
     boxes={
         "query_key_value": "query, key, value",

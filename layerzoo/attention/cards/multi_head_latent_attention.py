@@ -44,6 +44,12 @@ CARD = Card(
     paper="arXiv:2405.04434",
     year=2024,
     tags=["sequence"],
+    aliases=[
+        "MLA",
+        "DeepSeek attention",
+        "latent attention",
+        "fla.layers.MultiheadLatentAttention",
+    ],
     peer=PEER,
     boxes={
         "key_value": "key, value",

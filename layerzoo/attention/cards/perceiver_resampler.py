@@ -76,6 +76,7 @@ CARD = Card(
     paper="arXiv:2204.14198",
     year=2022,
     tags=["sequence", "pooling"],
+    aliases=["Flamingo resampler", "Perceiver", "resampler", "flamingo_pytorch.PerceiverResampler"],
     peer=PEER,
     boxes={
         "input_norm": "LayerNorm",

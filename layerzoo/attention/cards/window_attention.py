@@ -61,6 +61,14 @@ CARD = Card(
     paper="arXiv:2103.14030",
     year=2021,
     tags=["image"],
+    aliases=[
+        "Swin",
+        "Swin Transformer",
+        "W-MSA",
+        "SW-MSA",
+        "shifted-window attention",
+        "timm.models.swin_transformer.WindowAttention",
+    ],
     peer=PEER,
     boxes={
         "query_key_value": "query, key, value",

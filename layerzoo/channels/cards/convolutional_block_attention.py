@@ -33,6 +33,7 @@ CARD = Card(
     paper="arXiv:1807.06521",
     year=2018,
     tags=["image", "convolution"],
+    aliases=["CBAM", "convolutional block attention module", "timm.layers.CbamModule"],
     peer=PEER,
     boxes={
         "_mean_and_max": "mean and maximum",

@@ -33,5 +33,6 @@ CARD = Card(
     paper="arXiv:1910.03151",
     year=2019,
     tags=["image", "sequence", "convolution"],
+    aliases=["ECA", "ECA-Net", "timm.layers.EcaModule"],
     peer=PEER,
 )

@@ -35,5 +35,14 @@ CARD = Card(
     paper="arXiv:1709.01507",
     year=2017,
     tags=["image", "sequence", "convolution"],
+    aliases=[
+        "SE",
+        "SE block",
+        "SENet",
+        "squeeze-and-excitation",
+        "timm.layers.SEModule",
+        "torchvision.ops.SqueezeExcitation",
+        "keras_cv.layers.SqueezeAndExcite2D",
+    ],
     peer=PEER,
 )

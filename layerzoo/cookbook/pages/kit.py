@@ -37,7 +37,7 @@ def properties_page(kills: dict) -> str:
 
     ours = [each for each in PROPERTIES.values() if "." not in each.id]
     parts = [
-        "---\ntitle: Properties\n---",
+        "---\ntitle: Properties\nsearch:\n  boost: 0.3\n---",
         f"# The properties of the kit\n\n{GENERATED}",
         f"{len(ours)} properties, each a small function with a permanent id. `layerzoo explain G1` prints "
         "one with its source, and `layerzoo check --only G1` checks only that one. No property fails on a "

@@ -159,6 +159,7 @@ def layer_page(card, folder):
     parts = [
         _front_matter(card),
         f"# {card.name}\n\n{generated}\n\n{card.summary}",
+        _names(card),
         figure,
         f"## Equation\n\n{doc['']}",
         _when(doc),
@@ -176,7 +177,22 @@ def layer_page(card, folder):
 def _front_matter(card):
     tags = "".join(f"\n  - {tag}" for tag in card.tags)
     description = json.dumps(card.summary, ensure_ascii=False)
-    return f"---\ndescription: {description}\ntags:{tags}\n---" if tags else ""
+    search = "search:\n  boost: 4\n" if ours(card) else ""
+    return f"---\ndescription: {description}\n{search}tags:{tags}\n---" if tags else ""
+
+
+def _names(card):
+    """What else a layer is called, as text, so that the search of the site finds it."""
+    known = [alias for alias in card.aliases if "." not in alias]
+    elsewhere = [f"`{alias}`" for alias in card.aliases if "." in alias]
+    lines = [f"Also known as {', '.join(known)}."] if known else []
+    lines += [f"In other libraries: {', '.join(elsewhere)}."] if elsewhere else []
+    if lines and ours(card):  # the search splits words at capitals, and so would not find `rezero`
+        small = sorted(
+            {name.lower() for name in (card.name, *known) if re.search(r"[a-z][A-Z]", name)}
+        )
+        lines += [f"<span hidden>{' '.join(small)}</span>"] if small else []
+    return "\n".join(lines)
 
 
 def picture_file(card, suffix):
@@ -359,6 +375,11 @@ def _output_shape(shown, names, sizes):
     return tuple(keras.tree.flatten(outputs)[0].shape)
 
 
+def _unsearched(card):
+    """The mark of a section that the search of our site leaves out, because it would drown the others."""
+    return " { data-search-exclude }" if ours(card) else ""
+
+
 def _recipe(card):
     path = _source(card)
     if ours(card):
@@ -370,7 +391,7 @@ def _recipe(card):
         code = inspect.getsource(sys.modules[card.layer.__module__]).strip()
         file = f"`{path}`:\n\n````python\n{code}\n````"
     return f"""\
-## The recipe
+## The recipe{_unsearched(card)}
 
 One file holds the layer. This command writes it, with the parts it imports, as a file that needs only Keras:
 
@@ -447,7 +468,7 @@ def _line(text):
 
 
 def _verified(card, found):
-    head = "## Properties verified\n\n"
+    head = f"## Properties verified{_unsearched(card)}\n\n"
     if not found:
         return head + (
             f"Not measured yet: `layerzoo check {card.name} --profile ci --backend all "

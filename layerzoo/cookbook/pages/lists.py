@@ -21,6 +21,7 @@ def pages(cards) -> dict[str, str]:
         for family, of_family in by_family.items()
     }
     found["catalogue.md"] = _catalogue_page(cards, by_family)
+    found["names.md"] = _names_page(cards)
     found["tags.md"] = f"# Tags\n\n{GENERATED}\n\n<!-- material/tags -->\n"
     found["llms.txt"] = _llms(cards)
     found["reference/ops.md"] = _reference("Functions on tensors", layerzoo.ops)
@@ -121,6 +122,48 @@ def _grid(cards, up=""):
     )
 
 
+LIBRARIES = {
+    "tfa": "TensorFlow Addons",
+    "torch": "PyTorch",
+    "torchvision": "torchvision",
+    "torchtune": "torchtune",
+    "timm": "timm",
+    "keras_hub": "KerasHub",
+    "keras_cv": "KerasCV",
+    "flax": "Flax",
+    "fla": "flash-linear-attention",
+    "flamingo_pytorch": "flamingo-pytorch",
+    "x_transformers": "x-transformers",
+}
+"""What the first words of aliases stand for, in the order of the page."""
+
+
+def _names_page(cards):
+    """A table for each library, and one of all other names."""
+    links = {card.name: f"[{card.name}]({page_path(card)})" for card in cards}
+    tables: dict[str, dict[str, list[str]]] = {}
+    for card in cards:
+        for alias in card.aliases:
+            library = alias.partition(".")[0] if "." in alias else ""
+            tables.setdefault(library, {}).setdefault(alias, []).append(links[card.name])
+    parts = [
+        f"# Names\n\n{GENERATED}",
+        "What a layer is called elsewhere, and what it is called here. `layerzoo list tfa` and "
+        "`layerzoo list SwiGLU` find the same. A layer of the same purpose may have other arguments and "
+        "other defaults. Its page says what it computes.",
+    ]
+    known = [library for library in LIBRARIES if library in tables]
+    for library in [*known, *sorted(set(tables) - {"", *LIBRARIES}), ""]:
+        rows = ["| Name | Here |", "| --- | --- |"]
+        for alias, here in sorted(
+            tables.get(library, {}).items(), key=lambda item: item[0].lower()
+        ):
+            rows.append(f"| {f'`{alias}`' if library else alias} | {', '.join(here)} |")
+        title = f"From {LIBRARIES.get(library, library)}" if library else "Other names"
+        parts.append(f"## {title}\n\n" + "\n".join(rows))
+    return "\n\n".join(parts) + "\n"
+
+
 def _paper(card):
     if card.paper.startswith("arXiv:"):
         return f"[{card.paper}](https://arxiv.org/abs/{card.paper.removeprefix('arXiv:')})"
@@ -138,7 +181,7 @@ def _llms(cards):
         "",
         "## Layers",
         "",
-        *(f"- [{card.name}]({places[card.name]}): {card.summary}" for card in cards),
+        *(f"- [{card.name}]({places[card.name]}): {card.summary}{_also(card)}" for card in cards),
         "",
         "## Guides",
         "",
@@ -146,6 +189,11 @@ def _llms(cards):
         "- [Reference](reference/)",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _also(card):
+    known = [alias for alias in card.aliases if alias.lower() not in card.summary.lower()]
+    return f" Also known as {', '.join(known)}." if known else ""
 
 
 def _reference(heading, package):

@@ -37,5 +37,16 @@ CARD = Card(
     paper="arXiv:2002.05202",
     year=2020,
     tags=["transformer", "tabular"],
+    aliases=[
+        "SwiGLU",
+        "GEGLU",
+        "ReGLU",
+        "GLU",
+        "gated linear unit",
+        "gated feed-forward network",
+        "timm.layers.SwiGLU",
+        "timm.layers.GluMlp",
+        "torchtune.modules.FeedForward",
+    ],
     peer=PEER,
 )

@@ -43,6 +43,7 @@ CARD = Card(
     paper="arXiv:2108.12409",
     year=2021,
     tags=["sequence", "position"],
+    aliases=["ALiBi", "attention with linear biases", "keras_hub.layers.AlibiBias"],
     peer=PEER,
     boxes={
         "bias": "− slope × distance",

@@ -45,6 +45,12 @@ CARD = Card(
     paper="arXiv:1910.10683",
     year=2019,
     tags=["sequence", "position"],
+    aliases=[
+        "T5 bias",
+        "RPE",
+        "relative position encoding",
+        "x_transformers.x_transformers.RelativePositionBias",
+    ],
     peer=PEER,
     boxes={
         "bias": "bias by distance",

@@ -47,6 +47,14 @@ CARD = Card(
     paper="arXiv:2104.09864",
     year=2021,
     tags=["sequence", "position"],
+    aliases=[
+        "RoPE",
+        "rotary position embedding",
+        "rotary positional encoding",
+        "keras_hub.layers.RotaryEmbedding",
+        "timm.layers.RotaryEmbedding",
+        "torchtune.modules.RotaryPositionalEmbeddings",
+    ],
     peer=PEER,
     boxes={
         "rotate": "turn pairs by position",

@@ -31,6 +31,14 @@ CARD = Card(
     paper="arXiv:1603.09382",
     year=2016,
     tags=["regularisation"],
+    aliases=[
+        "stochastic depth",
+        "drop connect",
+        "tfa.layers.StochasticDepth",
+        "timm.layers.DropPath",
+        "torchvision.ops.StochasticDepth",
+        "keras_cv.layers.DropPath",
+    ],
     peer=PEER,
     boxes={
         "where": "kept, or 0",

@@ -70,6 +70,18 @@ CARD = Card(
     paper="arXiv:1512.03385",
     year=2015,
     tags=["wrapper"],
+    aliases=[
+        "skip connection",
+        "shortcut",
+        "LayerScale",
+        "ReZero",
+        "stochastic depth",
+        "pre-norm",
+        "post-norm",
+        "sandwich norm",
+        "tfa.layers.StochasticDepth",
+        "timm.models.vision_transformer.LayerScale",
+    ],
     peer=PEER,
     boxes={
         "norm_in": "LayerNorm",
