@@ -105,8 +105,7 @@ class GatedAttentionPooling(layers.Layer):
 
     def call(self, inputs, mask=None, return_attention_scores=False):
         mask = fitting_mask(mask, inputs.shape[:2])
-        inputs = floating(inputs, self.compute_dtype)
-        x = zero_padding(inputs, mask)
+        x = zero_padding(floating(inputs, self.compute_dtype), mask)
         hidden = ops.tanh(self.hidden(x))
         if self.gated:
             hidden = hidden * ops.sigmoid(self.gate(x))

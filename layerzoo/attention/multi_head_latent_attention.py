@@ -168,17 +168,15 @@ class MultiHeadLatentAttention(layers.Layer):
 
     def call(self, inputs, mask=None, return_attention_scores=False, training=None):
         mask = fitting_mask(mask, inputs.shape[:2])
-        inputs = floating(inputs, self.compute_dtype)
         b, t, _ = ops.shape(inputs)
         n, h, r = self.heads
-        x = zero_padding(inputs, mask)
+        x = zero_padding(floating(inputs, self.compute_dtype), mask)
         latent, turned_key = ops.split(self.project_latent(x), [self.latent_dim], axis=-1)
-        key_value = self.project_key_value(self.latent_norm(latent))
-        key, value = split_groups(key_value, n, (1, 1))
+        key, value = split_groups(self.project_key_value(self.latent_norm(latent)), n, (1, 1))
         if self.query_latent_dim:
             x = self.query_latent_norm(self.project_query_latent(x))
-        query = ops.reshape(self.project_query(x), (b, t, n, h + r))
-        query, turned_query = ops.split(query, [h], axis=-1)
+        queries = ops.reshape(self.project_query(x), (b, t, n, h + r))
+        query, turned_query = ops.split(queries, [h], axis=-1)
 
         turned_key = ops.repeat(self._turn(ops.expand_dims(turned_key, 2)), n, axis=2)
         query = ops.concatenate([query, self._turn(turned_query)], axis=-1)

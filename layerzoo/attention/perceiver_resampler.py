@@ -152,8 +152,7 @@ class PerceiverResampler(layers.Layer):
 
     def call(self, inputs, mask=None):
         mask = fitting_mask(mask, inputs.shape[:2])
-        inputs = floating(inputs, self.compute_dtype)
-        x = zero_padding(inputs, mask)
+        x = zero_padding(floating(inputs, self.compute_dtype), mask)
         z = ops.broadcast_to(self.latents, (ops.shape(inputs)[0], *self.latents.shape))
         seen = None
         if mask is not None:  # latents are never padding
