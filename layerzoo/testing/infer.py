@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from layerzoo.catalogue import Card, Tensor, Traits
-from layerzoo.testing import compat
+from layerzoo.testing import compat, probes
 from layerzoo.testing.case import Case
 from layerzoo.testing.samples import BUCKETS, Sample
 from layerzoo.testing.snippets import source
@@ -39,6 +39,16 @@ ALTERNATIVES: dict[str, Any] = {
     "seed": 3,
 }
 """A value other than the default, by the last word of an argument's name."""
+
+STARTS = (
+    "kernel_regularizer",
+    "bias_regularizer",
+    "recurrent_regularizer",
+    "initializer",
+    "constraint",
+    "seed",
+)
+"""Ends of the names of arguments on which no claim depends that calls could show."""
 
 INPUTS: tuple[Any, ...] = (
     "b t d",
@@ -140,7 +150,8 @@ def draft(layer: type[keras.layers.Layer]) -> Draft:
                 if all(_error(replace(found, options=each)) is None for each in (alone, moved)):
                     options[name] = [parameter.default, value]
                     together[name] = value
-        return replace(found, options=options, claims={**_claims(found), **_moved(found, options)})
+        claims = {**_observed(found, options), **_claims(found), **_moved(found, options)}
+        return replace(found, options=options, claims=claims)
 
 
 def _parameters(layer) -> dict[str, inspect.Parameter]:
@@ -201,7 +212,7 @@ def _several(layer) -> list[dict[str, Any]]:
 
 def _others(name: str, default) -> list:
     """Values to try in addition to the default."""
-    if default is inspect.Parameter.empty:
+    if default is inspect.Parameter.empty or name == "stateful":  # which wants a known batch size
         return []
     word = name.rsplit("_", 1)[-1]
     if isinstance(default, bool):
@@ -283,6 +294,19 @@ def _moved(found: Draft, options: dict[str, list]) -> dict[str, Moved]:
             if trait:
                 shown.setdefault(trait, {})[name] = values[0]
     return {trait: Moved(defaults) for trait, defaults in shown.items()}
+
+
+def _observed(found: Draft, options: dict[str, list]) -> dict[str, Any]:
+    """The claims that calls suggest, with the plain arguments and with each argument moved alone."""
+    moved = {
+        name: (
+            values[1],
+            probes.observed(replace(found, options={**found.options, name: values[1:]}).card),
+        )
+        for name, values in options.items()
+        if len(values) > 1 and not name.endswith(STARTS)
+    }
+    return probes.together(probes.observed(found.card), moved)
 
 
 def _runs_open(found: Draft, letter: str) -> bool:

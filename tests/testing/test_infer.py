@@ -33,11 +33,29 @@ def test_arguments_are_moved_off_their_defaults_unless_the_layer_refuses():
 
 
 def test_what_trying_tells_is_claimed():
-    found = draft(keras.layers.LSTM).claims
+    found = draft(keras.layers.SimpleRNN).claims
     assert found["dynamic"] == "b t"
     assert found["stochastic"].defaults == {"dropout": 0.0, "recurrent_dropout": 0.0}
     assert draft(keras.layers.Dropout).claims["stochastic"] is True
-    assert draft(keras.layers.PReLU).claims == {"dynamic": "b"}
+    assert draft(keras.layers.PReLU).claims == {
+        "dynamic": "b",
+        "causal": True,
+        "masking": "propagates",
+    }
+
+
+def test_masks_causality_state_coupling_and_losses_are_probed_with_each_argument_moved():
+    masking = draft(keras.layers.SimpleRNN).claims["masking"]
+    assert masking.otherwise == "consumes"
+    assert masking.moved == {"return_sequences": (True, "propagates")}
+    normalization = draft(keras.layers.BatchNormalization).claims
+    assert normalization["state"] == "training"
+    assert normalization["couples_batch"].otherwise == "training"
+    assert normalization["couples_batch"].moved["axis"] == (0, None)  # each sample by itself
+    assert draft(keras.layers.ActivityRegularization).claims["losses"] == 1
+    softmax = draft(keras.layers.Softmax).claims["couples_batch"]
+    assert (softmax({"axis": -1}), softmax({"axis": 0})) == (None, "always")
+    assert repr(softmax) == "lambda config: 'always' if config[\"axis\"] == 0 else None"
 
 
 @pytest.mark.parametrize("layer", [keras.layers.Conv1D, keras.layers.TimeDistributed])
