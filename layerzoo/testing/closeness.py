@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from layerzoo.testing import compat
-from layerzoo.testing.outcomes import Violation
+from layerzoo.testing.outcomes import Violation, note_comparison
 
 _meters: list[list[float]] = []
 
@@ -24,6 +24,7 @@ def metered() -> Iterator[list[float]]:
 
 def note_share(error: float, allowed: float) -> float:
     """Report a comparison to the meters, and return the error as a share of what is allowed."""
+    note_comparison()
     share = error / allowed if allowed else 0.0
     for shares in _meters:
         shares.append(share)
@@ -101,6 +102,8 @@ def varies(call, first=None) -> bool:
 def demand_finite(x, what: str) -> None:
     """Demand that an array holds neither NaN nor infinity."""
     x = np.asarray(x)
+    if x.size:
+        note_comparison()
     bad = ~np.isfinite(x.astype("float64"))
     if bad.any():
         first = tuple(int(i) for i in np.argwhere(bad)[0])

@@ -16,7 +16,7 @@ from layerzoo import foreign
 from layerzoo.catalogue import Card, Traits
 from layerzoo.testing import compat
 from layerzoo.testing.case import Case, card_of
-from layerzoo.testing.outcomes import Inconclusive, NotApplicable, Violation
+from layerzoo.testing.outcomes import Inconclusive, NotApplicable, Violation, counted
 from layerzoo.testing.properties import COSTS, PROPERTIES, Property, select
 from layerzoo.testing.replay import Token
 from layerzoo.testing.report import Report, Result, Status, printable
@@ -200,8 +200,15 @@ def check_sample(card: Card, each: Property, sample: Sample) -> bool | str | Non
 
 
 def _checked(each: Property, case: Case) -> bool | str | None:
-    """What a property finds. Whatever it and the layer do, only Ctrl-C ends the run."""
-    outcome = foreign.contained(each.check, case)
+    """What a property finds. Whatever it and the layer do, only Ctrl-C ends the run.
+
+    A property of ours that compared nothing at a sample says nothing about it. One of a plug-in may compare
+    in a way of its own.
+    """
+    with counted() as comparisons:
+        outcome = foreign.contained(each.check, case)
+    if outcome is None and not comparisons[0] and "." not in each.id:
+        raise NotApplicable("at this size there is nothing to compare")
     if outcome is None or isinstance(outcome, bool | str):
         return outcome
     if isinstance(outcome, np.bool_):

@@ -311,5 +311,5 @@ BROKEN = (
     Broken(_noisy(StaysInTraining), "B5"),
     Broken(_noisy(ForgetsItsStatistic, state="training"), "C3"),
     Broken(_noisy(IdleMomentum, dict(momentum=[0.9, 0.5])), "C9"),
-    Broken(_noisy(StartsAnyhow), "C9"),
+    Broken(_noisy(StartsAnyhow, dict(kernel_initializer=["glorot_uniform", "ones"])), "C9"),
 )
