@@ -272,6 +272,16 @@ def recorded_variables(collect: bool = True) -> Iterator[list]:
         made += [variable for each in references if (variable := each()) is not None]
 
 
+@contextlib.contextmanager
+def little_garbage() -> Iterator[None]:
+    """Let older objects be searched for no garbage: Keras searches for each layer that it quantises."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
 def sublayers(layer) -> list:
     """The layer and every layer inside it."""
     if not hasattr(layer, "_flatten_layers"):

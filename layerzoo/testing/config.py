@@ -4,6 +4,7 @@ import contextlib
 import copy
 import inspect
 import json
+import pickle
 
 import keras
 import numpy as np
@@ -144,48 +145,55 @@ def identifiers(case):
 
 @declare(
     "C6",
+    cost="dear",
     hint=(
         "Pass `trainable` on to `super().__init__` with the other `**kwargs`, start `get_config` from "
-        "`super().get_config()`, and do not set `trainable` on inner layers yourself."
+        "`super().get_config()`, and do not set `trainable` on inner layers yourself, but at the end of "
+        "`build` set it to False on each if the layer is frozen: a layer that is made or handed in does not "
+        "follow its owner's flag, and a model trains it."
     ),
     shown="""
-    frozen = make(trainable=False)
-    frozen(**inputs)
-    assert not frozen.trainable_weights, f"frozen: {[w.path for w in frozen.trainable_weights]} train"
-    revived = type(frozen).from_config(frozen.get_config())
-    revived(**inputs)
-    assert not revived.trainable, "the config lost `trainable=False`"
-    assert not revived.trainable_weights, f"{[w.path for w in revived.trainable_weights]} train"
-    frozen.trainable = True
-    free = make()
-    free(**inputs)
-    found, due = len(frozen.trainable_weights), len(free.trainable_weights)
-    assert found == due, f"{found} weights train again, {due} do in a layer never frozen"
+    def trained(layer):  # by a model around it
+        layer(**inputs)
+        return [v.path for v in layer.variables if v.trainable]
+
+    later = built()
+    due = len(trained(later))
+    later.trainable = False
+    for frozen in make(trainable=False), later, type(later).from_config(later.get_config()):
+        found = trained(frozen)
+        assert not frozen.trainable, "the config lost `trainable=False`"
+        assert not found, f"the layer is frozen, and a model trains {found}"
+        frozen.trainable = True
+        found = trained(frozen)
+        assert len(found) == due, f"{found} train again, {due} do in a layer never frozen"
     """,
 )
 def trainable_flag(case):
-    """`trainable=False` freezes every weight, survives the config, and can be undone."""
-    free = case.built()
-    frozen = case.make(trainable=False)
-    case.call(frozen, case.arrays())
-    still = [w.path for w in frozen.trainable_weights]
-    demand(not still, f"  made with `trainable=False`, but these still train: {', '.join(still)}")
-    revived = type(frozen).from_config(frozen.get_config())
-    demand(
-        not revived.trainable, "  `trainable=False` became True in a round trip through the config"
-    )
-    case.call(revived, case.arrays())
-    still = [w.path for w in revived.trainable_weights]
-    demand(
-        not still, f"  revived from a frozen layer's config, but these train: {', '.join(still)}"
-    )
-    frozen.trainable = True
-    found, due = ([w.path for w in each.trainable_weights] for each in (frozen, free))
-    demand(
-        len(found) == len(due),
-        f"  unfrozen        {len(found)} weights train: {', '.join(found)}\n"
-        f"  never frozen    {len(due)} do: {', '.join(due)}",
-    )
+    """A model trains nothing of a layer that is made, set, revived or loaded frozen; it can be undone."""
+    due = _trained(case, case.built())
+    later = case.built()
+    later.trainable = False
+    frozen = {
+        "made with `trainable=False`": case.make(trainable=False),
+        "frozen after it was built": later,
+        "revived from a frozen layer's config": type(later).from_config(later.get_config()),
+    }
+    with contextlib.suppress(Exception):  # C3 and C5 tell what cannot be read
+        frozen["loaded from the file of a frozen layer"] = pickle.loads(pickle.dumps(later))
+    for how, layer in frozen.items():
+        case.call(layer, case.arrays())
+        demand(not layer.trainable, f"  {how}, but `trainable` is True")
+        still = _trained(case, layer)
+        demand(not still, f"  {how}, but a model trains {', '.join(still)}")
+        layer.trainable = True
+        found = _trained(case, layer)
+        demand(
+            len(found) == len(due),
+            f"  {how}\n"
+            f"  unfrozen        a model trains {len(found)} weights: {', '.join(found)}\n"
+            f"  never frozen    {len(due)}: {', '.join(due)}",
+        )
 
 
 @declare(
@@ -378,6 +386,11 @@ def _is_plain(value) -> bool:
 
 def _listed(value):
     return list(map(_listed, value)) if isinstance(value, list | tuple) else value
+
+
+def _trained(case, layer) -> list[str]:
+    """The paths of the weights that a model around a layer gives its optimizer."""
+    return [variable.path for variable in case.functional(layer).trainable_variables]
 
 
 def _demand_equal(config, fresh, when):

@@ -1,8 +1,10 @@
 """Files and copies: a layer that is saved, pickled or cloned comes back as the same layer."""
 
+import contextlib
 import copy
 import pickle
 import tempfile
+import warnings
 from pathlib import Path
 
 import keras
@@ -11,7 +13,7 @@ from layerzoo.testing import compat
 from layerzoo.testing.case import flat
 from layerzoo.testing.closeness import demand_close
 from layerzoo.testing.config import FILE, demand_same, demand_same_weights, text
-from layerzoo.testing.outcomes import demand
+from layerzoo.testing.outcomes import NotApplicable, demand
 from layerzoo.testing.properties import declare
 
 
@@ -197,3 +199,101 @@ def copies(case):
             )
         else:
             demand_same(case, layer, other, f"the layer and its copy by {kind}")
+
+
+@declare(
+    "C7",
+    tier="should",
+    cost="dear",
+    hint=(
+        "`Dense` keeps in its config that it was quantised, but a layer that `build` makes is in no config. "
+        "Keep the `quantization_mode` of each inner layer in `get_build_config`, and quantise it again in "
+        "`build_from_config`, as the decorator `layerzoo.building.recipe.recipe` does. What is not "
+        "built yet cannot be quantised: build every inner layer in `build`."
+    ),
+    shown="""
+    symbol = lambda x: keras.Input(batch_shape=x.shape, dtype=str(x.dtype))
+    symbols = keras.tree.map_structure(symbol, inputs)
+    model = keras.Model(keras.tree.flatten(symbols), built()(**symbols))
+    model.quantize("int8")
+    model.save("shown.keras")
+    loaded = keras.saving.load_model("shown.keras")
+    given = keras.tree.flatten(inputs)
+    for a, e in zip(numbers(loaded(given)), numbers(model(given)), strict=True):
+        np.testing.assert_allclose(a, e, rtol=1e-5, atol=1e-6)
+    """,
+)
+def quantized_file(case):
+    """A model that is quantised before its first call is loaded as it was saved, and computes the same."""
+    layer = case.make()
+    model = case.functional(layer)
+    case.move_weights(layer)
+    with warnings.catch_warnings(), compat.little_garbage():
+        warnings.simplefilter("ignore")  # about layers that have nothing to quantise
+        model.quantize("int8")
+        if not any(each.quantization_mode for each in compat.sublayers(layer)):
+            raise NotApplicable("no layer inside can be quantised")
+        _demand_reloaded(case, model, "quantised")
+
+
+@declare(
+    "C8",
+    tier="should",
+    cost="dear",
+    hint=(
+        "`Dense` keeps the rank of its adapters in its config, but what `build` makes is in no config. Keep "
+        "`lora_rank` of each inner layer in `get_build_config`, and call `enable_lora` again in "
+        "`build_from_config`, as the decorator `layerzoo.building.recipe.recipe` does."
+    ),
+    shown="""
+    layer = built()
+    for part in layer._flatten_layers():
+        if hasattr(part, "enable_lora"):
+            part.enable_lora(1)
+    symbol = lambda x: keras.Input(batch_shape=x.shape, dtype=str(x.dtype))
+    symbols = keras.tree.map_structure(symbol, inputs)
+    model = keras.Model(keras.tree.flatten(symbols), layer(**symbols))
+    model.save("shown.keras")
+    loaded = keras.saving.load_model("shown.keras")
+    trained, due = ([w.name for w in each.trainable_weights] for each in (loaded, model))
+    assert sorted(trained) == sorted(due), f"{trained} train in the loaded model, {due} in the saved one"
+    """,
+)
+def adapted_file(case):
+    """A model with LoRA adapters is loaded with them: the same weights train, and it computes the same."""
+    layer = case.make()
+    model = case.functional(layer)
+    adapted = False
+    for part in compat.sublayers(layer):
+        if hasattr(part, "enable_lora"):
+            with contextlib.suppress(ValueError):  # a constraint on the kernel forbids it
+                part.enable_lora(1)
+                adapted = True
+    if not adapted:
+        raise NotApplicable("no layer inside can be adapted")
+    case.move_weights(layer)
+    _demand_reloaded(case, model, "adapted")
+
+
+def _demand_reloaded(case, model, how):
+    """Demand that a changed model comes back from a file with the same weights and the same outputs."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = str(Path(folder) / "model.keras")
+        model.save(path)
+        loaded = keras.saving.load_model(path)
+    kept, found = (
+        sorted(
+            f"{w.name} {tuple(w.shape)} {w.dtype}{'' if w.trainable else ' frozen'}"
+            for w in each.weights
+        )
+        for each in (model, loaded)
+    )
+    demand(
+        kept == found,
+        f"  weights of the {how} model\n  saved           {', '.join(kept)}\n"
+        f"  loaded          {', '.join(found)}",
+    )
+    arrays = case.arrays()
+    expected = case.run_model(model, arrays)
+    for a, e in zip(case.run_model(loaded, arrays), expected, strict=True):
+        demand_close(a, e, 1e-6, f"  outputs of the {how} model, reloaded and saved", FILE)

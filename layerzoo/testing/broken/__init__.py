@@ -6,6 +6,7 @@ them in one to three lines. `BROKEN` says which property must kill each of these
 
 from layerzoo.testing.broken import (
     attention,
+    composite,
     convolution,
     dense,
     recurrent,
@@ -15,7 +16,7 @@ from layerzoo.testing.broken import (
 )
 from layerzoo.testing.broken.entry import Broken
 
-MODULES = (dense, attention, convolution, recurrent, several, training, wrapper)
+MODULES = (dense, attention, convolution, recurrent, several, training, wrapper, composite)
 
 SOUND = tuple(card for module in MODULES for card in module.SOUND)
 """Controls: correct layers, on which no property may fail."""

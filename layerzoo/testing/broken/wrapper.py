@@ -47,6 +47,8 @@ class SoundWrapper(layers.Layer):
         for layer in self._chain():
             layer.build(shape)
             shape = layer.compute_output_shape(shape)
+            if not self.trainable:
+                layer.trainable = False
 
     def call(self, inputs, mask=None):
         """Add the branch."""
@@ -134,7 +136,8 @@ class OneNameForTwo(SoundWrapper):
         """Make both."""
         super().build(input_shape)
         for place in ("before", "after"):
-            norm = layers.Dense(input_shape[-1], dtype=self.dtype_policy, name="norm")
+            settings = dict(dtype=self.dtype_policy, trainable=self.trainable, name="norm")
+            norm = layers.Dense(input_shape[-1], **settings)
             norm.build(input_shape)
             setattr(self, place, norm)
 
