@@ -3,8 +3,25 @@
 import importlib
 import importlib.util
 import os
+import shlex
+import sys
+from pathlib import Path
 
 BACKENDS = ("tensorflow", "jax", "torch")
+
+
+def install(extra: str) -> str:
+    """The command that adds an extra to this installation, from any folder.
+
+    layerzoo is not on the Python Package Index. What runs from a checkout is therefore installed from there;
+    of what is installed already, pip adds only what the extra needs.
+    """
+    checkout = Path(__file__).parents[1]
+    if (checkout / "pyproject.toml").is_file():
+        source = f"-e {shlex.quote(f'{checkout}[{extra}]')}"
+    else:
+        source = f'"layerzoo[{extra}]"'
+    return f"{shlex.quote(sys.executable)} -m pip install {source}"
 
 
 def import_keras() -> None:
@@ -27,7 +44,7 @@ def _explain(missing: str) -> str:
     installed = [name for name in BACKENDS if importlib.util.find_spec(name)]
     named = os.environ.get("KERAS_BACKEND")
     asked = f"KERAS_BACKEND={named}" if named else f"Keras's configuration (backend {missing!r})"
-    advice = f'pip install "layerzoo[{missing}]"'
+    advice = install(missing)
     if installed:
         advice += f", or set KERAS_BACKEND={installed[0]}"
     return (

@@ -296,7 +296,7 @@ def _new(options) -> int:
 def _ours(error: BaseException) -> bool:
     """Whether the error tells the user about a rule, as opposed to a bug in layerzoo."""
     return isinstance(error, OSError) or any(
-        sign in str(error) for sign in ("Received:", "layerzoo[", "layerzoo needs")
+        sign in str(error) for sign in ("Received:", "pip install", "layerzoo needs")
     )
 
 

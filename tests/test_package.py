@@ -102,7 +102,7 @@ def test_an_absent_backend_is_explained():
         "ImportError: layerzoo needs the backend that Keras is configured to use. "
         f"KERAS_BACKEND={absent} needs {absent!r}, which is not installed. "
         f"Installed backends: {', '.join(others)}. To fix this: "
-        f'pip install "layerzoo[{absent}]", or set KERAS_BACKEND={others[0]}.'
+        f"{_backend.install(absent)}, or set KERAS_BACKEND={others[0]}."
     )
 
 
@@ -129,8 +129,20 @@ def test_without_any_backend_the_default_one_is_advised(monkeypatch, failing_imp
         import_keras()
     assert str(error.value).endswith(
         "Keras's configuration (backend 'tensorflow') needs 'tensorflow', which is not installed. "
-        'Installed backends: none. To fix this: pip install "layerzoo[tensorflow]".'
+        f"Installed backends: none. To fix this: {_backend.install('tensorflow')}."
     )
+
+
+def test_the_command_that_installs_an_extra_works_where_layerzoo_is(monkeypatch, tmp_path):
+    """From a checkout by its path, and else by the name of what is installed; from any folder."""
+    monkeypatch.setattr(_backend.sys, "executable", "/my venv/bin/python")
+    house = tmp_path / "my checkout" / "layerzoo"
+    monkeypatch.setattr(_backend, "__file__", str(house / "_backend.py"))
+    pip = "'/my venv/bin/python' -m pip install"
+    assert _backend.install("jax") == f'{pip} "layerzoo[jax]"'
+    house.mkdir(parents=True)
+    (house.parent / "pyproject.toml").touch()
+    assert _backend.install("jax") == f"{pip} -e '{house.parent}[jax]'"
 
 
 def test_another_missing_module_is_not_explained_away(failing_import):

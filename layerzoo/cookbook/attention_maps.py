@@ -17,6 +17,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from layerzoo._backend import install
+
 COLUMNS = 4
 """Panels side by side."""
 
@@ -107,8 +109,7 @@ def draw_attention(
     """
     if not importlib.util.find_spec("matplotlib"):
         raise ImportError(
-            'Drawing needs the extra `demo`: pip install "layerzoo[demo]". '
-            "Received: missing=['matplotlib']"
+            f"Drawing needs the extra `demo`: {install('demo')}. Received: missing=['matplotlib']"
         )
     from matplotlib.figure import Figure
 

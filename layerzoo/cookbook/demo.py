@@ -25,6 +25,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from layerzoo import DropPath, GatedMLP, Residual, RotaryEmbedding, SelfAttention
+from layerzoo._backend import install
 from layerzoo_entry.files import is_ours
 
 EPOCHS = 20
@@ -303,8 +304,7 @@ def require_extra():
     missing = [name for name in ("matplotlib", "sklearn") if not importlib.util.find_spec(name)]
     if missing:
         raise ImportError(
-            'The demo needs the extra `demo`: pip install "layerzoo[demo]". '
-            f"Received: missing={missing}"
+            f"The demo needs the extra `demo`: {install('demo')}. Received: missing={missing}"
         )
 
 

@@ -6,10 +6,13 @@ for each property. Each group of properties is a module of small functions, with
 
 from importlib.util import find_spec
 
+from layerzoo._backend import install
+
 for _needed in ("hypothesis", "pytest"):
     if find_spec(_needed) is None:
         raise ImportError(
-            f'layerzoo.testing needs {_needed}, which is not installed: pip install "layerzoo[testing]".'
+            f"layerzoo.testing needs {_needed}, which is not installed. The extra `testing` brings it: "
+            f"{install('testing')}"
         )
 
 from layerzoo.testing import (  # noqa: F401  importing a group registers its properties
