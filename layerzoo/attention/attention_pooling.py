@@ -2,7 +2,14 @@ import keras
 from keras import initializers, layers, ops
 
 from layerzoo.attention.cross_attention import CrossAttention
-from layerzoo.building.arguments import InitializerLike, known_width, positive_int
+from layerzoo.building.arguments import (
+    InitializerLike,
+    another,
+    boolean,
+    initializer,
+    known_width,
+    positive_int,
+)
 from layerzoo.building.heads import attention_spec, head_width, valid_heads
 from layerzoo.building.recipe import recipe
 from layerzoo.ops.masks import fitting_mask
@@ -95,13 +102,10 @@ class AttentionPooling(layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        valid_heads(num_heads, head_dim=head_dim)
-        positive_int(num_queries=num_queries)
-        self.num_heads = num_heads
-        self.num_queries = num_queries
-        self.head_dim = head_dim
-        self.use_bias = use_bias
-        self.kernel_initializer = initializers.get(kernel_initializer)
+        self.num_heads, _, self.head_dim = valid_heads(num_heads, head_dim=head_dim)
+        self.num_queries = positive_int(num_queries=num_queries)
+        self.use_bias = boolean(use_bias=use_bias)
+        self.kernel_initializer = initializer(kernel_initializer=kernel_initializer)
         self.supports_masking = True
         self.input_spec = layers.InputSpec(ndim=3)
 
@@ -117,7 +121,7 @@ class AttentionPooling(layers.Layer):
             self.num_heads,
             head_dim=self.head_dim,
             use_bias=self.use_bias,
-            kernel_initializer=self.kernel_initializer.clone(),
+            kernel_initializer=another(self.kernel_initializer),
             dtype=self.dtype_policy,
             name="attention",
         )

@@ -1,14 +1,22 @@
 import keras
 from keras import initializers, layers, ops
 
-from layerzoo.building.arguments import InitializerLike, known_width, optional_layer, probability
+from layerzoo.building.arguments import (
+    InitializerLike,
+    boolean,
+    initializer,
+    known_width,
+    optional_layer,
+    optional_seed,
+    probability,
+)
 from layerzoo.building.heads import attention_spec, head_width, valid_heads
 from layerzoo.building.recipe import recipe
 from layerzoo.building.seeds import drawn_dropout
 from layerzoo.building.sublayers import build_position, dense, positioned, rms_norm, serialized
 from layerzoo.ops.attention import attention_with_scores, split_groups
 from layerzoo.ops.dtypes import floating
-from layerzoo.ops.masks import context_and_masks, zero_padding
+from layerzoo.ops.masks import with_masks, zero_padding
 
 
 @keras.saving.register_keras_serializable(package="layerzoo")
@@ -114,18 +122,14 @@ class CrossAttention(layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        valid_heads(num_heads, num_key_value_heads, head_dim)
-        optional_layer(position=position)
-        probability(dropout=dropout)
-        self.num_heads = num_heads
-        self.num_key_value_heads = num_key_value_heads
-        self.head_dim = head_dim
-        self.position = position
-        self.qk_norm = qk_norm
-        self.dropout = dropout
-        self.use_bias = use_bias
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.seed = seed
+        heads = valid_heads(num_heads, num_key_value_heads, head_dim)
+        self.num_heads, self.num_key_value_heads, self.head_dim = heads
+        self.position = optional_layer(position=position)
+        self.qk_norm = boolean(qk_norm=qk_norm)
+        self.dropout = probability(dropout=dropout)
+        self.use_bias = boolean(use_bias=use_bias)
+        self.kernel_initializer = initializer(kernel_initializer=kernel_initializer)
+        self.seed = optional_seed(seed=seed)
         self.supports_masking = True
         self.input_spec = layers.InputSpec(ndim=3)
 
@@ -162,9 +166,7 @@ class CrossAttention(layers.Layer):
         return_attention_scores=False,
         training=None,
     ):
-        context, context_mask, mask = context_and_masks(
-            inputs, context, context_mask, mask, inputs_mask
-        )
+        context, context_mask, mask = with_masks(inputs, context, context_mask, mask, inputs_mask)
         inputs, context = (floating(x, self.compute_dtype) for x in (inputs, context))
         n, g, h = self.heads
         b, t, _ = ops.shape(inputs)
@@ -186,9 +188,9 @@ class CrossAttention(layers.Layer):
         return inputs_shape
 
     def compute_output_spec(
-        self, inputs, *context_masks, return_attention_scores=False, training=None, **named
+        self, inputs, *args, return_attention_scores=False, training=None, **kw
     ):
-        context, _, _ = context_and_masks(inputs, *context_masks, **named)
+        context, _, _ = with_masks(inputs, *args, **kw)
         b, t, _ = inputs.shape
         scores = (b, self.num_heads, t, context.shape[1])
         return attention_spec(self, inputs.shape, scores, return_attention_scores)

@@ -1,7 +1,15 @@
 import keras
 from keras import backend, initializers, layers, ops
 
-from layerzoo.building.arguments import InitializerLike, known_width, positive_int, probability
+from layerzoo.building.arguments import (
+    InitializerLike,
+    boolean,
+    initializer,
+    known_width,
+    optional_seed,
+    positive_int,
+    probability,
+)
 from layerzoo.building.heads import attention_spec, head_width, valid_heads
 from layerzoo.building.recipe import recipe
 from layerzoo.building.seeds import drawn_dropout
@@ -114,17 +122,13 @@ class DifferentialAttention(layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        valid_heads(num_heads, head_dim=head_dim)
-        positive_int(depth=depth)
-        probability(dropout=dropout)
-        self.num_heads = num_heads
-        self.depth = depth
-        self.head_dim = head_dim
-        self.causal = causal
-        self.dropout = dropout
-        self.use_bias = use_bias
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.seed = seed
+        self.num_heads, _, self.head_dim = valid_heads(num_heads, head_dim=head_dim)
+        self.depth = positive_int(depth=depth)
+        self.causal = boolean(causal=causal)
+        self.dropout = probability(dropout=dropout)
+        self.use_bias = boolean(use_bias=use_bias)
+        self.kernel_initializer = initializer(kernel_initializer=kernel_initializer)
+        self.seed = optional_seed(seed=seed)
         self.supports_masking = True
         self.input_spec = layers.InputSpec(ndim=3)
 

@@ -1,7 +1,13 @@
 import keras
 from keras import initializers, layers, ops
 
-from layerzoo.building.arguments import InitializerLike, known_width, positive_int
+from layerzoo.building.arguments import (
+    InitializerLike,
+    boolean,
+    initializer,
+    known_width,
+    positive_int,
+)
 from layerzoo.building.heads import attention_spec
 from layerzoo.building.recipe import recipe
 from layerzoo.building.sublayers import dense
@@ -87,11 +93,10 @@ class GatedAttentionPooling(layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        positive_int(units=units)
-        self.units = units
-        self.gated = gated
-        self.use_bias = use_bias
-        self.kernel_initializer = initializers.get(kernel_initializer)
+        self.units = positive_int(units=units)
+        self.gated = boolean(gated=gated)
+        self.use_bias = boolean(use_bias=use_bias)
+        self.kernel_initializer = initializer(kernel_initializer=kernel_initializer)
         self.supports_masking = True
         self.input_spec = layers.InputSpec(ndim=3)
 

@@ -1,7 +1,13 @@
 import keras
 from keras import activations, backend, initializers, layers, ops
 
-from layerzoo.building.arguments import InitializerLike, known_width, positive_number
+from layerzoo.building.arguments import (
+    InitializerLike,
+    boolean,
+    initializer,
+    known_width,
+    positive_number,
+)
 from layerzoo.building.heads import head_width, valid_heads
 from layerzoo.building.recipe import recipe
 from layerzoo.building.sublayers import build_function, dense, serialized
@@ -94,15 +100,12 @@ class LinearAttention(layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        valid_heads(num_heads, head_dim=head_dim)
-        positive_number(epsilon=epsilon)
-        self.num_heads = num_heads
-        self.head_dim = head_dim
-        self.causal = causal
+        self.num_heads, _, self.head_dim = valid_heads(num_heads, head_dim=head_dim)
+        self.causal = boolean(causal=causal)
         self.feature_map = activations.get(feature_map)
-        self.use_bias = use_bias
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.epsilon = epsilon
+        self.use_bias = boolean(use_bias=use_bias)
+        self.kernel_initializer = initializer(kernel_initializer=kernel_initializer)
+        self.epsilon = positive_number(epsilon=epsilon)
         self.supports_masking = True
         self.input_spec = layers.InputSpec(ndim=3)
 

@@ -3,8 +3,11 @@ from keras import initializers, layers, ops
 
 from layerzoo.building.arguments import (
     InitializerLike,
+    boolean,
+    initializer,
     known_width,
     optional_positive_int,
+    optional_seed,
     positive_int,
     probability,
 )
@@ -123,22 +126,17 @@ class MultiHeadLatentAttention(layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        valid_heads(num_heads, head_dim=head_dim)
-        positive_int(latent_dim=latent_dim)
-        optional_positive_int(query_latent_dim=query_latent_dim, rope_dim=rope_dim)
-        probability(dropout=dropout)
+        self.num_heads, _, self.head_dim = valid_heads(num_heads, head_dim=head_dim)
+        self.latent_dim = positive_int(latent_dim=latent_dim)
+        self.query_latent_dim = optional_positive_int(query_latent_dim=query_latent_dim)
+        self.rope_dim = optional_positive_int(rope_dim=rope_dim)
         if (rope_dim or 0) % 2:
             raise ValueError(f"`rope_dim` must be even. Received: rope_dim={rope_dim}")
-        self.num_heads = num_heads
-        self.latent_dim = latent_dim
-        self.query_latent_dim = query_latent_dim
-        self.head_dim = head_dim
-        self.rope_dim = rope_dim
-        self.causal = causal
-        self.dropout = dropout
-        self.use_bias = use_bias
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.seed = seed
+        self.causal = boolean(causal=causal)
+        self.dropout = probability(dropout=dropout)
+        self.use_bias = boolean(use_bias=use_bias)
+        self.kernel_initializer = initializer(kernel_initializer=kernel_initializer)
+        self.seed = optional_seed(seed=seed)
         self.supports_masking = True
         self.input_spec = layers.InputSpec(ndim=3)
 

@@ -4,6 +4,9 @@ from keras import initializers, layers, ops
 from layerzoo.attention.cross_attention import CrossAttention
 from layerzoo.building.arguments import (
     InitializerLike,
+    another,
+    boolean,
+    initializer,
     known_width,
     optional_positive_int,
     positive_int,
@@ -106,18 +109,13 @@ class PerceiverResampler(layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        positive_int(num_latents=num_latents, depth=depth)
-        valid_heads(num_heads, head_dim=head_dim)
-        optional_positive_int(hidden_dim=hidden_dim)
-        positive_number(epsilon=epsilon)
-        self.num_latents = num_latents
-        self.num_heads = num_heads
-        self.depth = depth
-        self.head_dim = head_dim
-        self.hidden_dim = hidden_dim
-        self.use_bias = use_bias
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.epsilon = epsilon
+        self.num_latents = positive_int(num_latents=num_latents)
+        self.num_heads, _, self.head_dim = valid_heads(num_heads, head_dim=head_dim)
+        self.depth = positive_int(depth=depth)
+        self.hidden_dim = optional_positive_int(hidden_dim=hidden_dim)
+        self.use_bias = boolean(use_bias=use_bias)
+        self.kernel_initializer = initializer(kernel_initializer=kernel_initializer)
+        self.epsilon = positive_number(epsilon=epsilon)
         self.supports_masking = True
         self.input_spec = layers.InputSpec(ndim=3)
 
@@ -138,7 +136,7 @@ class PerceiverResampler(layers.Layer):
                 self.num_heads,
                 head_dim=self.head_dim,
                 use_bias=self.use_bias,
-                kernel_initializer=self.kernel_initializer.clone(),
+                kernel_initializer=another(self.kernel_initializer),
                 dtype=self.dtype_policy,
                 name=f"attention_{i}",
             )

@@ -3,9 +3,12 @@ from keras import initializers, layers, ops
 
 from layerzoo.building.arguments import (
     InitializerLike,
+    boolean,
+    initializer,
     known_width,
     optional_layer,
     optional_positive_int,
+    optional_seed,
     probability,
 )
 from layerzoo.building.heads import attention_spec, head_width, valid_heads
@@ -120,21 +123,16 @@ class SelfAttention(layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        valid_heads(num_heads, num_key_value_heads, head_dim)
-        optional_positive_int(window=window)
-        optional_layer(position=position)
-        probability(dropout=dropout)
-        self.num_heads = num_heads
-        self.num_key_value_heads = num_key_value_heads
-        self.head_dim = head_dim
-        self.causal = causal
-        self.window = window
-        self.position = position
-        self.qk_norm = qk_norm
-        self.dropout = dropout
-        self.use_bias = use_bias
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.seed = seed
+        heads = valid_heads(num_heads, num_key_value_heads, head_dim)
+        self.num_heads, self.num_key_value_heads, self.head_dim = heads
+        self.causal = boolean(causal=causal)
+        self.window = optional_positive_int(window=window)
+        self.position = optional_layer(position=position)
+        self.qk_norm = boolean(qk_norm=qk_norm)
+        self.dropout = probability(dropout=dropout)
+        self.use_bias = boolean(use_bias=use_bias)
+        self.kernel_initializer = initializer(kernel_initializer=kernel_initializer)
+        self.seed = optional_seed(seed=seed)
         self.supports_masking = True
         self.input_spec = layers.InputSpec(ndim=3)
 

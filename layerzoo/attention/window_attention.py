@@ -1,7 +1,16 @@
 import keras
 from keras import initializers, layers, ops
 
-from layerzoo.building.arguments import InitializerLike, known_width, positive_int, probability
+from layerzoo.building.arguments import (
+    InitializerLike,
+    boolean,
+    initializer,
+    is_integer,
+    known_width,
+    optional_seed,
+    positive_int,
+    probability,
+)
 from layerzoo.building.heads import attention_spec, head_width
 from layerzoo.building.recipe import recipe
 from layerzoo.building.seeds import drawn_dropout
@@ -119,20 +128,18 @@ class WindowAttention(layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        positive_int(num_heads=num_heads, window_size=window_size)
-        if type(shift) is not int or not 0 <= shift < window_size:
+        self.num_heads = positive_int(num_heads=num_heads)
+        self.window_size = positive_int(window_size=window_size)
+        if not is_integer(shift) or not 0 <= shift < self.window_size:
             raise ValueError(
                 "`shift` must be an integer from 0 to `window_size - 1`. "
                 f"Received: shift={shift!r}, window_size={window_size}"
             )
-        probability(dropout=dropout)
-        self.num_heads = num_heads
-        self.window_size = window_size
-        self.shift = shift
-        self.use_bias = use_bias
-        self.dropout = dropout
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.seed = seed
+        self.shift = int(shift)
+        self.use_bias = boolean(use_bias=use_bias)
+        self.dropout = probability(dropout=dropout)
+        self.kernel_initializer = initializer(kernel_initializer=kernel_initializer)
+        self.seed = optional_seed(seed=seed)
         self.supports_masking = True
         self.input_spec = layers.InputSpec(ndim=4)
 

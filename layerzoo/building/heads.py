@@ -5,18 +5,20 @@ import keras
 from layerzoo.building.arguments import known_width, optional_positive_int, positive_int
 
 
-def valid_heads(num_heads, num_key_value_heads=None, head_dim=None) -> None:
-    """Check that all are positive integers and that `num_key_value_heads` divides `num_heads`.
+def valid_heads(num_heads, num_key_value_heads=None, head_dim=None) -> tuple:
+    """The three as integers, or None, after a check that `num_key_value_heads` divides `num_heads`.
 
     `num_key_value_heads` and `head_dim` may be None.
     """
-    positive_int(num_heads=num_heads)
-    optional_positive_int(num_key_value_heads=num_key_value_heads, head_dim=head_dim)
+    num_heads = positive_int(num_heads=num_heads)
+    num_key_value_heads = optional_positive_int(num_key_value_heads=num_key_value_heads)
+    head_dim = optional_positive_int(head_dim=head_dim)
     if num_heads % (num_key_value_heads or num_heads):
         raise ValueError(
             "`num_key_value_heads` must divide `num_heads`. Received: "
             f"num_heads={num_heads}, num_key_value_heads={num_key_value_heads}"
         )
+    return num_heads, num_key_value_heads, head_dim
 
 
 def head_width(num_heads, head_dim, input_shape, per_head=1) -> int:

@@ -4,6 +4,8 @@ import types
 
 from keras import activations, layers, ops, saving
 
+from layerzoo.building.arguments import another
+
 
 def dense(owner, units, input_shape, name, use_bias=None):
     """A built `Dense` with its owner's kernel initializer, dtype policy and, by default, `use_bias`.
@@ -13,7 +15,7 @@ def dense(owner, units, input_shape, name, use_bias=None):
     layer = layers.Dense(
         units,
         use_bias=owner.use_bias if use_bias is None else use_bias,
-        kernel_initializer=owner.kernel_initializer.clone(),
+        kernel_initializer=another(owner.kernel_initializer),
         dtype=owner.dtype_policy,
         name=name,
     )

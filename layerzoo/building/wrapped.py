@@ -5,14 +5,17 @@ import inspect
 import keras
 from keras import backend, ops
 
+from layerzoo.building.arguments import one_of
 from layerzoo.ops.channels import channel_axis
 
 
-def data_format_of(chain) -> str:
-    """The `data_format` of the layers that have one, or `"channels_last"` if none has.
+def data_format_of(chain, data_format) -> str:
+    """`data_format`, or that of the layers that have one, or `"channels_last"` if none has.
 
     Looks into models and wrappers too. Layers that disagree raise a `ValueError`.
     """
+    if one_of((None, "channels_last", "channels_first"), data_format=data_format):
+        return data_format
     found = {name for layer in chain for name in _data_formats(layer)}
     if len(found) > 1:
         raise ValueError(

@@ -1,7 +1,14 @@
 import keras
 from keras import activations, backend, initializers, layers, ops
 
-from layerzoo.building.arguments import InitializerLike, one_of, positive_int
+from layerzoo.building.arguments import (
+    InitializerLike,
+    another,
+    boolean,
+    image_format,
+    initializer,
+    positive_int,
+)
 from layerzoo.building.recipe import recipe
 from layerzoo.building.sublayers import build_function, dense, serialized
 from layerzoo.ops.channels import channel_axis, known_channels, position_axes, scale_channels
@@ -86,14 +93,12 @@ class ConvolutionalBlockAttention(layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        positive_int(ratio=ratio, kernel_size=kernel_size)
-        one_of((None, "channels_last", "channels_first"), data_format=data_format)
-        self.ratio = ratio
-        self.kernel_size = kernel_size
+        self.ratio = positive_int(ratio=ratio)
+        self.kernel_size = positive_int(kernel_size=kernel_size)
         self.activation = activations.get(activation)
-        self.use_bias = use_bias
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.data_format = data_format or keras.config.image_data_format()
+        self.use_bias = boolean(use_bias=use_bias)
+        self.kernel_initializer = initializer(kernel_initializer=kernel_initializer)
+        self.data_format = image_format(data_format=data_format)
         self.input_spec = layers.InputSpec(ndim=4)
 
     def build(self, input_shape):
@@ -108,7 +113,7 @@ class ConvolutionalBlockAttention(layers.Layer):
             padding="same",
             data_format="channels_last",
             use_bias=self.use_bias,
-            kernel_initializer=self.kernel_initializer.clone(),
+            kernel_initializer=another(self.kernel_initializer),
             dtype=self.dtype_policy,
             name="convolution",
         )

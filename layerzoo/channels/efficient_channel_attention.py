@@ -1,7 +1,13 @@
 import keras
 from keras import initializers, layers, ops
 
-from layerzoo.building.arguments import InitializerLike, one_of, positive_number
+from layerzoo.building.arguments import (
+    InitializerLike,
+    another,
+    image_format,
+    initializer,
+    positive_number,
+)
 from layerzoo.building.recipe import recipe
 from layerzoo.ops.channels import (
     adaptive_kernel_size,
@@ -90,12 +96,10 @@ class EfficientChannelAttention(layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        positive_number(gamma=gamma, beta=beta)
-        one_of((None, "channels_last", "channels_first"), data_format=data_format)
-        self.gamma = gamma
-        self.beta = beta
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.data_format = data_format or keras.config.image_data_format()
+        self.gamma = positive_number(gamma=gamma)
+        self.beta = positive_number(beta=beta)
+        self.kernel_initializer = initializer(kernel_initializer=kernel_initializer)
+        self.data_format = image_format(data_format=data_format)
         self.supports_masking = True
         self.input_spec = layers.InputSpec(min_ndim=3)
 
@@ -107,7 +111,7 @@ class EfficientChannelAttention(layers.Layer):
             padding="same",
             data_format="channels_last",
             use_bias=False,
-            kernel_initializer=self.kernel_initializer.clone(),
+            kernel_initializer=another(self.kernel_initializer),
             dtype=self.dtype_policy,
             name="convolution",
         )

@@ -1,7 +1,13 @@
 import keras
 from keras import activations, initializers, layers
 
-from layerzoo.building.arguments import InitializerLike, one_of, positive_int
+from layerzoo.building.arguments import (
+    InitializerLike,
+    boolean,
+    image_format,
+    initializer,
+    positive_int,
+)
 from layerzoo.building.recipe import recipe
 from layerzoo.building.sublayers import build_function, dense, serialized
 from layerzoo.ops.channels import (
@@ -95,14 +101,12 @@ class SqueezeExcite(layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        positive_int(ratio=ratio)
-        one_of((None, "channels_last", "channels_first"), data_format=data_format)
-        self.ratio = ratio
+        self.ratio = positive_int(ratio=ratio)
         self.activation = activations.get(activation)
         self.gate_activation = activations.get(gate_activation)
-        self.use_bias = use_bias
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.data_format = data_format or keras.config.image_data_format()
+        self.use_bias = boolean(use_bias=use_bias)
+        self.kernel_initializer = initializer(kernel_initializer=kernel_initializer)
+        self.data_format = image_format(data_format=data_format)
         self.supports_masking = True
         self.input_spec = layers.InputSpec(min_ndim=3)
 

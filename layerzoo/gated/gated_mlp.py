@@ -3,8 +3,11 @@ from keras import activations, initializers, layers, ops
 
 from layerzoo.building.arguments import (
     InitializerLike,
+    boolean,
+    initializer,
     known_width,
     optional_positive_int,
+    optional_seed,
     positive_int,
     probability,
 )
@@ -87,16 +90,13 @@ class GatedMLP(layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        positive_int(hidden_dim=hidden_dim)
-        optional_positive_int(units=units)
-        probability(dropout=dropout)
-        self.hidden_dim = hidden_dim
-        self.units = units
+        self.hidden_dim = positive_int(hidden_dim=hidden_dim)
+        self.units = optional_positive_int(units=units)
         self.activation = activations.get(activation)
-        self.dropout = dropout
-        self.use_bias = use_bias
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.seed = seed
+        self.dropout = probability(dropout=dropout)
+        self.use_bias = boolean(use_bias=use_bias)
+        self.kernel_initializer = initializer(kernel_initializer=kernel_initializer)
+        self.seed = optional_seed(seed=seed)
         self.supports_masking = True
         self.input_spec = layers.InputSpec(min_ndim=2)
 

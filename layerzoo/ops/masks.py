@@ -70,7 +70,7 @@ def _values(tensor):
         return None
 
 
-def context_and_masks(inputs, context=None, context_mask=None, mask=None, inputs_mask=None):
+def with_masks(inputs, context=None, context_mask=None, mask=None, inputs_mask=None):
     """The context, its mask and the mask of the inputs. Without a context, the inputs are their own.
 
     Args:

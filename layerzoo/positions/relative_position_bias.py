@@ -1,7 +1,13 @@
 import keras
 from keras import backend, initializers, layers, ops
 
-from layerzoo.building.arguments import InitializerLike, known_heads, positive_int
+from layerzoo.building.arguments import (
+    InitializerLike,
+    boolean,
+    initializer,
+    known_heads,
+    positive_int,
+)
 from layerzoo.building.recipe import recipe
 from layerzoo.ops.dtypes import floating
 from layerzoo.ops.positions import distance_buckets, per_head
@@ -93,7 +99,9 @@ class RelativePositionBias(layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        positive_int(num_buckets=num_buckets, max_distance=max_distance)
+        self.num_buckets = positive_int(num_buckets=num_buckets)
+        self.max_distance = positive_int(max_distance=max_distance)
+        self.bidirectional = boolean(bidirectional=bidirectional)
         if num_buckets < (4 if bidirectional else 2) or (bidirectional and num_buckets % 2):
             raise ValueError(
                 "`num_buckets` must be even and at least 4 if `bidirectional`, otherwise at least 2. "
@@ -105,10 +113,7 @@ class RelativePositionBias(layers.Layer):
                 f"`num_buckets // 2`. Received: max_distance={max_distance}, "
                 f"num_buckets={num_buckets}, bidirectional={bidirectional}"
             )
-        self.num_buckets = num_buckets
-        self.max_distance = max_distance
-        self.bidirectional = bidirectional
-        self.embeddings_initializer = initializers.get(embeddings_initializer)
+        self.embeddings_initializer = initializer(embeddings_initializer=embeddings_initializer)
         self.supports_masking = True
         self.input_spec = layers.InputSpec(ndim=4)
 

@@ -80,11 +80,9 @@ class RotaryEmbedding(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        positive_number(base=base, scaling=scaling)
-        one_of(("half", "interleaved"), layout=layout)
-        self.base = base
-        self.layout = layout
-        self.scaling = scaling
+        self.base = positive_number(base=base)
+        self.layout = one_of(("half", "interleaved"), layout=layout)
+        self.scaling = positive_number(scaling=scaling)
         self.supports_masking = True
         self.input_spec = keras.layers.InputSpec(min_ndim=3)
 

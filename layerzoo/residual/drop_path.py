@@ -1,7 +1,7 @@
 import keras
 from keras import ops
 
-from layerzoo.building.arguments import probability
+from layerzoo.building.arguments import optional_seed, probability
 from layerzoo.building.recipe import recipe
 from layerzoo.ops.dtypes import floating
 
@@ -64,10 +64,9 @@ class DropPath(keras.layers.Layer):
 
     def __init__(self, rate: float, seed: int | None = None, **kwargs):
         super().__init__(**kwargs)
-        probability(rate=rate)
-        self.rate = rate
-        self.seed = seed
-        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.rate = probability(rate=rate)
+        self.seed = optional_seed(seed=seed)
+        self.seed_generator = keras.random.SeedGenerator(self.seed)
         self.supports_masking = True
         self.input_spec = keras.layers.InputSpec(min_ndim=1)
 

@@ -4,6 +4,7 @@ from keras import initializers, layers, ops
 from layerzoo.building.arguments import (
     one_of,
     optional_non_negative_number,
+    optional_seed,
     positive_number,
     probability,
 )
@@ -120,18 +121,13 @@ class Residual(layers.Layer):
             raise ValueError(
                 f"`layer` must be a Keras layer or a list of Keras layers. Received: layer={layer!r}"
             )
-        one_of((None, "pre", "post", "sandwich"), norm=norm)
-        optional_non_negative_number(scale=scale)
-        probability(drop_path=drop_path)
-        positive_number(epsilon=epsilon)
-        one_of((None, "channels_last", "channels_first"), data_format=data_format)
         self.layer = layer
-        self.norm = norm
-        self.scale = scale
-        self.drop_path = drop_path
-        self.epsilon = epsilon
-        self.seed = seed
-        self.data_format = data_format or data_format_of(chain)
+        self.norm = one_of((None, "pre", "post", "sandwich"), norm=norm)
+        self.scale = optional_non_negative_number(scale=scale)
+        self.drop_path = probability(drop_path=drop_path)
+        self.epsilon = positive_number(epsilon=epsilon)
+        self.seed = optional_seed(seed=seed)
+        self.data_format = data_format_of(chain, data_format)
         self.supports_masking = True
 
     def build(self, input_shape):

@@ -7,8 +7,9 @@ from layerzoo.building import arguments
 
 @pytest.mark.parametrize("value", [1, 7, np.int64(3)])
 def test_positive_integers_pass(value):
-    arguments.positive_int(units=value)
-    arguments.optional_positive_int(units=value, filters=None)
+    assert type(arguments.positive_int(units=value)) is int
+    assert arguments.optional_positive_int(units=value) == value
+    assert arguments.optional_positive_int(units=None) is None
 
 
 @pytest.mark.parametrize("value", [0, -3, 2.0, True, "4", float("nan")])
@@ -17,15 +18,17 @@ def test_anything_else_is_no_positive_integer(value):
         with pytest.raises(
             ValueError, match=r"`units` must be a positive integer. Received: units="
         ):
-            rule(filters=4, units=value)
+            rule(units=value)
     with pytest.raises(ValueError, match="Received: units=None"):
         arguments.positive_int(units=None)
 
 
 @pytest.mark.parametrize("value", [1, 1e-9, np.float32(0.5)])
 def test_positive_numbers_pass(value):
-    arguments.positive_number(scale=value)
-    arguments.optional_non_negative_number(scale=value, gain=None, factor=0)
+    assert type(arguments.positive_number(scale=value)) is float
+    assert arguments.optional_non_negative_number(scale=value) == value
+    assert arguments.optional_non_negative_number(scale=None) is None
+    assert arguments.optional_non_negative_number(scale=0) == 0
 
 
 @pytest.mark.parametrize("value", [0, -0.5, True, "1", float("nan"), float("inf"), 1j])
@@ -53,7 +56,8 @@ def test_anything_else_is_no_probability(value):
 
 
 def test_one_of_some_options():
-    arguments.one_of((None, "pre"), norm=None, place="pre")
+    assert arguments.one_of((None, "pre"), norm=None) is None
+    assert arguments.one_of((None, "pre"), norm="pre") == "pre"
     with pytest.raises(
         ValueError, match=r"`norm` must be one of \(None, 'pre'\). Received: norm='post'"
     ):
@@ -61,7 +65,9 @@ def test_one_of_some_options():
 
 
 def test_a_layer_or_none():
-    arguments.optional_layer(position=layers.Dense(3), gate=None)
+    layer = layers.Dense(3)
+    assert arguments.optional_layer(position=layer) is layer
+    assert arguments.optional_layer(gate=None) is None
     with pytest.raises(TypeError, match=r"`position` must be a Keras layer or None. Received: pos"):
         arguments.optional_layer(position=layers.Dense)
 
