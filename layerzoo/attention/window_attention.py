@@ -146,9 +146,7 @@ class WindowAttention(layers.Layer):
     def build(self, input_shape):
         channels = known_width(input_shape)
         self.head_width = head_width(self.num_heads, None, input_shape)
-        self.project_in = dense(
-            self, 3 * channels, input_shape, "query_key_value", use_bias=self.use_bias
-        )
+        self.project_in = dense(self, 3 * channels, input_shape, "query_key_value")
         self.project_out = dense(self, channels, input_shape, "output", use_bias=True)
         self.table = self.add_weight(
             shape=((2 * self.window_size - 1) ** 2, self.num_heads),
@@ -166,8 +164,7 @@ class WindowAttention(layers.Layer):
         mask = fitting_mask(mask, inputs.shape[:-1])
         if mask is not None and len(mask.shape) == 2:
             mask = ops.expand_dims(mask, 2)
-        together = self.project_in(zero_padding(inputs, mask))
-        together = cut_into_windows(together, *cuts)
+        together = cut_into_windows(self.project_in(zero_padding(inputs, mask)), *cuts)
         _, rows, columns, p, _ = ops.shape(together)
         n, windows = self.num_heads, b * rows * columns
         together = ops.reshape(together, (windows, p, 3 * c))
