@@ -2,8 +2,8 @@
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 Status = Literal[
@@ -89,6 +89,8 @@ class Report:
         profile: How thoroughly it was checked.
         demanded: The ids of the properties to check.
         results: One for each of them.
+        unclaimed: The traits that the layer does not claim, so that they were not tested, each with what in
+            its signature suggests the claim, or with an empty text.
     """
 
     layer: str
@@ -96,6 +98,7 @@ class Report:
     profile: str
     demanded: tuple[str, ...]
     results: tuple[Result, ...]
+    unclaimed: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def failures(self) -> tuple[Result, ...]:
@@ -138,6 +141,9 @@ class Report:
         counts = ", ".join(f"{n} {status.replace('_', ' ')}" for status, n in self.counts().items())
         lines = [f"{self.layer} on {self.backend}, profile {self.profile}: {counts}"]
         lines += [f"not checked: {', '.join(self.missing)}"] if self.missing else []
+        if self.unclaimed:
+            told = (f"{name} ({why})" if why else name for name, why in self.unclaimed.items())
+            lines += [f"not claimed, so not tested: {', '.join(told)}"]
         lines += [f"\n{result.message}" for result in self.failures]
         lines += [f"\n{line}" for line in kept((r.id, r.message) for r in self.not_asked)]
         return printable("\n".join(lines))

@@ -16,6 +16,7 @@ from layerzoo import foreign
 from layerzoo.catalogue import Card, Traits
 from layerzoo.testing import compat
 from layerzoo.testing.case import Case, card_of
+from layerzoo.testing.claims import unclaimed
 from layerzoo.testing.outcomes import Inconclusive, NotApplicable, Violation, counted
 from layerzoo.testing.properties import COSTS, PROPERTIES, Property, select
 from layerzoo.testing.replay import Token
@@ -137,6 +138,7 @@ def check_layer(
         profile=profile,
         demanded=tuple(each.id for each in demanded),
         results=tuple(found[each.id] for each in demanded),
+        unclaimed=unclaimed(card),
     )
 
 
