@@ -78,6 +78,31 @@ def test_a_size_that_must_be_known_is_asked_for(card, draw):
     assert not layer.variables
 
 
+@each_draw()
+def test_an_axis_of_size_zero_is_refused_or_gives_numbers(card, draw):
+    config, fixed = draw()
+    letters = {letter for tensor in card.tensors(config).values() for letter in tensor.letters}
+    needed = {
+        next(iter(card.tensors(config).values())).letters[i] for i in fixed_axes(card, config)
+    }
+    for letter in letters - {"b"}:
+        layer = card.layer(**config)
+        inputs = arrays(card, config, {**fixed, letter: 0}, **{"t": 5, "s": 5, letter: 0})
+        try:
+            found = ops.convert_to_numpy(layer(**inputs))
+        except ValueError as error:
+            refused = str(error)
+        else:
+            assert letter not in needed
+            assert np.isfinite(found).all()
+            continue
+        finally:
+            config = draw()[0]  # for the next letter: what was handed in is built now
+        assert re.search(r"empty.*Received: input_shape=\(", refused)
+        assert not layer.built
+        assert not layer.variables
+
+
 @each_draw(fixed_axes)
 def test_another_size_than_it_was_built_for_is_refused(card, draw, randomise):
     config, fixed = draw()

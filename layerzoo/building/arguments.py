@@ -130,18 +130,26 @@ def another(initializer):
 
 
 def known_width(input_shape) -> int:
-    """The size of the last axis. A layer with weights must know it to build."""
+    """The size of the last axis, at least 1. A layer with weights must know it to build."""
     if not input_shape or input_shape[-1] is None:
         raise ValueError(
             f"The last axis of the inputs must have a known size. Received: input_shape={input_shape}"
+        )
+    if input_shape[-1] == 0:
+        raise ValueError(
+            f"The last axis of the inputs must not be empty. Received: input_shape={tuple(input_shape)}"
         )
     return input_shape[-1]
 
 
 def known_heads(input_shape) -> int:
-    """The size of the second axis, the heads. A layer with one number per head must know it to build."""
+    """The size of the second axis, the heads, at least 1. A layer with one number per head must know it."""
     if not input_shape or len(input_shape) < 2 or input_shape[1] is None:
         raise ValueError(
             f"The axis of the heads must have a known size. Received: input_shape={input_shape}"
+        )
+    if input_shape[1] == 0:
+        raise ValueError(
+            f"The axis of the heads must not be empty. Received: input_shape={tuple(input_shape)}"
         )
     return input_shape[1]

@@ -14,11 +14,16 @@ def channel_axis(data_format) -> int:
 
 
 def known_channels(input_shape, data_format) -> int:
-    """The number of channels. A layer with weights must know it to build."""
+    """The number of channels. A layer with weights must know it to build, and no axis may be empty then."""
     if not input_shape or input_shape[channel_axis(data_format)] is None:
         raise ValueError(
             "The channel axis of the inputs must have a known size. "
             f"Received: input_shape={input_shape}, data_format={data_format!r}"
+        )
+    if 0 in input_shape[1:]:
+        raise ValueError(
+            "No axis of the inputs may be empty, except the batch. "
+            f"Received: input_shape={tuple(input_shape)}, data_format={data_format!r}"
         )
     return input_shape[channel_axis(data_format)]
 
