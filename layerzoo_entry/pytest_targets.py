@@ -143,4 +143,6 @@ class CheckItem(pytest.Item):
 
     def reportinfo(self):
         """The location of the test for a heading; it has no file."""
-        return self.path, None, f"{self.name} of {self.check.target}"
+        from layerzoo.testing.report import printable
+
+        return self.path, None, printable(f"{self.name} of {self.check.target}")

@@ -7,7 +7,7 @@ import pytest
 
 from layerzoo.catalogue import Card
 from layerzoo.testing.properties import Property, select
-from layerzoo.testing.report import ASIDE, ConformanceError, Result
+from layerzoo.testing.report import ASIDE, ConformanceError, Result, printable
 from layerzoo.testing.run import Told, check_property
 from layerzoo.testing.triage import in_order
 
@@ -31,7 +31,7 @@ class Check:
 
     def name(self) -> str:
         """The name of the test."""
-        return f"{self.card.name}-{self.property.id}.{self.property.name}"
+        return printable(f"{self.card.name}-{self.property.id}.{self.property.name}")
 
     def run(self, profile: str | None = None) -> Result:
         """Run the check."""
