@@ -263,6 +263,20 @@ def no_loop_operations(tree, source):
     return [f"line {named[loop]}: {loop}" for loop in loops if loop in named]
 
 
+def branches_on_a_size(node):
+    """The branches whose condition reads a size of a tensor; exporters trace unknown sizes at 1."""
+    return [
+        f"line {x.lineno}: {ast.unparse(x.test)}"
+        for x in ast.walk(node)
+        if isinstance(x, ast.If | ast.IfExp | ast.While)
+        and re.search(r"\.shape\[-?\d+\]|ops\.shape\(", ast.unparse(x.test))
+    ]
+
+
+def no_branch_on_a_traced_size(tree, source):
+    return branches_on_a_size(methods_of(tree)["call"])
+
+
 LAYER_RULES = [
     one_public_class_and_its_imports,
     registered_with_keras,
@@ -283,6 +297,7 @@ LAYER_RULES = [
     config_keys_in_order,
     nothing_remembered_in_call,
     no_loop_operations,
+    no_branch_on_a_traced_size,
 ]
 
 
@@ -410,6 +425,11 @@ def test_no_module_of_the_package_asserts():
 def test_errors_of_operations_say_what_was_received():
     for path in [*(HOUSE / "ops").rglob("*.py"), *(HOUSE / "building").rglob("*.py")]:
         assert errors_say_what_was_received(*read(path)) == [], path.name
+
+
+def test_operations_do_not_branch_on_a_traced_size():
+    for path in (HOUSE / "ops").glob("*.py"):
+        assert branches_on_a_size(read(path)[0]) == [], path.name
 
 
 # The rules can fail.
@@ -550,6 +570,11 @@ SPOILT = [
         nothing_remembered_in_call,
         "        return ops",
         "        self.seen[0] = 1\n        return ops",
+    ),
+    (
+        no_branch_on_a_traced_size,
+        "        return ops",
+        "        if inputs.shape[-1] == 1:\n            return inputs\n        return ops",
     ),
     (no_loop_operations, "ops.tanh", "ops.scan"),
     (no_loop_operations, "layers, ops", "layers, ops\nfrom keras.ops import while_loop as loop"),

@@ -128,7 +128,9 @@ class ConvolutionalBlockAttention(layers.Layer):
         channels = channel_axis(self.data_format)
         pooled = self._mean_and_max(x, channels, -1)  # (b, y, x, 2)
         gate = ops.sigmoid(self.convolution(pooled))  # (b, y, x, 1)
-        return x * ops.moveaxis(gate, -1, channels)
+        if self.data_format == "channels_first":
+            gate = ops.transpose(gate, (0, 3, 1, 2))
+        return x * gate
 
     def compute_output_shape(self, input_shape):
         return input_shape

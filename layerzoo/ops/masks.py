@@ -97,7 +97,7 @@ def zero_padding(x, mask):
     """Set the padded steps of `x: (b, t, d)` to zero, even if they hold NaN. `mask` is `(b, t)` or None."""
     if mask is None:
         return x
-    return ops.where(ops.cast(mask, "bool")[..., None], x, 0.0)
+    return ops.where(ops.expand_dims(ops.cast(mask, "bool"), -1), x, 0.0)
 
 
 def visible(queries, keys, causal=False, window=None):
@@ -126,6 +126,6 @@ def weigh(scores, bias=None, allowed=None):
         scores = scores + ops.cast(bias, dtype)
     if allowed is not None:
         scores = scores + ops.where(allowed, ops.cast(0.0, dtype), ops.cast(LOWEST, dtype))
-    if scores.shape[-1] == 1:  # Keras warns about a softmax over an axis of size 1
-        return ops.exp(scores - scores)
-    return ops.softmax(scores)
+    # written out: `ops.softmax` warns if there is one key, and exporters trace an unknown number at one
+    scores = ops.exp(scores - ops.stop_gradient(ops.max(scores, axis=-1, keepdims=True)))
+    return scores / ops.sum(scores, axis=-1, keepdims=True)
