@@ -245,7 +245,7 @@ def arguments_matter(case):
                 "Take the argument out of `inert` in the card.",
             )
             continue
-        cases = (Case(case.card, sample) for sample in deck(case.card, 8))
+        cases = (Case(case.card, sample) for sample in deck(case.card, 60))  # every pair of options
         elsewhere = ((each, _other_values(each)) for each in cases)
         demand(
             found or any(name in o and _effect(each, {name: o[name]}) for each, o in elsewhere),
