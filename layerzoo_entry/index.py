@@ -109,7 +109,9 @@ def named(entries: Iterable[T], name: str) -> list[T]:
 def close(entries: Iterable[Listed], name: str) -> list[str]:
     """The names of layers that someone may have meant, the most likely first."""
     by_word = {word: each.name for each in entries for word in sorted(_names(each))}
-    found = difflib.get_close_matches(_plain(name), by_word, 3, 0.7)
+    plain = _plain(name)
+    found = [word for word in sorted(by_word) if len(plain) > 2 and word.startswith(plain)][:3]
+    found += difflib.get_close_matches(plain, by_word, 3, 0.7 if len(plain) > 5 else 0.8)
     return list(dict.fromkeys(by_word[word] for word in found))
 
 

@@ -199,6 +199,14 @@ def test_a_mistyped_name_is_answered_by_the_nearest(command, capsys):
     assert "Did you mean SelfAttention" in "".join(capsys.readouterr())
 
 
+@pytest.mark.parametrize(
+    ("word", "names"),
+    [("Drop", ["DropPath"]), ("Nope", []), ("swigluu", ["GatedMLP"]), ("zzz", []), ("", [])],
+)
+def test_only_near_names_are_offered(word, names):
+    assert index.close(index.ours(), word) == names
+
+
 def test_a_name_of_several_layers_names_them(capsys):
     assert main(["show", "MHA"]) == 2
     assert "It stands for CrossAttention and SelfAttention" in capsys.readouterr().err
