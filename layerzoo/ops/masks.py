@@ -3,6 +3,8 @@
 Axis letters: `b` batch, `t` query time, `s` key time, `d` features.
 """
 
+import warnings
+
 import keras
 from keras import backend, ops
 
@@ -126,6 +128,18 @@ def weigh(scores, bias=None, allowed=None):
         scores = scores + ops.cast(bias, dtype)
     if allowed is not None:
         scores = scores + ops.where(allowed, ops.cast(0.0, dtype), ops.cast(LOWEST, dtype))
-    # written out: `ops.softmax` warns if there is one key, and exporters trace an unknown number at one
-    scores = ops.exp(scores - ops.stop_gradient(ops.max(scores, axis=-1, keepdims=True)))
-    return scores / ops.sum(scores, axis=-1, keepdims=True)
+    return _softmax(scores)
+
+
+def _softmax(scores):
+    """`ops.softmax` without its warning about an axis of one, and without a branch on the size.
+
+    Exporters of PyTorch trace an unknown size at 1, and its compiler cannot trace `catch_warnings`.
+    """
+    if backend.backend() == "torch" and not keras.utils.is_keras_tensor(scores):
+        import torch
+
+        return torch.softmax(scores, -1)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "You are using a softmax over axis")
+        return ops.softmax(scores)
