@@ -14,7 +14,7 @@ from keras import backend, ops
 
 from layerzoo.ops.attention_blocks import attend, attend_in_blocks, blocks, sight_of
 from layerzoo.ops.attention_tensorflow import attend_on_tensorflow
-from layerzoo.ops.attention_torch import attend_on_torch
+from layerzoo.ops.attention_torch import attend_in_kernels, attend_on_torch, has_kernel
 
 
 def attention(
@@ -54,6 +54,8 @@ def attention(
     q, k, v = heads_first(query, key, value)
     spans = blocks(ops.shape(q)[3], ops.shape(v)[2], causal, window)
     look = sight_of(q, spans, key_mask, causal, window, bias, dropout)
+    if backend.backend() == "torch" and dropout is None and not weights and has_kernel(q, v):
+        return time_first(attend_in_kernels(q, k, v, spans, look))
     attend_all = attend_on_tensorflow if backend.backend() == "tensorflow" else attend_in_blocks
     return time_first(attend_all(q, k, v, weights, spans, look))
 

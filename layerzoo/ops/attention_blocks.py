@@ -41,7 +41,12 @@ def blocks(t, s, causal=False, window=None):
 
 def block_size(t, window):
     """The number of queries per block that is fastest, with at most 128 blocks."""
-    return max(128 if t <= 1024 or window is not None else 256, -(-t // 128))
+    size = 128 if t <= 1024 or window is not None else 256
+    if (
+        backend.backend() == "torch"
+    ):  # each block is a call of the kernel, and a gradient as long as the keys
+        size *= 2
+    return max(size, -(-t // 128))
 
 
 def keys_of(q0, q1, s, causal, window):

@@ -206,3 +206,18 @@ def test_a_fused_projection_is_split_group_by_group(counts):
     together = by_group(3, *(part.reshape(2, 5, -1) for part in parts))
     for found, part in zip(split_groups(together, 3, counts), parts, strict=True):
         np.testing.assert_array_equal(ops.convert_to_numpy(found), part.reshape(2, 5, -1, 4))
+
+
+@pytest.mark.skipif(keras.backend.backend() != "torch", reason="about PyTorch's fused kernel")
+@pytest.mark.parametrize("seen", [dict(causal=True, key_mask=MASK), dict(window=3)], ids=str)
+def test_in_blocks_of_the_kernel_a_gradient_has_a_gradient(seen, size):
+    import torch
+
+    found = []
+    for attend in (attention, lambda *args, **kwargs: attention_and_scores(*args, **kwargs)[0]):
+        parts = [torch.tensor(random(2, 11, n, 6, seed=n), requires_grad=True) for n in (4, 2, 2)]
+        first = torch.autograd.grad(attend(*parts, **seen).pow(2).sum(), parts, create_graph=True)
+        slope = sum(x.pow(2).sum() for x in first)
+        found.append([x.detach().numpy() for x in torch.autograd.grad(slope, parts)])
+    for ours, due in zip(*found, strict=True):
+        np.testing.assert_allclose(ours, due, atol=1e-5 * np.abs(due).max())
