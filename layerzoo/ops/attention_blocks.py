@@ -44,7 +44,7 @@ def block_size(t, window):
     size = 128 if t <= 1024 or window is not None else 256
     if (
         backend.backend() == "torch"
-    ):  # each block is a call of the kernel, and a gradient as long as the keys
+    ):  # each block calls the kernel, and its gradient is as long as the keys
         size *= 2
     return max(size, -(-t // 128))
 
