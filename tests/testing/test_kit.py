@@ -41,6 +41,8 @@ def test_keras_layers_keep_what_needs_no_card(name):
     report = check_layer(make(), inputs=shape, profile="smoke", only=groups)
     # known of TensorFlow: its convolution of an empty batch raises (S6)
     known = {"S6"} if name == "Conv1D" and compat.BACKEND == "tensorflow" else set()
+    # known of Keras: it casts the result back to the integers that came in (N7)
+    known |= {"N7"} if name == "LayerNormalization" else set()
     assert {each.id for each in report.failures} == known, str(report)
 
 
