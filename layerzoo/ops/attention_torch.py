@@ -39,55 +39,63 @@ def attend_in_kernels(q, k, v, spans, look):
     """
     import torch
 
+    def parts_of(q, k, v):
+        return [(q[..., q0:q1, :], k[..., k0:k1, :], v[..., k0:k1, :]) for q0, q1, k0, k1 in spans]
+
+    def attend_all(parts):
+        return [
+            kernel(*part, look(i, span, ()))
+            for i, (part, span) in enumerate(zip(parts, spans, strict=True))
+        ]
+
     class Attended(torch.autograd.Function):
         @staticmethod
         def forward(ctx, *inputs):
-            leaves = [x.detach().requires_grad_() for x in inputs]
+            parts = [[x.detach().requires_grad_() for x in part] for part in parts_of(*inputs)]
             with torch.enable_grad():
-                outputs = kernels(*leaves, spans, look)
+                outputs = attend_all(parts)
             ctx.save_for_backward(*inputs)
-            ctx.inside = outputs, leaves
-            return outputs.detach()
+            ctx.inside = outputs, parts
+            return torch.cat([x.detach() for x in outputs], 3)
 
         @staticmethod
         def backward(ctx, u):
+            inputs = ctx.saved_tensors
             if torch.is_grad_enabled():
-                inputs = ctx.saved_tensors
                 outputs = attend_in_blocks(*inputs, (), spans, look)
                 again = [x for x in inputs if x.requires_grad]
                 found = iter(torch.autograd.grad(outputs, again, u, create_graph=True))
                 return tuple(next(found) if x.requires_grad else None for x in inputs)
-            return torch.autograd.grad(*ctx.inside, u, retain_graph=True)
+            outputs, parts = ctx.inside
+            us = [u[..., q0:q1, :] for q0, q1, _, _ in spans]
+            found = torch.autograd.grad(
+                outputs, [x for part in parts for x in part], us, retain_graph=True
+            )
+            # the gradient of a slice of a whole would be as long as the whole, for each block
+            sums = tuple(torch.zeros_like(x) for x in inputs)
+            for i, part in enumerate(parts_of(*sums)):
+                for whole, added in zip(part, found[3 * i : 3 * i + 3], strict=True):
+                    whole += added
+            return sums
 
     if torch.is_grad_enabled() and (q.requires_grad or k.requires_grad or v.requires_grad):
         return Attended.apply(q, k, v)
-    return kernels(q, k, v, spans, look)
+    return torch.cat(attend_all(parts_of(q, k, v)), 3)
 
 
-def kernels(q, k, v, spans, look):
-    """Each block of queries through the fused kernel, without dropout."""
+def kernel(q, k, v, sight):
+    """The same as `attend` of `layerzoo.ops.attention_blocks`, by the fused kernel and without dropout."""
     from torch.nn.functional import scaled_dot_product_attention
 
-    b, g, r, t, h = q.shape
-    q = ops.reshape(q, (b, g * r, t, h))
-    attended = []
-    for i, (q0, q1, k0, k1) in enumerate(spans):
-        sight = look(i, (q0, q1, k0, k1), ())
-        seen, some = sight.allowed, sight.some
-        if some is not None:  # the kernel gives NaN if a query may attend to nothing
-            seen = ops.logical_or(seen, ops.logical_not(some))[:, :, 0]
-        if sight.bias is not None:
-            bias = ops.cast(ops.reshape(sight.bias, (1, g * r, q1 - q0, k1 - k0)), q.dtype)
-            seen = bias if seen is None else ops.where(seen, bias, -float("inf"))
-        block = scaled_dot_product_attention(
-            q[:, :, q0:q1],
-            k[:, :, k0:k1],
-            v[:, :, k0:k1],
-            attn_mask=seen,
-            scale=1.0,
-            enable_gqa=r > 1,
-        )
-        if some is not None:
-            block = ops.where(some[:, :, 0], block, 0.0)
-        attended.append(block)
-    return ops.reshape(ops.concatenate(attended, axis=2), (b, g, r, t, v.shape[-1]))
+    b, g, r, m, h = q.shape
+    seen, some = sight.allowed, sight.some
+    if some is not None:  # the kernel gives NaN if a query may attend to nothing
+        seen = ops.logical_or(seen, ops.logical_not(some))[:, :, 0]
+    if sight.bias is not None:
+        bias = ops.cast(ops.reshape(sight.bias, (1, g * r, m, k.shape[2])), q.dtype)
+        seen = bias if seen is None else ops.where(seen, bias, -float("inf"))
+    attended = scaled_dot_product_attention(
+        ops.reshape(q, (b, g * r, m, h)), k, v, attn_mask=seen, scale=1.0, enable_gqa=r > 1
+    )
+    attended = ops.reshape(attended, (b, g, r, m, h))
+    return attended if some is None else ops.where(some, attended, 0.0)
