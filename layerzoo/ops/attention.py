@@ -52,9 +52,10 @@ def attention(
     if backend.backend() == "torch" and fused:
         return attend_on_torch(query, key, value, key_mask, causal)
     q, k, v = heads_first(query, key, value)
-    spans = blocks(ops.shape(q)[3], ops.shape(v)[2], causal, window)
+    in_kernel = dropout is None and not weights and has_kernel(q, v)
+    spans = blocks(ops.shape(q)[3], ops.shape(v)[2], causal, window, in_kernel)
     look = sight_of(q, spans, key_mask, causal, window, bias, dropout)
-    if backend.backend() == "torch" and dropout is None and not weights and has_kernel(q, v):
+    if in_kernel:
         return time_first(attend_in_kernels(q, k, v, spans, look))
     attend_all = attend_on_tensorflow if backend.backend() == "tensorflow" else attend_in_blocks
     return time_first(attend_all(q, k, v, weights, spans, look))

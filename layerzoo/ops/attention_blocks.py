@@ -22,14 +22,14 @@ Sight = namedtuple("Sight", ["bias", "allowed", "some", "kept"])
 """
 
 
-def blocks(t, s, causal=False, window=None):
+def blocks(t, s, causal=False, window=None, in_kernel=False):
     """Spans `(q0, q1, k0, k1)`: the queries `q0:q1` attend only to the keys `k0:k1`.
 
     If the length is unknown when the graph is built, there are 8 blocks on TensorFlow, where slice bounds
-    may be tensors, and one block on other backends.
+    may be tensors, and one block on other backends. Blocks for a fused kernel, `in_kernel`, are longer.
     """
     if isinstance(t, int):
-        size = block_size(t, window)
+        size = block_size(t, window, in_kernel)
         edges = [(q0, min(q0 + size, t)) for q0 in range(0, max(t, 1), size)]
     elif backend.backend() == "tensorflow":
         size = (t + 7) // 8
@@ -39,13 +39,14 @@ def blocks(t, s, causal=False, window=None):
     return [(q0, q1, *keys_of(q0, q1, s, causal, window)) for q0, q1 in edges]
 
 
-def block_size(t, window):
+def block_size(t, window, in_kernel):
     """The number of queries per block that is fastest, with at most 128 blocks."""
-    size = 128 if t <= 1024 or window is not None else 256
-    if (
-        backend.backend() == "torch"
-    ):  # each block calls the kernel, and its gradient is as long as the keys
-        size *= 2
+    if window is not None:
+        size = 128
+    elif in_kernel:
+        size = 1024
+    else:
+        size = 128 if t <= 1024 else 256
     return max(size, -(-t // 128))
 
 

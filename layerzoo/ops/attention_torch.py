@@ -1,6 +1,6 @@
 """Attention on PyTorch, using its fused kernel."""
 
-from keras import ops
+from keras import backend, ops
 
 from layerzoo.ops.attention_blocks import attend_in_blocks
 
@@ -26,7 +26,9 @@ def attend_on_torch(query, key, value, key_mask, causal):
 
 
 def has_kernel(q, v):
-    """Whether the fused kernel takes blocks of these: eagerly, and if values are as wide as queries."""
+    """Whether PyTorch's fused kernel takes blocks of these: eagerly, and if values are as wide as queries."""
+    if backend.backend() != "torch":
+        return False
     import torch
 
     return not torch.compiler.is_compiling() and q.shape[-1] == v.shape[-1]
