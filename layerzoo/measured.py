@@ -29,7 +29,7 @@ def demand_ours(folder: Path, kind: str, names: Iterable[str]) -> None:
         ValueError: one of their files was not written by `write`.
     """
     paths = [path_of(folder, kind, name) for name in names]
-    files.demand_ours(paths, '{\n "', '"keras": "', advice="name another folder")
+    files.demand_ours(paths, '{\n "', advice="name another folder")
 
 
 def write(folder: Path, kind: str, name: str, found: dict) -> Path:

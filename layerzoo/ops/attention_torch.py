@@ -45,10 +45,8 @@ def attend_in_kernels(q, k, v, spans, look):
         return [(q[..., q0:q1, :], k[..., k0:k1, :], v[..., k0:k1, :]) for q0, q1, k0, k1 in spans]
 
     def attend_all(parts):
-        return [
-            kernel(*part, look(i, span, ()))
-            for i, (part, span) in enumerate(zip(parts, spans, strict=True))
-        ]
+        spanned = enumerate(zip(parts, spans, strict=True))
+        return [kernel(q, k, v, look(i, span, ())) for i, ((q, k, v), span) in spanned]
 
     class Attended(torch.autograd.Function):
         @staticmethod
@@ -62,12 +60,12 @@ def attend_in_kernels(q, k, v, spans, look):
 
         @staticmethod
         def backward(ctx, u):
-            inputs = ctx.saved_tensors
+            q, k, v = inputs = ctx.saved_tensors
             if torch.is_grad_enabled():
-                outputs = attend_in_blocks(*inputs, (), spans, look)
-                again = [x for x in inputs if x.requires_grad]
-                found = iter(torch.autograd.grad(outputs, again, u, create_graph=True))
-                return tuple(next(found) if x.requires_grad else None for x in inputs)
+                outputs = attend_in_blocks(q, k, v, (), spans, look)
+                moved = [x for x in inputs if x.requires_grad]
+                again = iter(torch.autograd.grad(outputs, moved, u, create_graph=True))
+                return tuple(next(again) if x.requires_grad else None for x in inputs)
             outputs, parts = ctx.inside
             us = [u[..., q0:q1, :] for q0, q1, _, _ in spans]
             found = torch.autograd.grad(

@@ -63,7 +63,7 @@ SEEN = [
 def size(request, monkeypatch):
     """The blocks are cut so that their edges fall inside the sequence."""
     if request.param:
-        monkeypatch.setattr(attention_blocks, "block_size", lambda t, window: request.param)
+        monkeypatch.setattr(attention_blocks, "block_size", lambda *_: request.param)
 
 
 @pytest.mark.parametrize("seen", SEEN, ids=lambda seen: ", ".join(seen) or "all")

@@ -80,7 +80,7 @@ def test_decoding_with_a_cache_gives_the_rows_of_the_whole():
 def test_attention_adds_it_block_by_block(monkeypatch, randomise, causal):
     from layerzoo.ops import attention_blocks
 
-    monkeypatch.setattr(attention_blocks, "block_size", lambda t, window: 2)
+    monkeypatch.setattr(attention_blocks, "block_size", lambda *_: 2)
     layer = SelfAttention(3, head_dim=4, causal=causal, position=AlibiBias())
     layer.build((None, None, 6))
     weights = randomise(layer)

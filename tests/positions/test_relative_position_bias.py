@@ -128,7 +128,7 @@ class Quadratic(layers.Layer):
 def test_the_table_learns_through_attention_what_the_formula_would_teach_it(
     monkeypatch, randomise, gradients, causal
 ):
-    monkeypatch.setattr(attention_blocks, "block_size", lambda t, window: 3)
+    monkeypatch.setattr(attention_blocks, "block_size", lambda *_: 3)
     position = RelativePositionBias(8, 5, bidirectional=not causal)
     layer = SelfAttention(4, num_key_value_heads=2, causal=causal, position=position)
     layer.build((None, None, 8))
