@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Run the kit on the newest Keras nightly, and say what changed since the committed results.
+"""Run the kit on the newest Keras nightly, and report what changed since the committed results.
 
     python .ci/nightly.py
 
-This makes an environment of its own in `.venv/nightly`. There it looks for Keras's private names that the kit
-uses, runs the kit's own proof, two layers, and the snippets of the findings in Keras. No change has to pass
-this: `.ci/run` does not call it.
+This creates its own environment in `.venv/nightly`. There it checks that the private Keras names that the kit
+uses still exist. It then runs the kit's own proof, checks two layers, and runs the snippets of the findings
+in Keras. A change does not have to pass this: `.ci/run` does not call it.
 
 Exit code 1 if something is lost: a private name, a proof, or a status. Exit code 2 if the run itself fails.
 """
@@ -21,7 +21,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 LAYERS = ("SelfAttention", "SqueezeExcite")
-"""A layer of sequences, which has masks, and one of images."""
+"""One layer for sequences, with masks, and one for images."""
 
 PROBE = """
 import json, keras
@@ -31,7 +31,7 @@ print(json.dumps([keras.__version__, compat.lost()]))
 
 
 def main() -> int:
-    """Run everything, print what changed, and give the exit code."""
+    """Run everything, print what changed, and return the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--backend", default="tensorflow", choices=("tensorflow", "jax", "torch"))
     parser.add_argument("--layers", nargs="+", default=LAYERS, metavar="NAME")
@@ -75,9 +75,9 @@ def main() -> int:
 
 
 def compare(layer: str, backend: str, before: dict, after: dict) -> list[str]:
-    """A line for each property of a layer whose status is another one than it was.
+    """A line for each property of a layer whose status has changed.
 
-    A property is lost if it passed and does anything else now, which includes that it no longer applies.
+    A property is lost if it used to pass and no longer does, even if it no longer applies.
     """
     lines = []
     for id in sorted({*before, *after}):
@@ -91,12 +91,12 @@ def compare(layer: str, backend: str, before: dict, after: dict) -> list[str]:
 
 
 def _first(message: str) -> str:
-    """The head of a failure's message."""
+    """The first line of a failure's message."""
     return f"\n  {message.strip().splitlines()[0]}" if message.strip() else ""
 
 
 def difference(before: dict, after: dict) -> list[str]:
-    """A line for each finding in Keras whose snippet ends in another way than the record says."""
+    """A line for each finding in Keras whose snippet ends differently from the record."""
     lines = []
     for id, ends in after["findings"].items():
         for backend, end in ends.items():
@@ -120,7 +120,7 @@ def step(title: str) -> None:
 
 
 def _environment(backend: str) -> str:
-    """Make an environment with the newest nightly, and give its Python."""
+    """Create an environment with the newest nightly, and return the path of its Python."""
     folder = ROOT / ".venv" / "nightly"
     other = "tensorflow" if backend == "jax" else "jax"  # X5 compares with another backend
     step(f"an environment in {folder.relative_to(ROOT)}")
@@ -129,7 +129,7 @@ def _environment(backend: str) -> str:
     pip = [python, "-m", "pip", "--quiet", "--disable-pip-version-check"]
     for command in (
         ["install", "--editable", f"{ROOT}[{backend},{other},testing]"],
-        ["uninstall", "--yes", "keras"],  # the two have the same files
+        ["uninstall", "--yes", "keras"],  # `keras` and `keras-nightly` install the same files
         ["install", "--pre", "--no-deps", "keras-nightly"],
     ):
         subprocess.run([*pip, *command], check=True)

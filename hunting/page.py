@@ -21,9 +21,9 @@ COMPARES = "X5"
 
 MEANING = {
     "defect": "The layer contradicts its documentation, its own symbolic call or another backend, or loses "
-    "something that it was given.",
+    "an argument or a value.",
     "limitation": "The layer, or its backend, cannot do what the property requires and most layers can.",
-    "design": "Keras intends this; anyone who relies on the property has to know.",
+    "design": "Keras intends this, but anyone who relies on the property has to know about it.",
 }
 
 
@@ -103,7 +103,7 @@ def _keras_hub() -> list[str]:
         "The same properties were checked on the public layers of KerasHub "
         f"{data['library']['keras_hub']}, without tensorflow-text, with {len(data['results'])} cards. Some "
         "cards check the same layer with other inputs. The models' image converters only add the name of a "
-        "backbone to `ImageConverter`, and share its card unless they do more. Layers that take strings, "
+        "backbone to `ImageConverter`, so they share its card unless they do more. Layers that take strings, "
         "return ragged lists, or need tensorflow-text in a model have no card. `SAM3GeometryEncoder` was not "
         "checked on PyTorch, where it needs torchvision. The examples in the docstrings of the converters "
         "were not run, because they fetch presets from the network. The snippets need keras_hub too.",

@@ -1,4 +1,4 @@
-"""Skips in layerzoo's own tests the checks whose results are known; see `layerzoo.testing.ledger`."""
+"""Skips checks with known results in layerzoo's own tests. See `layerzoo.testing.ledger`."""
 
 import argparse
 import datetime
@@ -14,18 +14,18 @@ from layerzoo_entry.cli import natural
 REASON = "as the ledger says"
 
 PROPERTY = "layerzoo-ledger"
-"""Under this name each report says what the ledger knew of its check."""
+"""The name under which each report stores whether the ledger knew its check."""
 
 
 class KnownResults:
-    """The part of the plug-in that works only in a project that names a ledger.
+    """The part of the plug-in that is active only in a project that configures a ledger.
 
     Attributes:
         folder: The folder with the ledger.
         everything: Whether nothing is skipped.
         turn: Which quarter of the known results is checked anyway.
-        counts: How many checks were skipped (`known`), how many are known and were checked anyway
-            (`due`), and how many are not known (`new`).
+        counts: How many checks were skipped (`known`), known but checked anyway (`due`), and not known
+            (`new`).
     """
 
     def __init__(self, config, folder):
@@ -36,9 +36,9 @@ class KnownResults:
         self.counts: Counter[str] = Counter()
 
     def _turn(self, config):
-        """The turn that was asked for, else the one after the last run here, else one by the commits.
+        """The requested turn, or the one after the last run, or the number of commits.
 
-        A run in a fresh checkout remembers no other, and so it takes the number of commits.
+        A fresh checkout has no record of the last run, so it uses the number of commits.
         """
         if hasattr(config, "workerinput"):
             return config.workerinput[PROPERTY]
@@ -55,7 +55,7 @@ class KnownResults:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node):
-        """Give the turn to a process of pytest-xdist."""
+        """Pass the turn to a pytest-xdist worker."""
         node.workerinput[PROPERTY] = self.turn
 
     @cached_property
@@ -67,7 +67,7 @@ class KnownResults:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item):
-        """Skip a check whose result is known, before anything is made for it."""
+        """Skip a check whose result is known, before its fixtures are set up."""
         check = getattr(getattr(item, "callspec", None), "params", {}).get("check")
         if check is None:
             return
@@ -91,7 +91,7 @@ class KnownResults:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item, call):
-        """Say of a failure if the ledger knew better: then it was wrong, or its keys see too little."""
+        """Explain the failure of a check that the ledger says was good."""
         report = yield
         if report.failed and (PROPERTY, "due") in item.user_properties:
             said = (
@@ -103,12 +103,12 @@ class KnownResults:
         return report
 
     def pytest_runtest_logreport(self, report):
-        """Count, also what other processes did."""
+        """Count the checks, including those of other processes."""
         if report.when == "setup":
             self.counts.update(state for name, state in report.user_properties if name == PROPERTY)
 
     def pytest_terminal_summary(self, terminalreporter):
-        """Say how much was checked now."""
+        """Report how many checks this run made."""
         total = self.counts.total()
         if total:
             now = total - self.counts["known"]
@@ -127,7 +127,7 @@ class KnownResults:
 
 
 def _commits(folder):
-    """The number of commits, which is another one after each change; without git, the number of days."""
+    """The number of commits, which differs after each change. Without git, the day's ordinal."""
     command = ["git", "rev-list", "--count", "HEAD"]
     try:
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)

@@ -1,14 +1,14 @@
-"""The ledger: checks of our own layers that need not run again, because nothing they depend on has changed.
+"""The ledger: checks of our own layers that can be skipped, because nothing they depend on has changed.
 
 `layerzoo check --measured measured` writes a key beside each good result on JAX and PyTorch. The key is a
-hash of what the result depends on: the source of the layer, of its card, of the property, of the engine,
-and of all that these import of layerzoo; the versions; the backend; and the profile. The source counts as
-it is written, docstrings included, because L7 runs the examples in them.
+hash of everything the result depends on: the versions, the backend, the profile, and source files. The
+source files are those of the layer, its card, the property and the engine, and all modules of layerzoo that
+these import. Docstrings are part of the source, because L7 runs the examples in them.
 
 Our own tests skip a check if its result is known: `measured/verified/<Layer>.json` says that it was good,
-and its key is still the same. A quarter of the known results is checked anyway, another quarter in the next
-run, so that a wrong entry is found after four runs. TensorFlow always checks everything, and so does
-`layerzoo check`.
+and its key has not changed. Each run still checks a quarter of the known results, and the next run checks a
+different quarter. So a wrong entry is found within four runs. TensorFlow always checks everything, and so
+does `layerzoo check`.
 """
 
 import ast
@@ -34,27 +34,27 @@ from layerzoo.testing import compat, run
 from layerzoo.testing.properties import PROPERTIES, Property
 
 BACKENDS = ("jax", "torch")
-"""Where a known result is not checked again."""
+"""The backends on which a known result is not checked again."""
 
 KNOWN = ("passed", "not_applicable", "expected_failure", "expected_inconclusive")
-"""The good results that need not be checked again. One that was not run says nothing."""
+"""The statuses that need not be checked again. `not_run` is not among them, because it says nothing."""
 
 ELSEWHERE = ("passed", "not_applicable")
-"""The results that may count for another profile. What is expected may come from a further sample."""
+"""The statuses that may also count for a smaller profile. It may lack the sample of an expected failure."""
 
 QUARTERS = 4
 
 PACKAGES = ("numpy", "hypothesis", "tensorflow", "jax", "jaxlib", "torch")
-"""What a result depends on besides Keras. All backends count: X5 compares one with the others."""
+"""The packages, besides Keras, that a result depends on. X5 compares backends, so all of them count."""
 
 OWN = ".__init__"
 """Marks the code of a package's `__init__` that is more than a re-export."""
 
 
 class Sources:
-    """The source of a package as it is now, and what each module imports of it.
+    """The current source of a package, and what each module imports from the package.
 
-    Nothing is imported. The files are read at once, so that a later edit does not mix with them.
+    The modules are not imported. All files are read when this is created, so later edits have no effect.
 
     Args:
         home: The folder of the package.
@@ -73,18 +73,18 @@ class Sources:
         self._nodes: dict[str, tuple[str, set[str]]] = {}
 
     def digest(self, modules: Iterable[str]) -> str:
-        """A hash of some modules and of all that they import of the package, directly or through others.
+        """A hash of some modules and of everything they import from the package, directly or indirectly.
 
         Raises:
-            LookupError: a module is not in the package, or imports one of it that has no file.
+            LookupError: a module is not in the package, or imports a module of the package that has no file.
             SyntaxError: a module, or an example in a docstring, cannot be read.
-            ImportError: a relative import leads out of the package.
+            ImportError: a relative import leaves the package.
         """
         found = self.closure(modules)
         return _hash([(name, self._node(name)[0]) for name in sorted(found)])
 
     def closure(self, modules: Iterable[str]) -> set[str]:
-        """Some modules and all that they import of the package; raises what `digest` raises."""
+        """Some modules and everything they import from the package. Raises the same errors as `digest`."""
         found: set[str] = set()
         left = set(modules)
         while left:
@@ -94,7 +94,7 @@ class Sources:
         return found
 
     def _node(self, name: str) -> tuple[str, set[str]]:
-        """The text of a module, or of a package's own code, and what that imports."""
+        """The text of a module, or of a package's own code, and the modules that it imports."""
         if name not in self._nodes:
             self._nodes[name] = self._own(name) if name.endswith(OWN) else self._whole(name)
         return self._nodes[name]
@@ -112,7 +112,7 @@ class Sources:
         return "\n".join(map(ast.unparse, own)), imported
 
     def _imported(self, module: str) -> Iterator[tuple[str, str]]:
-        """Each name that a module imports of the package, and the module behind it."""
+        """Each name that a module imports from the package, and the module that defines it."""
         for node in _imports(self.texts[module]):
             if isinstance(node, ast.Import):
                 for alias in node.names:
@@ -129,7 +129,7 @@ class Sources:
         return resolve_name("." * node.level + (node.module or ""), package)
 
     def _behind(self, module: str, name: str) -> str:
-        """The module that `from module import name` is about, through re-exports."""
+        """The module that defines the name in `from module import name`, following re-exports."""
         if f"{module}.{name}" in self.texts:
             return f"{module}.{name}"
         if module in self.packages:
@@ -147,7 +147,7 @@ class Sources:
 
 
 def _re_exports(statement: ast.stmt) -> bool:
-    """Whether a statement of an `__init__` only says what the package holds."""
+    """Whether a statement of an `__init__` is only a docstring, an import or `__all__`."""
     if isinstance(statement, ast.Assign):
         return ast.unparse(statement.targets[0]) == "__all__"
     docstring = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
@@ -156,7 +156,7 @@ def _re_exports(statement: ast.stmt) -> bool:
 
 @functools.cache
 def _imports(text: str) -> list[ast.Import | ast.ImportFrom]:
-    """The imports in a module, also inside of functions and in the fenced examples that L7 runs."""
+    """The imports in a module, including those inside functions and in the fenced examples that L7 runs."""
     fenced = re.findall(r"^ *```(?:python|py)\n(.*?)^ *```", text, re.DOTALL | re.MULTILINE)
     trees = map(ast.parse, [text, *map(textwrap.dedent, fenced)])
     nodes = (node for tree in trees for node in ast.walk(tree))
@@ -168,7 +168,7 @@ def _hash(value) -> str:
 
 
 def versions() -> dict[str, str]:
-    """What is installed of all that a result depends on."""
+    """The installed versions of everything that a result depends on."""
     found = {"python": ".".join(platform.python_version_tuple()[:2]), "keras": keras.__version__}
     found["machine"] = f"{sys.platform} {platform.machine()}"
     for package in PACKAGES:
@@ -180,11 +180,11 @@ def versions() -> dict[str, str]:
 
 
 class Ledger:
-    """The results that are known, and the keys that tell whether they still hold.
+    """The known results, and the keys that show whether they are still valid.
 
     Args:
         folder: Where `layerzoo check --measured` writes.
-        sources: What the keys are computed from. Default: layerzoo as it is now.
+        sources: What the keys are computed from. Default: the current source of layerzoo.
     """
 
     def __init__(self, folder: Path, sources: Sources | None = None):
@@ -194,7 +194,7 @@ class Ledger:
         self._file = functools.cache(lambda name: measured.read(folder, "verified", name))
 
     def key(self, card: Card, each: Property, backend: str, profile: str) -> str | None:
-        """The key of a check; None where not all that it depends on can be read, as for a plug-in's layer."""
+        """The key of a check, or None if its sources cannot all be read, as for a plug-in's layer."""
         layer = card.layer.__module__
         package, _, name = layer.rpartition(".")
         home = f"{package}.cards.{name}"
@@ -210,7 +210,7 @@ class Ledger:
         return _hash([card.layer.__qualname__, each.id, read, self.versions, backend, profile])
 
     def knows(self, card: Card, each: Property, profile: str) -> bool:
-        """Whether the result of a check on this backend is known to be good, and its key is the same today.
+        """Whether a check is known to be good on this backend, and its key has not changed.
 
         A result of another profile counts if that profile tries every sample of this one.
         """
@@ -224,7 +224,7 @@ class Ledger:
         return status in ELSEWHERE and _includes(card, each, written_at, profile)
 
     def _said(self, card, each) -> tuple[str, str, str]:
-        """The status, the key and the profile that the file names; empty if it names none, or is damaged."""
+        """The status, key and profile in the file; empty strings if the file lacks them or is damaged."""
         try:
             found = self._file(card.name)
             entry = found["results"][each.id][compat.BACKEND]
@@ -234,7 +234,7 @@ class Ledger:
         return said if all(isinstance(word, str) for word in said) else ("", "", "")
 
     def sign(self, found: dict, card: Card) -> None:
-        """Put its key beside each good result, in place; `found` is what `reports.of_layer` gives."""
+        """Add its key to each good result, in place. `found` is the return value of `reports.of_layer`."""
         for identity, by_backend in found["results"].items():
             for backend, entry in by_backend.items():
                 if backend in BACKENDS and entry["status"] in KNOWN:
@@ -244,19 +244,19 @@ class Ledger:
 
 
 def _includes(card: Card, each: Property, larger: str, smaller: str) -> bool:
-    """Whether one profile tries every sample of another, so that the other could find nothing more."""
+    """Whether one profile tries every sample of another, so the other cannot find anything new."""
     if (
         larger not in run.PROFILES or each.never
-    ):  # some sample must refute it: it may be a further one
+    ):  # a sample must refute it, and only the larger profile may try that one
         return False
     long, short = run.PROFILES[larger], run.PROFILES[smaller]
     with compat.undisturbed():
         had, asked = (run.looked_at(card, each, profile) for profile in (long, short))
-    if long.brief:  # it stops early, and so the order matters
+    if long.brief:  # it stops early, so the order matters
         return short.brief and had[: len(asked)] == asked
     return set(asked) <= set(had)
 
 
 def due(card: Card, each: Property, turn: int) -> bool:
-    """Whether a known result is in the quarter that is checked anyway; in four turns, each is once."""
+    """Whether a known result is in the quarter that is checked anyway. Four turns check every result once."""
     return (zlib.crc32(f"{card.name} {each.id}".encode()) + turn) % QUARTERS == 0

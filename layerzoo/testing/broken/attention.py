@@ -55,11 +55,11 @@ class SoundAttention(layers.Layer):
         return ops.matmul(query, ops.transpose(key, (0, 1, 3, 2)))
 
     def seen(self, distance):
-        """Whether a step sees the one that is so many steps earlier, or None for every step."""
+        """Whether a step sees the step that is this far back, or None if it sees every step."""
         return distance >= 0 if self.causal else None
 
     def allowed(self, length, valid):
-        """Which step `s` may be seen by step `t`, or None for every one."""
+        """Which steps `s` step `t` may see, or None for all of them."""
         steps = ops.arange(length)
         seen = self.seen(steps[:, None] - steps[None, :])
         if valid is None:
@@ -68,7 +68,7 @@ class SoundAttention(layers.Layer):
         return valid if seen is None else ops.logical_and(valid, seen)
 
     def shares(self, scores, allowed):
-        """The softmax over what is allowed, at least in float32; zeros where nothing is."""
+        """The softmax over the allowed keys, at least in float32, or zeros if no key is allowed."""
         scores = ops.cast(scores, keras.backend.result_type(scores.dtype, "float32"))
         if allowed is not None:
             scores = ops.where(allowed, scores, -1e30)

@@ -100,7 +100,7 @@ class GuessesUnknownSide(SoundConvolution):
     """If the width of the image is unknown, the symbolic output claims a typical one."""
 
     def compute_output_spec(self, inputs):
-        """A width of 32 where there is none."""
+        """A width of 32 if the width is unknown."""
         shape = self.compute_output_shape(inputs.shape)
         return keras.KerasTensor([shape[0], *(n or 32 for n in shape[1:])], self.compute_dtype)
 

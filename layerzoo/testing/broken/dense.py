@@ -189,7 +189,7 @@ class FixedTime(Sound):
     """If the number of steps is unknown, `compute_output_shape` claims 5."""
 
     def compute_output_shape(self, input_shape):
-        """A size where none is known."""
+        """A size in place of an unknown one."""
         return (input_shape[0], input_shape[1] or 5, self.units)
 
 
@@ -442,7 +442,7 @@ class NotInSequential(Sound):
     """A second input is required, although only one is given."""
 
     def call(self, inputs, mask=None, training=None):
-        """Fail where a model calls with an unknown batch."""
+        """Fail if a model calls the layer with an unknown batch size."""
         if inputs.shape[0] is None:
             raise TypeError("the batch must be known")
         return super().call(inputs, training=training)
@@ -461,7 +461,7 @@ class NewWeightsPerUse(Sound):
         return super().call(inputs, training=training)
 
     def __call__(self, inputs, *args, **kwargs):
-        """Add a weight where the inputs are symbolic."""
+        """Add a weight if the inputs are symbolic."""
         y = super().__call__(inputs, *args, **kwargs)
         if isinstance(inputs, keras.KerasTensor):
             self._tracker.unlock()

@@ -73,7 +73,7 @@ class Remembering(Recurrent):
         )
 
     def start(self, inputs):
-        """Where the call before ended: a copy, for what is differentiated must not be changed in place."""
+        """The final state of the previous call: a copy, because `end` must not change it during autodiff."""
         return ops.copy(self.memory)
 
     def end(self, state):

@@ -199,7 +199,7 @@ class PrintsWeights(SoundWrapper):
     """`repr` needs something that only `build` makes."""
 
     def __repr__(self):
-        """With a number of weights, of which the wrapped layer must have some."""
+        """Fail before `build`, because the weights do not exist yet."""
         if not self.built:
             raise AttributeError("the layer has no weights yet")
         return super().__repr__()
