@@ -27,8 +27,7 @@ class GatedAttentionPooling(layers.Layer):
     $$
 
     $B$ is the set of instances that are not padding. $V$ and $U$ map each instance to `units` hidden
-    features, each with a bias. $w$ turns the hidden features into one score. With `gated=False`, the factor
-    $\sigma(U x_t)$ is left out.
+    features, each with a bias. $w$ turns the hidden features into one score.
 
     Use when:
         - only whole bags have labels, and you want to find the instances that decide (multiple-instance
@@ -40,7 +39,6 @@ class GatedAttentionPooling(layers.Layer):
 
     Args:
         units: Positive integer. Number of hidden features used to score an instance.
-        gated: Boolean. Whether to gate the hidden features. Defaults to True.
         use_bias: Boolean. Whether $V$ and $U$ have a bias. Defaults to True.
         kernel_initializer: Initializer for the kernels. Defaults to `"glorot_uniform"`.
         **kwargs: Standard Keras layer arguments: `name`, `dtype`, `trainable`.
@@ -87,14 +85,12 @@ class GatedAttentionPooling(layers.Layer):
     def __init__(
         self,
         units: int,
-        gated: bool = True,
         use_bias: bool = True,
         kernel_initializer: InitializerLike = "glorot_uniform",
         **kwargs,
     ):
         super().__init__(**kwargs)
         self.units = positive_int(units=units)
-        self.gated = boolean(gated=gated)
         self.use_bias = boolean(use_bias=use_bias)
         self.kernel_initializer = initializer(kernel_initializer=kernel_initializer)
         self.supports_masking = True
@@ -103,17 +99,14 @@ class GatedAttentionPooling(layers.Layer):
     def build(self, input_shape):
         width = known_width(input_shape)
         self.hidden = dense(self, self.units, input_shape, "hidden")
-        if self.gated:
-            self.gate = dense(self, self.units, input_shape, "gate")
+        self.gate = dense(self, self.units, input_shape, "gate")
         self.score = dense(self, 1, (*input_shape[:-1], self.units), "score", use_bias=False)
         self.input_spec = layers.InputSpec(ndim=3, axes={-1: width})
 
     def call(self, inputs, mask=None, return_attention_scores=False):
         mask = fitting_mask(mask, inputs.shape[:2])
         x = zero_padding(floating(inputs, self.compute_dtype), mask)
-        hidden = ops.tanh(self.hidden(x))
-        if self.gated:
-            hidden = hidden * ops.sigmoid(self.gate(x))
+        hidden = ops.tanh(self.hidden(x)) * ops.sigmoid(self.gate(x))
         scores = weigh(ops.squeeze(self.score(hidden), -1), allowed=mask)
         if mask is not None:
             scores = ops.where(mask, scores, 0.0)  # a bag of padding gets all zeros
@@ -136,8 +129,14 @@ class GatedAttentionPooling(layers.Layer):
         config = super().get_config()
         config.update(
             units=self.units,
-            gated=self.gated,
             use_bias=self.use_bias,
             kernel_initializer=initializers.serialize(self.kernel_initializer),
         )
         return config
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        if not config.pop("gated", True):  # an argument that files saved before 0.1.0 have
+            raise ValueError("`GatedAttentionPooling` is always gated. Received: gated=False")
+        return super().from_config(config)

@@ -9,7 +9,7 @@ from keras import layers, ops
 from layerzoo import GatedAttentionPooling
 
 
-def reference(x, weights, mask, gated=True, use_bias=True):
+def reference(x, weights, mask, use_bias=True):
     """Equations 7 to 9 of the paper in float64, one bag at a time, padding left out."""
 
     def linear(name, instance):
@@ -21,8 +21,7 @@ def reference(x, weights, mask, gated=True, use_bias=True):
         weight = {}
         for t in bag:
             hidden = np.tanh(linear("hidden", x[b, t]))
-            if gated:
-                hidden = hidden / (1 + np.exp(-linear("gate", x[b, t])))
+            hidden = hidden / (1 + np.exp(-linear("gate", x[b, t])))
             weight[t] = np.exp(float((hidden @ weights["score/kernel"])[0]))
         for t in bag:
             scores[b, t] = weight[t] / sum(weight.values())
@@ -39,7 +38,6 @@ def built(randomise, width=6, **config):
 @settings(max_examples=25, deadline=None, derandomize=True, database=None)
 @given(
     units=st.sampled_from([1, 7]),
-    gated=st.booleans(),
     use_bias=st.booleans(),
     mask=st.sampled_from([None, [LEFT, RIGHT], [INSIDE, [0] * 5]]),
     seed=st.integers(0, 99),
@@ -57,10 +55,9 @@ def test_equals_the_reference(randomise, units, mask, seed, **config):
     close(layer(x, mask=mask), outputs, relative=0)
 
 
-@pytest.mark.parametrize("gated", [True, False])
-def test_equals_the_paper_s_code_in_torch(randomise, gated):
+def test_equals_the_paper_s_code_in_torch(randomise):
     torch = pytest.importorskip("torch", reason="the other side of the comparison is PyTorch")
-    layer, weights = built(randomise, gated=gated)
+    layer, weights = built(randomise)
 
     def linear(name):
         kernel = torch.tensor(weights[f"{name}/kernel"], dtype=torch.float32)
@@ -70,8 +67,7 @@ def test_equals_the_paper_s_code_in_torch(randomise, gated):
             module.bias.data = torch.tensor(weights[f"{name}/bias"], dtype=torch.float32)
         return module
 
-    hidden, score = linear("hidden"), linear("score")
-    gate = linear("gate") if gated else lambda bag: torch.full((len(bag), 4), torch.inf)
+    hidden, gate, score = linear("hidden"), linear("gate"), linear("score")
     x = random(3, 5, 6)
     for bag, pooled in zip(torch.from_numpy(x), ops.convert_to_numpy(layer(x)), strict=True):
         scores = score(torch.tanh(hidden(bag)) * torch.sigmoid(gate(bag)))
@@ -119,3 +115,10 @@ def test_half_precision_stays_near_float32_in_large_bags(randomise, policy, unit
     y = half(x)
     assert keras.backend.standardize_dtype(y.dtype) == half.compute_dtype
     close(ops.cast(y, "float32"), precise(x), relative=2 * unit)
+
+
+def test_a_file_of_the_gated_form_loads_and_one_of_the_ungated_form_is_refused():
+    config = GatedAttentionPooling(4).get_config()
+    assert GatedAttentionPooling.from_config({**config, "gated": True}).get_config() == config
+    with pytest.raises(ValueError, match=r"always gated. Received: gated=False"):
+        GatedAttentionPooling.from_config({**config, "gated": False})

@@ -18,7 +18,6 @@ CARD = Card(
     inputs="b t d",
     configs=lambda pick: dict(
         units=pick([4, 3]),
-        gated=pick([True, False]),
         use_bias=pick([True, False]),
         kernel_initializer=pick(["glorot_uniform", "he_normal"]),
     ),
