@@ -72,7 +72,7 @@ EVERYWHERE = (
     "cookbook/test_eject.py::test_the_ejected_layer_gives_the_same_numbers",
     "cookbook/test_eject.py::test_the_ejected_layer_is_saved_and_loaded_without_custom_objects",
     "docs/test_snippets.py::test_the_block_prints_what_it_says[README.md",
-    "test_distribution.py::test_eight_devices",
+    "test_distribution.py::test_eight_devices_learn_what_one_does_and_move_only_sums",
     "test_package.py::test_every_layer_is_registered",
     "test_package.py::test_importing_it_registers_the_layers_and_brings_no_tool_along",
 )

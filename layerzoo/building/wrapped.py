@@ -88,6 +88,13 @@ def over_channels(layer, x, data_format):
     )
 
 
+def per_channel(weight, x, data_format):
+    """One number per channel, in the shape that multiplies the channels of `x`."""
+    if data_format == "channels_last":
+        return weight
+    return ops.expand_dims(weight, tuple(range(1, len(x.shape) - 1)))
+
+
 MUST_FIT = (
     "`layer` must keep every axis except that of the channels, for its output is added to its input"
 )

@@ -1,5 +1,5 @@
 import keras
-from keras import initializers, layers, ops
+from keras import initializers, layers
 
 from layerzoo.building.arguments import (
     one_of,
@@ -16,8 +16,9 @@ from layerzoo.building.wrapped import (
     branch_shape_of,
     data_format_of,
     over_channels,
+    per_channel,
 )
-from layerzoo.ops.channels import channel_axis, known_channels, position_sizes, scale_channels
+from layerzoo.ops.channels import channel_axis, known_channels, position_sizes
 from layerzoo.ops.dtypes import floating
 from layerzoo.ops.masks import fitting_mask
 from layerzoo.residual.drop_path import DropPath
@@ -161,7 +162,7 @@ class Residual(layers.Layer):
         if self.norm == "sandwich":
             branch = over_channels(self.norm_out, branch, self.data_format)
         if self.scale is not None:
-            branch = scale_channels(branch, ops.expand_dims(self.gamma, 0), self.data_format)
+            branch = branch * per_channel(self.gamma, branch, self.data_format)
         shortcut = inputs
         if self.project is not None:
             shortcut = over_channels(self.project, inputs, self.data_format)

@@ -13,6 +13,7 @@ import gc
 import importlib
 import inspect
 import logging
+import operator
 import random
 import traceback
 import warnings
@@ -297,6 +298,13 @@ def half_inside(layer) -> str:
     return next((half for half in ("bfloat16", "float16") if half in dtypes), "")
 
 
+KERNELS = (
+    *("conv", "conv_transpose", "depthwise_conv", "separable_conv"),
+    *("average_pool", "max_pool"),
+)
+"""The backend's functions of these names in Keras, which need not accept an empty batch."""
+
+
 @contextlib.contextmanager
 def kernels_for_empty_batches() -> Iterator[None]:
     """Let the backend's convolutions and poolings accept an empty batch, which some of them refuse."""
@@ -311,10 +319,9 @@ def kernels_for_empty_batches() -> Iterator[None]:
 
         return accept
 
-    names = ("conv", "conv_transpose", "depthwise_conv", "separable_conv")
     with contextlib.ExitStack() as stack:
-        for name in (*names, "average_pool", "max_pool"):
-            stack.enter_context(quick.swapped(nn, name, accepting))
+        for kernel in KERNELS:
+            stack.enter_context(quick.swapped(nn, kernel, accepting))
         yield
 
 
@@ -563,7 +570,7 @@ def _succeeds(works) -> bool:
 
 
 def _part_of(module: str, name: str) -> bool:
-    return hasattr(importlib.import_module(f"keras.src.{module}"), name)
+    return operator.attrgetter(name)(importlib.import_module(f"keras.src.{module}")) is not None
 
 
 def _narrows() -> bool:
@@ -613,6 +620,7 @@ HOOKS = {
     "_convert_input_args": lambda: keras.layers.Dense(1)._convert_input_args,
     "random_initializers.random": lambda: _part_of("initializers.random_initializers", "random"),
     "constant_initializers.ops": lambda: _part_of("initializers.constant_initializers", "ops"),
+    "nn.kernel": lambda: all(_part_of("backend", f"nn.{kernel}") for kernel in KERNELS),
     "serialization_lib.tf": lambda: _part_of("saving.serialization_lib", "tf"),
 }
 """For each private name, whether it still does what this module needs. Many could vanish unnoticed."""

@@ -32,6 +32,7 @@ MOVES = {
     "repeat",
     "reshape",
     "split",
+    "split_groups",
     "squeeze",
     "stack",
     "stop_gradient",
@@ -41,7 +42,7 @@ MOVES = {
     "unstack",
     "view",
 }
-"""Operations that only move values: an arrow goes through them."""
+"""Operations and functions that only move values: an arrow goes through them."""
 
 WORDS = {
     "add": "+",
@@ -169,7 +170,8 @@ def _parts(steps, ends, names, shapes):
 def _function(step, mixed, names):
     """The outermost call around a step that is a box, or None. One that runs a layer is none."""
     for call in [] if step.is_layer else step.calls:
-        if call.frame not in mixed and (call.of_ops or call.name in names):
+        box = call.of_ops and call.name not in MOVES
+        if call.frame not in mixed and (box or call.name in names):
             return call
     return None
 
