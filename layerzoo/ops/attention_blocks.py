@@ -25,15 +25,16 @@ Sight = namedtuple("Sight", ["bias", "allowed", "some", "kept"])
 def blocks(t, s, causal=False, window=None, in_kernel=False):
     """Spans `(q0, q1, k0, k1)`: the queries `q0:q1` attend only to the keys `k0:k1`.
 
-    If the length is unknown when the graph is built, there are 8 blocks on TensorFlow, where slice bounds
-    may be tensors, and one block on other backends. Blocks for a fused kernel, `in_kernel`, are longer.
+    If the length is unknown when the graph is built, there are 8 blocks of one size on TensorFlow, where
+    slice bounds may be tensors, and one block on other backends. The last of the 8 may reach beyond `t`: no
+    block is empty, of which exporters can make nothing. Blocks for a fused kernel, `in_kernel`, are longer.
     """
     if isinstance(t, int):
         size = block_size(t, window, in_kernel)
         edges = [(q0, min(q0 + size, t)) for q0 in range(0, max(t, 1), size)]
     elif backend.backend() == "tensorflow":
         size = (t + 7) // 8
-        edges = [(ops.minimum(i * size, t), ops.minimum((i + 1) * size, t)) for i in range(8)]
+        edges = [(i * size, (i + 1) * size) for i in range(8)]
     else:
         return [(0, t, 0, s)]
     return [(q0, q1, *keys_of(q0, q1, s, causal, window)) for q0, q1 in edges]
@@ -54,7 +55,10 @@ def keys_of(q0, q1, s, causal, window):
     """The bounds of the keys that the queries `q0:q1` may attend to."""
     known = isinstance(q0, int) and isinstance(s, int)
     larger, smaller = (max, min) if known else (ops.maximum, ops.minimum)
-    k0 = 0 if window is None else larger(q0 - window + 1, 0)
+    k0 = 0
+    if window is not None:
+        first = q0 - window + 1
+        k0 = larger(first if known else smaller(first, s - 1), 0)
     reach = q1 if causal else None if window is None else q1 + window - 1
     return k0, s if reach is None else smaller(reach, s)
 

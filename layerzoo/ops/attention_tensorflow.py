@@ -13,10 +13,16 @@ from layerzoo.ops.masks import weigh
 def attend_on_tensorflow(q, k, v, weights, spans, look):
     """The same as `attend_in_blocks` of `layerzoo.ops.attention_blocks`.
 
-    Long blocks wait for an earlier block. Otherwise, TensorFlow would hold the scores of all at once.
+    Long blocks wait for an earlier block. Otherwise, TensorFlow would hold the scores of all at once. Blocks
+    that reach beyond the queries get zeros there, and what becomes of them is cut off.
     """
     import tensorflow as tf
 
+    length, end = ops.shape(q)[3], spans[-1][1]
+    if not isinstance(length, int):
+        # every exporter can handle a constant amount of padding
+        padding = [[0, 0], [0, 0], [0, 0], [0, len(spans) - 1], [0, 0]]
+        q = ops.pad(q, padding)[:, :, :, :end]
     at_once = blocks_at_once(spans)
 
     @tf.custom_gradient
@@ -64,7 +70,8 @@ def attend_on_tensorflow(q, k, v, weights, spans, look):
 
         return y, gradient
 
-    return attended(q, k, v, *(tf.convert_to_tensor(w) for w in weights))
+    y = attended(q, k, v, *(tf.convert_to_tensor(w) for w in weights))
+    return y if isinstance(length, int) else y[:, :, :, :length]
 
 
 def blocks_at_once(spans):

@@ -200,6 +200,67 @@ def test_blocks_cover_each_query_once_and_all_that_it_may_see(t, window, causal)
         assert (k0, k1) == (max(first, 0), q1 if causal else min(last, t))
 
 
+unknown_lengths = pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow",
+    reason="about lengths that only TensorFlow cuts unknown",
+)
+
+
+@unknown_lengths
+@pytest.mark.parametrize("t", [1, 7, 8, 9, 12, 20, 150])
+@pytest.mark.parametrize("window", [None, 1, 3])
+@pytest.mark.parametrize("causal", [False, True])
+def test_no_block_of_an_unknown_length_is_empty(t, window, causal):
+    unknown = ops.convert_to_tensor(t)
+    spans = attention_blocks.blocks(unknown, unknown, causal, window)
+    spans = [tuple(int(edge) for edge in span) for span in spans]
+    assert [q0 for q0, _, _, _ in spans] == [0, *(q1 for _, q1, _, _ in spans[:-1])]
+    assert t <= spans[-1][1] < t + len(spans)
+    for q0, q1, k0, k1 in spans:
+        assert q0 < q1
+        assert 0 <= k0 < k1 <= t
+        for query in range(q0, min(q1, t)):
+            first = 0 if window is None else max(query - window + 1, 0)
+            last = query if causal else t - 1 if window is None else min(query + window - 1, t - 1)
+            assert k0 <= first <= last < k1
+
+
+@unknown_lengths
+@pytest.mark.parametrize(
+    "seen",
+    [{}, {"causal": True}, {"window": 3}, {"causal": True, "window": 2, "bias": slope}],
+    ids=lambda seen: ", ".join(seen) or "all",
+)
+def test_values_and_gradients_at_an_unknown_length_are_those_at_a_known_one(seen):
+    import tensorflow as tf
+
+    def run(query, key, value, mask, steepness):
+        with tf.GradientTape() as tape:
+            tape.watch([query, key, value, steepness])
+            weights = [steepness] if "bias" in seen else []
+            y = attention(query, key, value, mask if seen else None, weights=weights, **seen)
+            loss = tf.reduce_sum(tf.sin(y))
+        zero = tf.UnconnectedGradients.ZERO
+        return y, *tape.gradient(loss, [query, key, value, steepness], unconnected_gradients=zero)
+
+    shapes = (None, None, 4, 6), (None, None, 2, 6), (None, None, 2, 5)
+    traced = tf.function(
+        run,
+        input_signature=[
+            *(tf.TensorSpec(shape, "float32") for shape in shapes),
+            tf.TensorSpec((None, None), "bool"),
+            tf.TensorSpec((4,), "float32"),
+        ],
+    )
+    for t in (1, 9, 12, 20, 150):
+        inputs = [random(2, t, *shape[2:], seed=i) for i, shape in enumerate(shapes)]
+        mask = np.random.default_rng(t).random((2, t)) < 0.6
+        inputs = [tf.constant(x) for x in (*inputs, mask, random(4, seed=3))]
+        for found, due in zip(traced(*inputs), run(*inputs), strict=True):
+            assert found.shape == due.shape
+            np.testing.assert_allclose(found, due, atol=1e-5 * max(1, np.abs(due).max()))
+
+
 @pytest.mark.parametrize("counts", [(2, 1, 1), (1, 1)])
 def test_a_fused_projection_is_split_group_by_group(counts):
     parts = [random(2, 5, 3, count, 4, seed=count) for count in counts]
