@@ -82,7 +82,7 @@ def sight_of(q, spans, key_mask, causal, window, bias, dropout):
         if strip is not None:
             allowed = hold(strip)[:m, k0 - q0 + before : k1 - q0 + before]
         if key_mask is not None:
-            seen = hold(ops.cast(key_mask, "bool"))[:, None, None, None, k0:k1]
+            seen = ops.expand_dims(hold(ops.cast(key_mask, "bool"))[:, k0:k1], (1, 2, 3))
             allowed = seen if allowed is None else ops.logical_and(seen, allowed)
             some = ops.any(allowed, axis=-1, keepdims=True)
         if bias is not None:

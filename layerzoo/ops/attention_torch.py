@@ -12,7 +12,7 @@ def attend_on_torch(query, key, value, key_mask, causal):
     query, key, value = (ops.transpose(x, (0, 2, 1, 3)) for x in (query, key, value))
     seen = some = None
     if key_mask is not None:
-        seen = ops.cast(key_mask, "bool")[:, None, None, :]
+        seen = ops.expand_dims(ops.cast(key_mask, "bool"), (1, 2))
         some = ops.any(seen, axis=-1, keepdims=True)
         # the kernel gives NaN if a query may attend to nothing
         seen = ops.logical_or(seen, ops.logical_not(some))

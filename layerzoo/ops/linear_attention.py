@@ -46,7 +46,7 @@ def linear_attention(query, key, value, key_mask=None, causal=False, epsilon=1e-
     kept, precise = value.dtype, backend.result_type(value.dtype, "float32")
     query, key, value = (ops.cast(x, precise) for x in (query, key, value))
     if key_mask is not None:
-        key = ops.where(ops.cast(key_mask, "bool")[..., None, None], key, 0.0)
+        key = ops.where(ops.expand_dims(ops.cast(key_mask, "bool"), (-2, -1)), key, 0.0)
     if causal:
         return ops.cast(_causal(query, key, value, epsilon, chunk_size), kept)
     query, value = (ops.transpose(x, (0, 2, 1, 3)) for x in (query, value))  # (b, n, time, m or h)

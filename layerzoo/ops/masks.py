@@ -109,7 +109,7 @@ def visible(queries, keys, causal=False, window=None):
     """
     if not causal and window is None:
         return None
-    distance = queries[:, None] - keys[None, :]
+    distance = ops.expand_dims(queries, 1) - ops.expand_dims(keys, 0)
     seen = distance >= 0 if causal else ops.ones_like(distance, dtype="bool")
     if window is not None:
         seen = ops.logical_and(seen, ops.abs(distance) < window)

@@ -25,7 +25,7 @@ def rotate(x, positions, base, layout, scaling):
     precise = backend.result_type(x.dtype, "float32")
     frequency = [base ** (-i / half) / scaling for i in range(half)]
     frequency = ops.convert_to_tensor(frequency, dtype=precise)
-    angle = ops.cast(positions, precise)[..., None] * frequency  # ([b], t, h/2)
+    angle = ops.expand_dims(ops.cast(positions, precise), -1) * frequency  # ([b], t, h/2)
     for _ in range(len(x.shape) - 3):
         angle = ops.expand_dims(angle, -2)
     cos, sin = ops.cast(ops.cos(angle), x.dtype), ops.cast(ops.sin(angle), x.dtype)

@@ -31,10 +31,16 @@ def cut_into_windows(image, window, shift):
     ]
     image = ops.pad(image, [(0, 0), *missing, (0, 0)])[:, : rows * window, : columns * window]
     if shift:
-        image = ops.roll(image, (-shift, -shift), (1, 2))
+        image = rolled(image, shift)
     image = ops.reshape(image, (b, rows, window, columns, window, c))
     image = ops.transpose(image, (0, 1, 3, 2, 4, 5))
     return ops.reshape(image, (b, rows, columns, window * window, c))
+
+
+def rolled(image, shift):
+    """Roll `(b, y, x, c)` up and left by `shift`: not by `ops.roll`, for LiteRT has no such operation."""
+    image = ops.concatenate([image[:, shift:], image[:, :shift]], axis=1)
+    return ops.concatenate([image[:, :, shift:], image[:, :, :shift]], axis=2)
 
 
 def join_windows(windows, window, shift, y, x):
@@ -44,7 +50,7 @@ def join_windows(windows, window, shift, y, x):
     image = ops.transpose(image, (0, 1, 3, 2, 4, 5))
     image = ops.reshape(image, (b, rows * window, columns * window, c))
     if shift:
-        image = ops.roll(image, (shift, shift), (1, 2))
+        image = rolled(image, -shift)
     return image[:, :y, :x]
 
 
@@ -59,11 +65,11 @@ def parts_of_windows(b, y, x, window, shift, mask=None):
     if fits and not shift and mask is None:
         return None
     row, column = ((ops.arange(0, size) - shift) // window for size in (y, x))  # from -1 if shifted
-    parts = (row[:, None] + 1) * (x + 2) + column[None, :] + 2
-    parts = ops.broadcast_to(parts[None], (b, y, x))
+    parts = (ops.expand_dims(row, 1) + 1) * (x + 2) + column + 2
+    parts = ops.broadcast_to(parts, (b, y, x))
     if mask is not None:
         parts = ops.where(ops.cast(mask, "bool"), parts, 0)
-    return cut_into_windows(parts[..., None], window, shift)[..., 0]
+    return ops.squeeze(cut_into_windows(ops.expand_dims(parts, -1), window, shift), -1)
 
 
 def attend_in_windows(query, key, value, parts, bias, dropout=None):
@@ -82,13 +88,13 @@ def attend_in_windows(query, key, value, parts, bias, dropout=None):
     """
     allowed = some = used = None
     if parts is not None:
-        seen = parts[:, None, None, None, :]
-        allowed = ops.logical_and(parts[:, None, None, :, None] == seen, seen > 0)
+        seen = ops.expand_dims(parts, (1, 2, 3))
+        allowed = ops.logical_and(ops.expand_dims(parts, (1, 2, 4)) == seen, seen > 0)
         some = ops.any(allowed, axis=-1, keepdims=True)
     b, p, n, _ = ops.shape(query)
     if dropout is not None:
         used = kept((b, n, 1, p, p), *dropout)
-    sight = Sight(bias[:, None], allowed, some, used)
+    sight = Sight(ops.expand_dims(bias, 1), allowed, some, used)
     q, k, v = heads_first(query, key, value)
     attended, scores = attend(q, k, v, sight)
     return time_first(attended), scores[:, :, 0]
@@ -103,5 +109,5 @@ def offset_bias(table, window):
         ops.arange(0, window * window) // window,
         ops.arange(0, window * window) % window,
     )
-    down, right = (x[:, None] - x[None, :] + window - 1 for x in (row, column))
+    down, right = (ops.expand_dims(x, 1) - x + window - 1 for x in (row, column))
     return per_head(table, down * (2 * window - 1) + right)

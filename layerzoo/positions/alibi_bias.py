@@ -91,8 +91,9 @@ class AlibiBias(layers.Layer):
             key_steps: Integers of shape `(keys,)`. Positions of the keys.
         """
         precise = backend.result_type(self.compute_dtype, "float32")
-        distance = ops.cast(ops.abs(query_steps[:, None] - key_steps[None, :]), precise)
-        return -ops.convert_to_tensor(self.slopes, precise)[:, None, None] * distance
+        distance = ops.expand_dims(query_steps, 1) - ops.expand_dims(key_steps, 0)
+        distance = ops.cast(ops.abs(distance), precise)
+        return -ops.expand_dims(ops.convert_to_tensor(self.slopes, precise), (1, 2)) * distance
 
     def compute_output_shape(self, input_shape):
         return input_shape

@@ -147,7 +147,7 @@ class RelativePositionBias(layers.Layer):
             key_steps: Integers of shape `(keys,)`. Positions of the keys.
             embeddings: The table, of shape `(num_buckets, heads)`.
         """
-        distance = key_steps[None, :] - query_steps[:, None]
+        distance = ops.expand_dims(key_steps, 0) - ops.expand_dims(query_steps, 1)
         distance = ops.clip(distance, -self.max_distance, self.max_distance)
         by_distance = ops.take(embeddings, ops.convert_to_tensor(self.buckets, "int32"), axis=0)
         return per_head(by_distance, distance + self.max_distance)

@@ -7,6 +7,7 @@ from layerzoo.ops.windows import (
     join_windows,
     offset_bias,
     parts_of_windows,
+    rolled,
     windows_along,
 )
 
@@ -63,3 +64,12 @@ def test_each_offset_has_a_row_of_its_own():
     for p, r in np.ndindex(9, 9):
         down, right = p // 3 - r // 3, p % 3 - r % 3
         assert bias[p, r] == (down + 2) * 5 + right + 2
+
+
+@pytest.mark.parametrize("shift", [-3, -1, 0, 2])
+def test_rolled_is_numpys_roll_the_other_way(shift):
+    image = np.random.default_rng(0).normal(size=(2, 5, 4, 3))
+    found = ops.convert_to_numpy(rolled(ops.convert_to_tensor(image), shift))
+    np.testing.assert_array_equal(
+        found, np.roll(image, (-shift, -shift), (1, 2)).astype(found.dtype)
+    )
