@@ -16,7 +16,10 @@ def attend_on_torch(query, key, value, key_mask, causal):
         some = ops.any(seen, axis=-1, keepdims=True)
         # the kernel gives NaN if a query may attend to nothing
         seen = ops.logical_or(seen, ops.logical_not(some))
-    grouped = query.shape[1] != key.shape[1]
+    heads, groups = int(query.shape[1]), int(key.shape[1])
+    if heads != groups and exporting():  # ONNX has no kernel for grouped heads
+        key, value = (ops.repeat(x, heads // groups, axis=1) for x in (key, value))
+    grouped = heads != int(key.shape[1])
     attended = scaled_dot_product_attention(
         query, key, value, attn_mask=seen, is_causal=causal, enable_gqa=grouped
     )
@@ -31,7 +34,16 @@ def has_kernel(q, v):
         return False
     import torch
 
-    return not torch.compiler.is_compiling() and q.shape[-1] == v.shape[-1]
+    if exporting() or torch.compiler.is_compiling():
+        return False
+    return q.shape[-1] == v.shape[-1]
+
+
+def exporting():
+    """Whether PyTorch traces a model for a file. Shapes are then tensors."""
+    import torch
+
+    return torch.jit.is_tracing() or torch.compiler.is_exporting()
 
 
 def attend_in_kernels(q, k, v, spans, look):

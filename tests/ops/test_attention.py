@@ -1,5 +1,7 @@
 """Attention in blocks, whatever is seen, is attention as a whole; and as a whole it is the formula."""
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -282,3 +284,21 @@ def test_in_blocks_of_the_kernel_a_gradient_has_a_gradient(seen, size):
         found.append([x.detach().numpy() for x in torch.autograd.grad(slope, parts)])
     for ours, due in zip(*found, strict=True):
         np.testing.assert_allclose(ours, due, atol=1e-5 * np.abs(due).max())
+
+
+@pytest.mark.skipif(keras.backend.backend() != "torch", reason="traces for a file of PyTorch")
+@pytest.mark.parametrize("g", [1, 2, 4])
+@pytest.mark.parametrize("seen", [{}, {"causal": True}, {"key_mask": MASK}, {"window": 3}])
+def test_what_is_traced_for_a_file_is_what_runs(seen, g):
+    import torch
+
+    def run(query, key, value):
+        return attention(query, key, value, **seen)
+
+    inputs = [torch.as_tensor(random(2, 11, n, 6, seed=n)) for n in (4, g, g)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)
+        traced = torch.jit.trace(run, inputs)
+    np.testing.assert_allclose(traced(*inputs).cpu(), run(*inputs).cpu(), atol=1e-5)
+    kernels = traced.graph.findAllNodes("aten::scaled_dot_product_attention")
+    assert not any(list(kernel.inputs())[-1].toIValue() for kernel in kernels)  # `enable_gqa`
