@@ -15,6 +15,7 @@ from layerzoo.building.arguments import (
 from layerzoo.building.heads import head_width, valid_heads
 from layerzoo.building.recipe import recipe
 from layerzoo.building.sublayers import dense, layer_norm
+from layerzoo.ops.activations import gelu
 from layerzoo.ops.dtypes import floating
 from layerzoo.ops.masks import fitting_mask, zero_padding
 
@@ -161,7 +162,7 @@ class PerceiverResampler(layers.Layer):
             query = self.latent_norms[i](z)
             context = ops.concatenate([self.input_norms[i](x), query], axis=1)
             z = self.attentions[i](query, context=context, context_mask=seen) + z
-            hidden = ops.gelu(self.expansions[i](self.hidden_norms[i](z)), approximate=False)
+            hidden = gelu(self.expansions[i](self.hidden_norms[i](z)))
             z = self.contractions[i](hidden) + z
         return self.output_norm(z)
 

@@ -1,0 +1,14 @@
+"""Activations, of operations that every exporter can handle."""
+
+import keras
+from keras import ops
+
+
+def gelu(x):
+    """The exact GELU, `x (1 + erf(x / sqrt(2))) / 2`.
+
+    TensorFlow computes `ops.gelu` by `erfc`, which no runtime for ONNX has.
+    """
+    if keras.utils.is_keras_tensor(x):  # for drawings: one operation
+        return ops.gelu(x, approximate=False)
+    return 0.5 * x * (1 + ops.erf(x * 0.5**0.5))
