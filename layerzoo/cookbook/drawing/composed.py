@@ -168,9 +168,12 @@ def _parts(steps, ends, names, shapes):
 
 
 def _function(step, mixed, names):
-    """The outermost call around a step that is a box, or None. One that runs a layer is none."""
+    """The outermost call around a step that is a box, or None. One that runs a layer is none.
+
+    A function that has the name of an operation is drawn as that operation.
+    """
     for call in [] if step.is_layer else step.calls:
-        box = call.of_ops and call.name not in MOVES
+        box = call.of_ops and call.name not in MOVES and not hasattr(keras.ops, call.name)
         if call.frame not in mixed and (box or call.name in names):
             return call
     return None
