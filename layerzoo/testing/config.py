@@ -155,7 +155,7 @@ def identifiers(case):
     shown="""
     def trained(layer):  # by a model around it
         layer(**inputs)
-        return [v.path for v in layer.variables if v.trainable]
+        return {v.path for v in layer.variables if v.trainable} | {w.path for w in layer.trainable_weights}
 
     later = built()
     due = len(trained(later))
@@ -389,8 +389,9 @@ def _listed(value):
 
 
 def _trained(case, layer) -> list[str]:
-    """The paths of the weights that a model around a layer gives its optimizer."""
-    return [variable.path for variable in case.functional(layer).trainable_variables]
+    """The paths of the weights that a model around a layer gives its optimizer, or the layer itself names."""
+    given = [*case.functional(layer).trainable_variables, *layer.trainable_weights]
+    return list(dict.fromkeys(variable.path for variable in given))
 
 
 def _demand_equal(config, fresh, when):

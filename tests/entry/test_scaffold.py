@@ -160,7 +160,7 @@ def test_a_new_package_installs_is_listed_gets_its_page_and_passes_its_tests(tmp
     dependencies = [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
     (Path(installed[0]) / "dependencies.pth").write_text("\n".join(dependencies) + "\n")
 
-    assert re.search(r"^ *Affine +my_layers ", run(bin / "layerzoo", "list", "my_layers"), re.M)
+    assert re.search(r"^my_layers\n +Affine ", run(bin / "layerzoo", "list", "my_layers"), re.M)
 
     run(bin / "layerzoo", "docs", "--package", "my_layers", cwd=plug_in)
     page = (plug_in / "docs" / "layers" / "affine.md").read_text(encoding="utf-8")

@@ -76,7 +76,9 @@ def write(docs: Path, package: str = "layerzoo", force: bool = False) -> list[Pa
     """
     written = []
     if package == "layerzoo":  # first, because the pages use the exports
-        written = _write(_exports(docs), force)
+        written = _write(
+            _exports(docs), force=True
+        )  # the files of this package, and of nobody else
     return written + _write(render(docs, package), force)
 
 
