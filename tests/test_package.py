@@ -61,6 +61,7 @@ def test_a_layer_that_moved_is_imported_from_its_old_family_too():
     assert SqueezeExcite is layerzoo.SqueezeExcite
 
 
+@pytest.mark.proof  # a process
 def test_importing_it_registers_the_layers_and_brings_no_tool_along():
     # Keras itself imports some of the tools where they are installed: they are forgotten first.
     tools = ["hypothesis", "pytest", "_pytest", "matplotlib", "sklearn", "rich", "layerzoo_entry"]

@@ -56,9 +56,14 @@ PARTS = {
 POLICIES = ["float16", "bfloat16", "mixed_float16", "mixed_bfloat16", "float64"]
 if keras.backend.backend() == "jax":
     POLICIES = POLICIES[2:4]  # it has no float64 here, and promotes the rest in the same way
+OFTEN = ("mixed_bfloat16", "float64")
+"""The policies of a default run."""
 
 
-@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize(
+    "policy",
+    [pytest.param(p, marks=[] if p in OFTEN else pytest.mark.proof) for p in POLICIES],
+)
 @pytest.mark.parametrize("make", PARTS.values(), ids=PARTS)
 def test_a_part_of_another_policy_fits_in(make, policy):
     keras.utils.set_random_seed(0)

@@ -451,9 +451,9 @@ def test_zero_is_in_the_middle_where_scores_are_negative(x):
 
 @drawing
 @pytest.mark.parametrize(
-    "shape", [(1, 1), (1, 1, 1, 1), (1, 7, 1, 30), (1, 2, 130, 130), (1, 40, 3)]
+    ("shape", "value"),
+    [((1, 1), 0), ((1, 1, 1, 1), 1), ((1, 7, 1, 30), 1), ((1, 2, 130, 130), 0), ((1, 40, 3), 1)],
 )
-@pytest.mark.parametrize("value", [0, 1])
 def test_pictures_of_any_size_fit_on_their_page(shape, value, x):
     names = [f"step {step}" for step in range(shape[-1])]
     figure = draw_attention(Told(np.full(shape, value)), x, key_labels=names)

@@ -117,6 +117,7 @@ def test_the_functional_model_reads_both_images_with_the_same_layers(digits):
     assert len(np.unique(with_another)) == 8
 
 
+@pytest.mark.proof
 def test_training_shows_its_progress_and_gives_the_learning_curves(small):
     patches, test_patches, labels, test_labels = small
     screen = io.StringIO()
@@ -147,6 +148,7 @@ def test_scores_are_those_that_the_model_uses(digits):
     np.testing.assert_allclose(scores, keras.ops.convert_to_numpy(expected)[0], rtol=1e-5)
 
 
+@pytest.mark.proof  # two models are trained, saved, and loaded by another process
 def test_a_run_leaves_what_it_reports(tmp_path, small, capsys):
     out = tmp_path / "deep" / "results"
     demo.run(out, seed=4)

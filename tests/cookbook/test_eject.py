@@ -81,6 +81,7 @@ def test_the_files_are_clean(tmp_path):
     subprocess.run([*ruff, "format", *layout, str(tmp_path)], check=True)
 
 
+@pytest.mark.proof  # a process
 def test_a_file_runs_where_there_is_no_layerzoo(tmp_path):
     """One process for all five: the import of Keras is what costs."""
     lines = ["import sys", "sys.modules['layerzoo'] = None  # importing it fails"]

@@ -42,10 +42,13 @@ QUIET = [
     "--disable-sync",
 ]
 
-pytestmark = pytest.mark.skipif(
-    not (find_spec("mkdocs") and find_spec("material") and find_spec("mkdocstrings")),
-    reason="mkdocs-material and mkdocstrings are not installed: pip install 'layerzoo[docs]'",
-)
+pytestmark = [
+    pytest.mark.proof,
+    pytest.mark.skipif(
+        not (find_spec("mkdocs") and find_spec("material") and find_spec("mkdocstrings")),
+        reason="mkdocs-material and mkdocstrings are not installed: pip install 'layerzoo[docs]'",
+    ),
+]
 
 
 class Page(HTMLParser):

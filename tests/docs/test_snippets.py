@@ -38,16 +38,21 @@ FAILING = "docs/hunting.md"
 """The page whose blocks fail on purpose; `tests/hunting` runs them."""
 
 
+GENERATED = "docs/layers/"
+"""The pages whose blocks all come from one template; the kit runs the example in the docstring too."""
+
+
 def all_blocks():
     for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
         page = path.relative_to(ROOT).as_posix()
         if page == FAILING:
             continue
         for number, code in enumerate(blocks(path.read_text(encoding="utf-8"))):
-            yield pytest.param(page, code, id=f"{page}-{number}")
+            marks = [pytest.mark.proof] if page.startswith(GENERATED) else []
+            yield pytest.param(page, code, id=f"{page}-{number}", marks=marks)
     for name, card in sorted(layerzoo.catalogue().items()):
         for code in blocks(textwrap.dedent(card.layer.__doc__)):
-            yield pytest.param(name, code, id=f"docstring-of-{name}")
+            yield pytest.param(name, code, id=f"docstring-of-{name}", marks=pytest.mark.proof)
 
 
 @pytest.fixture(scope="module")

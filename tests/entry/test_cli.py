@@ -304,6 +304,7 @@ def test_a_result_that_did_not_look_fails(monkeypatch, capsys):
     assert "DropPath S1 on" in capsys.readouterr().out
 
 
+@pytest.mark.proof
 def test_another_process_finds_the_same(cards):
     from layerzoo.testing import commands, select
     from layerzoo_entry.cli import parser

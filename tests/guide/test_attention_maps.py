@@ -62,6 +62,7 @@ def test_the_page_shows_every_picture_in_its_theme(page):
     assert all((ASSETS / name).is_file() for name in PICTURES)
 
 
+@pytest.mark.proof
 def test_the_program_learns_and_writes_it_all(program, tmp_path):
     results = program.write(tmp_path, tmp_path / "numbers.json", count=2400, epochs=6)
     assert {path.name for path in tmp_path.iterdir()} == {"numbers.json", *PICTURES}

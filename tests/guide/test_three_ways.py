@@ -13,6 +13,8 @@ from keras import layers, ops
 
 from layerzoo import DropPath, GatedMLP, Residual, RotaryEmbedding, SelfAttention
 
+pytestmark = pytest.mark.proof  # what a page says of Keras
+
 GUIDE = Path(__file__).parents[2] / "docs" / "guide" / "three-ways.md"
 BACKEND = keras.backend.backend()
 

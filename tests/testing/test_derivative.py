@@ -9,6 +9,8 @@ from keras import ops
 from layerzoo.catalogue import Card, Traits
 from layerzoo.testing import check_layer, derivative
 
+pytestmark = pytest.mark.proof
+
 
 class Scaled(keras.layers.Layer):
     """The identity with a gradient that is a multiple of the right one."""

@@ -24,6 +24,8 @@ from layerzoo.testing.broken.dense import Sound
 from layerzoo.testing.run import PROFILES
 from layerzoo_entry.cli import main
 
+pytestmark = pytest.mark.proof
+
 pytest_plugins = ["pytester"]
 
 LOST = ("L4", "M1", "M2", "M3")  # of tiers must, trait, trait and should

@@ -5,6 +5,8 @@ from layerzoo.catalogue import Card, Tensor
 from layerzoo.testing import check_layer
 from layerzoo.testing.infer import draft, infer
 
+pytestmark = pytest.mark.proof
+
 FOUND = {
     "Dense": "b t d",
     "Conv2D": "b y x c",

@@ -8,6 +8,8 @@ from layerzoo.catalogue import catalogue
 from layerzoo.testing.broken import dense
 from layerzoo.testing.mutate import check_mutants, mutants
 
+pytestmark = pytest.mark.proof
+
 DEMANDING = dense.SOUND[0]
 
 

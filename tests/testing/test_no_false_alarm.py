@@ -9,6 +9,8 @@ from layerzoo import Card, Traits
 from layerzoo.catalogue import Tensor
 from layerzoo.testing import PROPERTIES, check_property, compat
 
+pytestmark = pytest.mark.proof
+
 register = keras.saving.register_keras_serializable("testing")
 
 

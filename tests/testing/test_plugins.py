@@ -195,6 +195,7 @@ def test_outside_of_a_plug_in_an_id_needs_a_prefix_too():
             """Nothing is claimed."""
 
 
+@pytest.mark.proof  # a process
 def test_installed_entry_points_are_read_and_a_broken_one_is_warned_of(tmp_path):
     """As `importlib.metadata` finds them: a module and a folder of metadata on the path."""
     for name, text in {

@@ -12,6 +12,8 @@ from layerzoo.testing import PROPERTIES, Check, check_layer, check_property, com
 from layerzoo.testing.report import place
 from layerzoo.testing.triage import in_order, same_cause
 
+pytestmark = pytest.mark.proof
+
 register = keras.saving.register_keras_serializable("testing.triage")
 
 
