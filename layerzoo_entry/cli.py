@@ -139,7 +139,13 @@ def parser() -> argparse.ArgumentParser:
         metavar="FOLDER",
         help="run every property on every broken and sound layer; write below this folder: measured",
     )
-    each.add_argument(
+    how = each.add_mutually_exclusive_group()
+    how.add_argument(
+        "--missing",
+        action="store_true",
+        help="with --matrix: keep what is written there, and run only the new properties and layers",
+    )
+    how.add_argument(
         "--check",
         action="store_true",
         help="with --matrix: write nothing; exit 1 if the results have changed",

@@ -287,7 +287,7 @@ def infer(options) -> int:
 def selftest(options) -> int:
     """Show that each property fails where it must. The exit code is 1 if one cannot."""
     if options.matrix:
-        return _kill_matrix(options.matrix, options.check)
+        return _kill_matrix(options.matrix, options.check, options.missing)
     properties = select(*options.only)
     table = Table("id", "name", "fails for", "", box=None)
     troubles: list[str] = []
@@ -309,14 +309,15 @@ def selftest(options) -> int:
     return 1 if troubles else 0
 
 
-def _kill_matrix(folder: Path, check: bool) -> int:
+def _kill_matrix(folder: Path, check: bool, missing: bool) -> int:
     """Measure which property detects which broken layer and write it, or check that it has not changed."""
     with _progress() as progress:
         task = progress.add_task("", total=None)
         told = lambda name: progress.update(task, description=f"{name} on {compat.BACKEND}")  # noqa: E731
         if not check:
             measured.demand_ours(folder, "kills", [compat.BACKEND])  # before minutes of work
-            measured.write(folder, "kills", compat.BACKEND, measure(told))
+            known = measured.read(folder, "kills", compat.BACKEND) if missing else None
+            measured.write(folder, "kills", compat.BACKEND, measure(told, known))
         found = measured.read(folder, "kills", compat.BACKEND)
         if not found:
             path = measured.path_of(folder, "kills", compat.BACKEND)

@@ -8,7 +8,7 @@ import keras
 from layerzoo.testing import compat
 from layerzoo.testing.broken import BROKEN, SOUND, Broken
 from layerzoo.testing.closeness import metered
-from layerzoo.testing.properties import PROPERTIES
+from layerzoo.testing.properties import PROPERTIES, Property
 from layerzoo.testing.report import Result
 from layerzoo.testing.run import check_property
 
@@ -18,48 +18,70 @@ GAP = 10.0
 """Required ratio between the mildest broken layer's error and the worst sound layer's."""
 
 
-def measure(told: Callable[[str], object] = print) -> dict:
+def measure(told: Callable[[str], object] = print, known: dict | None = None) -> dict:
     """Check every property on every broken and every sound layer, on this backend.
 
     Args:
         told: Called with the name of each layer before it is checked.
+        known: An older matrix. What it tells is kept, and only the properties and the layers whose names it
+            lacks are checked. If a layer has changed under its name, only `confirm` notices.
 
     Returns:
         For each layer, the properties that fail. For each property, the largest error on a sound layer and
         the smallest on a broken layer meant for it, both as a share of the tolerance.
+
+    Raises:
+        ValueError: the older matrix is of another backend or another version of Keras.
     """
+    here = {"backend": compat.BACKEND, "keras": keras.__version__}
+    known = known or {**here, "properties": [], "broken": {}, "sound": {}, "shares": {}}
+    if found := {key: known[key] for key in here if known[key] != here[key]}:
+        raise ValueError(f"A matrix is completed where it was measured, {here}. Received: {found}")
+    new = [each for each in PROPERTIES.values() if each.id not in known["properties"]]
+    broken_share = {id: share["broken"] for id, share in known["shares"].items()}
     broken = {}
-    sound: dict[str, list[str]] = {}
-    sound_share: dict[str, float] = {}
-    broken_share: dict[str, float] = {}
     for name, entry in named(BROKEN):
-        told(name)
-        killed_by = []
-        for each in PROPERTIES.values():
+        killed_by = known["broken"].get(name, {}).get("killed_by", [])
+        for each in _asked(name, new, known["broken"], told):
             result, share = _look(entry.card, each)
             failed = result.status == "failed"
-            killed_by += [each.id] if failed else []
+            killed_by = [*killed_by, each.id] if failed else killed_by
             if each.id == entry.kill and failed and 1.0 < share < math.inf:
                 broken_share[each.id] = min(share, broken_share.get(each.id, math.inf))
-        broken[name] = {"kill": entry.kill, "killed_by": killed_by}
-    for card in SOUND:
-        told(card.name)
-        found = {each.id: _look(card, each) for each in PROPERTIES.values()}
-        accused = [id for id, (result, _) in found.items() if result.status not in FINE]
-        sound[card.name] = sound.get(card.name, []) + accused  # a class may have several cards
-        for id, (_, share) in found.items():
-            sound_share[id] = max(share, sound_share.get(id, 0.0))
+        broken[name] = {"kill": entry.kill, "killed_by": _ordered(killed_by)}
+    sound: dict[str, list[str]] = {}
+    sound_share = {id: share["sound"] for id, share in known["shares"].items()}
+    new += [PROPERTIES[id] for id in broken_share if id not in sound_share]
+    for card in SOUND:  # a class may have several cards
+        accused = sound.get(card.name, known["sound"].get(card.name, []))
+        for each in _asked(card.name, dict.fromkeys(new), known["sound"], told):
+            result, share = _look(card, each)
+            accused = accused if result.status in FINE else [*accused, each.id]
+            sound_share[each.id] = max(share, sound_share.get(each.id, 0.0))
+        sound[card.name] = _ordered(accused)
     return {
-        "backend": compat.BACKEND,
-        "keras": keras.__version__,
+        **here,
         "properties": list(PROPERTIES),
         "broken": broken,
         "sound": sound,
         "shares": {
             id: {"sound": float(f"{sound_share[id]:.2g}"), "broken": float(f"{share:.2g}")}
             for id, share in broken_share.items()
+            if id in PROPERTIES
         },
     }
+
+
+def _asked(name: str, new: Iterable[Property], known: dict, told) -> list[Property]:
+    """The properties to check on a layer, only the new ones if it is known; its name is told if any is."""
+    asked = list(new if name in known else PROPERTIES.values())
+    if asked:
+        told(name)
+    return asked
+
+
+def _ordered(ids: Iterable[str]) -> list[str]:
+    return [id for id in PROPERTIES if id in ids]
 
 
 def confirm(matrix: dict, told: Callable[[str], object] = print) -> list[str]:

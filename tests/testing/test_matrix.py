@@ -6,8 +6,9 @@ import pytest
 
 from layerzoo import measured
 from layerzoo.testing import PROPERTIES
+from layerzoo.testing import matrix as matrices
 from layerzoo.testing.broken import BROKEN, SOUND
-from layerzoo.testing.matrix import faults, named
+from layerzoo.testing.matrix import faults, measure, named
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "measured"
@@ -47,3 +48,48 @@ def test_a_matrix_without_proof_is_told():
         "a factor of at least 10",
     ):
         assert sign in told
+
+
+@pytest.fixture
+def looked(monkeypatch):
+    """A zoo of two broken layers, a sound one and three properties, and which pairs of them are checked."""
+    pairs, look = [], matrices._look
+
+    def noting(card, each):
+        pairs.append(f"{each.id} on {card.name}")
+        return look(card, each)
+
+    broken = [each for each in BROKEN if each.card.name in ("WrongOutputShape", "CouplesBatch")]
+    monkeypatch.setattr(matrices, "PROPERTIES", {id: PROPERTIES[id] for id in ("S1", "S3", "I1")})
+    monkeypatch.setattr(matrices, "BROKEN", broken)
+    monkeypatch.setattr(matrices, "SOUND", SOUND[:1])
+    monkeypatch.setattr(matrices, "_look", noting)
+    return pairs
+
+
+def test_only_what_a_matrix_lacks_is_measured(looked):
+    whole, (sound, *_) = measure(), SOUND
+    assert whole["broken"]["CouplesBatch (I1)"] == {"kill": "I1", "killed_by": ["I1"]}
+    assert len(looked) == 9
+    looked.clear()
+    assert measure(known=whole) == whole
+    assert looked == []
+
+    without_layer = {**whole, "broken": {"CouplesBatch (I1)": whole["broken"]["CouplesBatch (I1)"]}}
+    assert measure(known=without_layer) == whole
+    assert looked == [f"{id} on WrongOutputShape" for id in ("S1", "S3", "I1")]
+    looked.clear()
+
+    kept = {name: {**each, "killed_by": []} for name, each in whole["broken"].items()}
+    without_property = {**whole, "properties": ["S1", "S3"], "broken": kept, "shares": {}}
+    found = measure(known=without_property)
+    names = ("WrongOutputShape", "CouplesBatch", sound.name)
+    assert looked == [f"I1 on {name}" for name in names]
+    assert found["broken"]["WrongOutputShape (S1)"]["killed_by"] == [], "kept, as it was"
+    assert found["broken"]["CouplesBatch (I1)"] == whole["broken"]["CouplesBatch (I1)"]
+    assert found["shares"] == whole["shares"]
+
+
+def test_a_matrix_of_another_version_is_not_completed(looked):
+    with pytest.raises(ValueError, match=r"completed where it was measured.*Received: .*2\.0\.0"):
+        measure(known={**measure(), "keras": "2.0.0"})
