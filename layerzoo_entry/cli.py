@@ -150,6 +150,15 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="with --matrix: write nothing; exit 1 if the results have changed",
     )
+    each.add_argument(
+        "--turn",
+        type=natural,
+        metavar="N",
+        help=(
+            "with --check: check each broken layer by its own property, and the N-th quarter of the rest "
+            "(default: everything)"
+        ),
+    )
 
     each = commands.add_parser(
         "infer",

@@ -87,7 +87,7 @@ class KnownResults:
             check.card, check.property, profile_named(None)
         ):
             return "new"
-        return "due" if due(check.card, check.property, self.turn) else "known"
+        return "due" if due(check.card.name, check.property.id, self.turn) else "known"
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item, call):

@@ -287,7 +287,7 @@ def infer(options) -> int:
 def selftest(options) -> int:
     """Show that each property fails where it must. The exit code is 1 if one cannot."""
     if options.matrix:
-        return _kill_matrix(options.matrix, options.check, options.missing)
+        return _kill_matrix(options.matrix, options.check, options.missing, options.turn)
     properties = select(*options.only)
     table = Table("id", "name", "fails for", "", box=None)
     troubles: list[str] = []
@@ -309,7 +309,7 @@ def selftest(options) -> int:
     return 1 if troubles else 0
 
 
-def _kill_matrix(folder: Path, check: bool, missing: bool) -> int:
+def _kill_matrix(folder: Path, check: bool, missing: bool, turn: int | None) -> int:
     """Measure which property detects which broken layer and write it, or check that it has not changed."""
     with _progress() as progress:
         task = progress.add_task("", total=None)
@@ -325,7 +325,7 @@ def _kill_matrix(folder: Path, check: bool, missing: bool) -> int:
                 f"`--check` needs a matrix for {compat.BACKEND}. `layerzoo selftest --matrix {folder}` "
                 f"writes it. Received: --matrix {folder}, without {path}"
             )
-        troubles = faults(found) + (confirm(found, told) if check else [])
+        troubles = faults(found) + (confirm(found, told, turn) if check else [])
     for line in troubles:
         _say(line)
     seen = sum(bool(each["killed_by"]) for each in found["broken"].values())

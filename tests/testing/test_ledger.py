@@ -404,8 +404,8 @@ def test_a_ledger_that_is_missing_or_damaged_knows_nothing(content, tmp_path, he
 
 @pytest.mark.parametrize("first", [0, 5, 1_234])
 def test_in_four_turns_each_known_result_is_checked_once(first):
-    pairs = [(card, each) for card in OURS.values() for each in PROPERTIES.values()]
-    turns = [sum(due(card, each, first + turn) for turn in range(4)) for card, each in pairs]
+    pairs = [(name, id) for name in OURS for id in PROPERTIES]
+    turns = [sum(due(name, id, first + turn) for turn in range(4)) for name, id in pairs]
     assert set(turns) == {1}
     shares = Counter(turn for turn in range(4) for pair in pairs if due(*pair, turn))
     assert all(0.2 < share / len(pairs) < 0.3 for share in shares.values())
@@ -453,7 +453,7 @@ def test_without_an_entry_everything_is_checked(project):
 
 def test_a_known_result_is_skipped_and_never_counted_as_passed(project):
     written(project.folder)
-    waits = [each for each in project.demanded if not due(DROP_PATH, each, 7)]
+    waits = [each for each in project.demanded if not due(DROP_PATH.name, each.id, 7)]
     now, total = len(project.demanded) - len(waits), len(project.demanded)
     done, line = project("--layerzoo-turn", "7")
     assert line == (

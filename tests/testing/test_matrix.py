@@ -8,7 +8,7 @@ from layerzoo import measured
 from layerzoo.testing import PROPERTIES
 from layerzoo.testing import matrix as matrices
 from layerzoo.testing.broken import BROKEN, SOUND
-from layerzoo.testing.matrix import faults, measure, named
+from layerzoo.testing.matrix import confirm, faults, measure, named
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "measured"
@@ -93,3 +93,24 @@ def test_only_what_a_matrix_lacks_is_measured(looked):
 def test_a_matrix_of_another_version_is_not_completed(looked):
     with pytest.raises(ValueError, match=r"completed where it was measured.*Received: .*2\.0\.0"):
         measure(known={**measure(), "keras": "2.0.0"})
+
+
+def test_in_four_turns_everything_is_confirmed_and_in_each_what_is_meant_for_a_layer(looked):
+    whole = measure()
+    for found in whole["broken"].values():
+        found["killed_by"] = ["S1", "I1"]  # one of them is not so
+    looked.clear()
+    lines = confirm(whole)
+    assert sorted(lines) == [
+        "I1 detected WrongOutputShape (S1), but now its status is passed",
+        "S1 detected CouplesBatch (I1), but now its status is passed",
+    ]
+    everything, found, shared = set(looked), [], []
+    own = {"S1 on WrongOutputShape", "I1 on CouplesBatch"}
+    for turn in range(4):
+        looked.clear()
+        found += confirm(whole, turn=turn)
+        assert own <= set(looked)
+        shared += [pair for pair in looked if pair not in own]
+    assert sorted(found) == sorted(lines)
+    assert sorted([*shared, *own]) == sorted(everything)
