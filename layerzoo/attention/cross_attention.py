@@ -17,6 +17,7 @@ from layerzoo.building.sublayers import build_position, dense, positioned, rms_n
 from layerzoo.ops.attention import attention_with_scores, split_groups
 from layerzoo.ops.dtypes import floating
 from layerzoo.ops.masks import with_masks, zero_padding
+from layerzoo.ops.norms import normalized
 
 
 @keras.saving.register_keras_serializable(package="layerzoo")
@@ -174,14 +175,13 @@ class CrossAttention(layers.Layer):
         together = self.project_context(zero_padding(context, context_mask))
         key, value = split_groups(together, g, (1, 1))
         if self.qk_norm:
-            query, key = self.query_norm(query), self.key_norm(key)
+            query, key = normalized(self.query_norm, query), normalized(self.key_norm, key)
         query, key, bias = positioned(self.position, query, key)
         sees = dict(dropout=drawn_dropout(self, training), **bias)
         attended, scores = attention_with_scores(
             query, key, value, context_mask, return_attention_scores, **sees
         )
-        outputs = self.project_out(ops.reshape(attended, (b, t, n * h)))
-        outputs = zero_padding(outputs, mask)
+        outputs = zero_padding(self.project_out(ops.reshape(attended, (b, t, n * h))), mask)
         return (outputs, scores) if return_attention_scores else outputs
 
     def compute_output_shape(self, inputs_shape, context_shape=None):

@@ -17,6 +17,7 @@ from layerzoo.building.sublayers import dense
 from layerzoo.ops.attention import attention, attention_and_scores, split_groups
 from layerzoo.ops.dtypes import floating
 from layerzoo.ops.masks import fitting_mask, zero_padding
+from layerzoo.ops.norms import normalized
 
 
 @keras.saving.register_keras_serializable(package="layerzoo")
@@ -171,7 +172,8 @@ class DifferentialAttention(layers.Layer):
             maps.append(attend(queries[:, :, :, i], keys[:, :, :, i], value, mask, **sees))
         if return_attention_scores:
             maps, scores = map(list, zip(*maps, strict=True))
-        attended = self.head_norm(self._difference(*maps)) * ops.cast(self._kept(), value.dtype)
+        attended = normalized(self.head_norm, self._difference(*maps))
+        attended = attended * ops.cast(self._kept(), value.dtype)
         outputs = self.project_out(ops.reshape(attended, (b, t, n * 2 * h)))
         outputs = zero_padding(outputs, mask)
         if not return_attention_scores:

@@ -18,6 +18,7 @@ from layerzoo.building.sublayers import dense, rms_norm
 from layerzoo.ops.attention import attention_with_scores, split_groups
 from layerzoo.ops.dtypes import floating
 from layerzoo.ops.masks import fitting_mask, zero_padding
+from layerzoo.ops.norms import normalized
 from layerzoo.ops.positions import rotate
 
 
@@ -170,9 +171,10 @@ class MultiHeadLatentAttention(layers.Layer):
         n, h, r = self.heads
         x = zero_padding(floating(inputs, self.compute_dtype), mask)
         latent, turned_key = ops.split(self.project_latent(x), [self.latent_dim], axis=-1)
-        key, value = split_groups(self.project_key_value(self.latent_norm(latent)), n, (1, 1))
+        latent = normalized(self.latent_norm, latent)
+        key, value = split_groups(self.project_key_value(latent), n, (1, 1))
         if self.query_latent_dim:
-            x = self.query_latent_norm(self.project_query_latent(x))
+            x = normalized(self.query_latent_norm, self.project_query_latent(x))
         queries = ops.reshape(self.project_query(x), (b, t, n, h + r))
         query, turned_query = ops.split(queries, [h], axis=-1)
 

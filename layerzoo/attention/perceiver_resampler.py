@@ -18,6 +18,7 @@ from layerzoo.building.sublayers import dense, layer_norm
 from layerzoo.ops.activations import gelu
 from layerzoo.ops.dtypes import floating
 from layerzoo.ops.masks import fitting_mask, zero_padding
+from layerzoo.ops.norms import normalized
 
 
 @keras.saving.register_keras_serializable(package="layerzoo")
@@ -159,12 +160,12 @@ class PerceiverResampler(layers.Layer):
                 ops.cast(mask, "int32"), ((0, 0), (0, self.num_latents)), constant_values=1
             )
         for i in range(self.depth):
-            query = self.latent_norms[i](z)
-            context = ops.concatenate([self.input_norms[i](x), query], axis=1)
+            query = normalized(self.latent_norms[i], z)
+            context = ops.concatenate([normalized(self.input_norms[i], x), query], axis=1)
             z = self.attentions[i](query, context=context, context_mask=seen) + z
-            hidden = gelu(self.expansions[i](self.hidden_norms[i](z)))
+            hidden = gelu(self.expansions[i](normalized(self.hidden_norms[i], z)))
             z = self.contractions[i](hidden) + z
-        return self.output_norm(z)
+        return normalized(self.output_norm, z)
 
     def compute_mask(self, inputs, previous_mask=None):
         return None

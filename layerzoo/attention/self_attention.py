@@ -18,6 +18,7 @@ from layerzoo.building.sublayers import build_position, dense, positioned, rms_n
 from layerzoo.ops.attention import attention_with_scores, split_groups
 from layerzoo.ops.dtypes import floating
 from layerzoo.ops.masks import fitting_mask, zero_padding
+from layerzoo.ops.norms import normalized
 
 
 @keras.saving.register_keras_serializable(package="layerzoo")
@@ -161,7 +162,7 @@ class SelfAttention(layers.Layer):
         together = self.project_in(zero_padding(inputs, mask))
         query, key, value = split_groups(together, g, (n // g, 1, 1))
         if self.qk_norm:
-            query, key = self.query_norm(query), self.key_norm(key)
+            query, key = normalized(self.query_norm, query), normalized(self.key_norm, key)
         query, key, bias = positioned(self.position, query, key)
         dropout = drawn_dropout(self, training)
         sees = dict(causal=self.causal, window=self.window, dropout=dropout, **bias)

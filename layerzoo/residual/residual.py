@@ -21,6 +21,7 @@ from layerzoo.building.wrapped import (
 from layerzoo.ops.channels import channel_axis, known_channels, position_sizes
 from layerzoo.ops.dtypes import floating
 from layerzoo.ops.masks import fitting_mask
+from layerzoo.ops.norms import normalized
 from layerzoo.residual.drop_path import DropPath
 
 
@@ -157,10 +158,10 @@ class Residual(layers.Layer):
         mask = fitting_mask(mask, position_sizes(inputs, self.data_format))
         inputs = branch = floating(inputs, self.compute_dtype)
         if self.norm in ("pre", "sandwich"):
-            branch = over_channels(self.norm_in, inputs, self.data_format)
+            branch = self._normalized(self.norm_in, inputs)
         branch = apply_in_turn(self._chain(), branch, mask)
         if self.norm == "sandwich":
-            branch = over_channels(self.norm_out, branch, self.data_format)
+            branch = self._normalized(self.norm_out, branch)
         if self.scale is not None:
             branch = branch * per_channel(self.gamma, branch, self.data_format)
         shortcut = inputs
@@ -169,7 +170,7 @@ class Residual(layers.Layer):
         branch = self.drop(branch, training=training)
         outputs = add_branch(shortcut, branch, self.data_format)
         if self.norm == "post":
-            outputs = over_channels(self.norm_out, outputs, self.data_format)
+            outputs = self._normalized(self.norm_out, outputs)
         return outputs
 
     def compute_output_shape(self, input_shape):
@@ -204,3 +205,6 @@ class Residual(layers.Layer):
 
     def _chain(self):
         return self.layer if isinstance(self.layer, list | tuple) else [self.layer]
+
+    def _normalized(self, norm, x):
+        return over_channels(lambda x: normalized(norm, x), x, self.data_format)

@@ -1,0 +1,27 @@
+"""Normalisation, of operations that every exporter can handle."""
+
+import keras
+from keras import backend, layers, ops
+
+from layerzoo.ops.attention_torch import exporting
+
+
+def normalized(norm, x):
+    """`norm(x)`, where `norm` is a `LayerNormalization` or `RMSNormalization` of the last axis.
+
+    On PyTorch, Keras computes these by kernels that are not exported if a size is unknown. In a file,
+    the formula therefore takes their place.
+    """
+    if keras.utils.is_keras_tensor(x) or backend.backend() != "torch" or not exporting():
+        return norm(x)
+    precise = ops.cast(x, backend.result_type(x.dtype, "float32"))
+    if isinstance(norm, layers.RMSNormalization):
+        scale, offset = norm.scale, None
+    else:
+        precise = precise - ops.mean(precise, axis=-1, keepdims=True)
+        scale, offset = norm.gamma, norm.beta
+    square = ops.mean(ops.square(precise), axis=-1, keepdims=True)
+    y = precise * ops.rsqrt(square + norm.epsilon) * ops.cast(scale, precise.dtype)
+    if offset is not None:
+        y = y + ops.cast(offset, precise.dtype)
+    return ops.cast(y, norm.compute_dtype)

@@ -1,0 +1,39 @@
+"""Normalisation: the formula that is exported is what Keras's layer computes."""
+
+import keras
+import numpy as np
+import pytest
+from arrays import close
+from keras import layers
+
+from layerzoo.ops import norms
+
+MADE = (layers.LayerNormalization, layers.RMSNormalization)
+
+
+@pytest.fixture(params=MADE)
+def norm(request):
+    norm = request.param(epsilon=1e-3)
+    norm.build((None, None, 6))
+    norm.trainable = False  # PyTorch traces no weight that trains and is not handed in
+    norm.set_weights([np.linspace(0.5, 2.0, 6)] * len(norm.weights))
+    return norm
+
+
+X = np.random.default_rng(0).normal(size=(2, 3, 6)).astype("float32")
+
+
+def test_it_is_the_layer(norm):
+    close(norms.normalized(norm, X), norm(X), 0)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "torch", reason="only PyTorch has kernels for it")
+def test_a_file_of_pytorch_holds_the_formula_and_no_kernel(norm):
+    import torch
+
+    x = torch.from_numpy(X)
+    traced = torch.jit.trace(lambda x: norms.normalized(norm, x), x[:1, :1])
+    kinds = [node.kind() for node in traced.inlined_graph.nodes()]
+    assert "aten::rsqrt" in kinds
+    assert not [kind for kind in kinds if kind.endswith("_norm")]
+    close(traced(x), norm(X), 1e-6)
