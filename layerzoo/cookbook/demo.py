@@ -67,6 +67,7 @@ def pairs(patches, labels, times, seed):
     return inputs, {"digit": labels[first], "same": same.astype("float32")[:, None]}
 
 
+# --8<-- [start:models]
 def sequential_model():
     """One image in, one digit out."""
     model = keras.Sequential(
@@ -133,6 +134,7 @@ def functional_model():
     return model
 
 
+# --8<-- [end:models]
 class ProgressBar(keras.callbacks.Callback):
     """A line in a `rich` progress display that follows the training of one model."""
 
