@@ -2,6 +2,7 @@
 
 `check_layer` returns a report for a card or an instance. `parametrize_with_checks` makes one pytest test
 for each property. Each group of properties is a module of small functions, with one property in each.
+`strategies` has Hypothesis strategies for tests of your own.
 """
 
 from importlib.util import find_spec

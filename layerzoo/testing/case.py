@@ -44,11 +44,21 @@ class Case:
         return self.card.tensors(self.config)
 
     @functools.cached_property
+    def dims(self) -> dict[str, int]:
+        """The axis sizes that the card gives for this config."""
+        replay = Replay(self.sample.choices)
+        return self.card.dims(replay, self.card.configs(replay))
+
+    @property
+    def fixed(self) -> set[str]:
+        """The axis letters that have one size: the card gives it, and does not say that it may change."""
+        return set(self.dims) - set(self.traits.dynamic.split())
+
+    @functools.cached_property
     def sizes(self) -> dict[str, int]:
         """The size of each axis letter."""
-        replay = Replay(self.sample.choices)
-        config = self.card.configs(replay)
-        sizes = {**BUCKETS[self.sample.bucket], **self.card.dims(replay, config)}
+        given = {letter: n for letter, n in self.sample.axes.items() if letter not in self.fixed}
+        sizes = {**BUCKETS[self.sample.bucket], **self.dims, **given}
         letters = {letter for tensor in self.tensors.values() for letter in tensor.letters}
         unknown = letters - set(sizes)
         if unknown:
@@ -92,7 +102,8 @@ class Case:
 
     def roomy(self) -> "Case":
         """The card with sizes above one, because a softmax over one step, for example, has no gradient."""
-        return Case(self.card, replace(self.sample, bucket=self.sample.bucket % 2))
+        wide = {letter: n for letter, n in self.sample.axes.items() if n > 2}
+        return Case(self.card, replace(self.sample, bucket=self.sample.bucket % 2, sizes=wide))
 
     def resized(self, **sizes) -> "Case":
         """The card at the same sample with other sizes of some axes."""
@@ -111,8 +122,7 @@ class Case:
         """The card with every choice changed, another seed, and other sizes."""
         choices = tuple(choice + 1 for choice in self.sample.choices)
         bucket = 1 - min(self.sample.bucket, 1)
-        sample = replace(self.sample, choices=choices, bucket=bucket, seed=self.sample.seed + 1)
-        return Case(self.card, sample)
+        return Case(self.card, Sample(choices, bucket, self.sample.values, self.sample.seed + 1))
 
     def unknowns(self) -> list[dict[str, int]]:
         """Other sizes for the axes that may be unknown: for each axis alone, then for all together."""
@@ -147,14 +157,8 @@ class Case:
         return layer
 
     def move_weights(self, layer) -> None:
-        """Move every float weight by a seeded draw, because zero biases and unit gains hide errors."""
-        generator = np.random.default_rng([self.sample.seed, 977])
-        for weight in layer.weights:
-            value = compat.array(weight)
-            if np.issubdtype(value.dtype, np.floating):
-                step = generator.normal(size=value.shape, scale=0.3)
-                moved = value + (step if weight.trainable else np.abs(step))
-                weight.assign(compat.tensor(moved.astype(value.dtype)))
+        """Move every float weight off its value, by the seed of the sample."""
+        move_weights(layer, self.sample.seed)
 
     def twin(self, layer, **settings) -> keras.layers.Layer:
         """A new layer with the weights of the given one."""
@@ -263,6 +267,17 @@ class Case:
         return snippet(self, shown)
 
 
+def move_weights(layer: keras.layers.Layer, seed: int) -> None:
+    """Move every float weight by a seeded draw, because zero biases and unit gains hide errors."""
+    generator = np.random.default_rng([seed, 977])
+    for weight in layer.weights:
+        value = compat.array(weight)
+        if np.issubdtype(value.dtype, np.floating):
+            step = generator.normal(size=value.shape, scale=0.3)
+            moved = value + (step if weight.trainable else np.abs(step))
+            weight.assign(compat.tensor(moved.astype(value.dtype)))
+
+
 def draw(generator: np.random.Generator, kind: str, shape, tensor: Tensor) -> np.ndarray:
     """Input values of one kind. Except for `ties`, floats are continuous, so that they miss kinks."""
     if tensor.dtype == "bool":
@@ -274,6 +289,8 @@ def draw(generator: np.random.Generator, kind: str, shape, tensor: Tensor) -> np
         return (np.sort(x, axis=-1) if kind == "sorted" else x).astype(tensor.dtype)
     if tensor.low is not None and tensor.high is not None:
         return generator.uniform(tensor.low, tensor.high, shape).astype(tensor.dtype)
+    if kind in ("zeros", "ones"):
+        return np.full(shape, kind == "ones", tensor.dtype)
     x = generator.normal(size=shape)
     if kind == "large":
         x = x * 30
@@ -283,8 +300,6 @@ def draw(generator: np.random.Generator, kind: str, shape, tensor: Tensor) -> np
         x = np.round(x)
     elif kind == "sorted":
         x = np.sort(x, axis=-1)
-    elif kind in ("zeros", "ones"):
-        x = np.full(shape, float(kind == "ones"))
     return x.astype(tensor.dtype)
 
 

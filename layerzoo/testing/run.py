@@ -21,8 +21,9 @@ from layerzoo.testing.outcomes import Inconclusive, NotApplicable, Violation, co
 from layerzoo.testing.properties import COSTS, PROPERTIES, Property, select
 from layerzoo.testing.replay import Token
 from layerzoo.testing.report import Report, Result, Status, printable
-from layerzoo.testing.samples import Sample, deck, drawn, simplest
+from layerzoo.testing.samples import Sample, deck, simplest
 from layerzoo.testing.snippets import seen
+from layerzoo.testing.strategies import drawn
 from layerzoo.testing.targets import home
 from layerzoo.testing.triage import (
     first_step,

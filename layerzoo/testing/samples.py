@@ -1,18 +1,15 @@
 """Samples: the points at which a layer is checked, drawn, covered pairwise, simplified and replayed.
 
 A sample is a few integers. It does not hold values but says which option each `pick` of the card takes,
-which bucket gives the axis sizes, which kind of values to draw, and which seed to use. There are only a few
-buckets of shapes, because each new shape costs a compilation; other values then cost nothing.
+which axis sizes to use, which kind of values to draw, and which seed to use. The deck has only a few buckets
+of sizes, because on JAX each new shape costs a compilation. `strategies` draws sizes freely.
 """
 
-import functools
 import itertools
 import random
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
-
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis import strategies as st
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, replace
 
 from layerzoo.catalogue import Card
 
@@ -25,6 +22,9 @@ BUCKETS: tuple[dict[str, int], ...] = (
 
 VALUES = ("normal", "large", "small", "ties", "sorted")
 
+KINDS = ("zeros", "ones", *VALUES)
+"""Every kind of values. The engine draws only from `VALUES`: at special points gradients may have kinks."""
+
 CONTRACT = "1"
 """The version of what a sample means. It goes up if buckets, values or the use of the seed change."""
 
@@ -36,19 +36,37 @@ class Sample:
     Attributes:
         choices: The option that each pick of the card takes, modulo the number of options.
         bucket: The index in `BUCKETS` of the axis sizes.
-        values: The kind of input values, one of `VALUES`.
+        values: The kind of input values, one of `KINDS`.
         seed: The seed of inputs, weights and directions.
+        sizes: Sizes of some axis letters, which replace those of the bucket. Given as a dict, kept as pairs.
     """
 
     choices: tuple[int, ...] = ()
     bucket: int = 0
     values: str = "normal"
     seed: int = 0
+    sizes: Mapping[str, int] | tuple[tuple[str, int], ...] = ()
+
+    def __post_init__(self):
+        object.__setattr__(self, "sizes", tuple(sorted(dict(self.sizes).items())))
+
+    def __repr__(self):
+        given = {each.name: getattr(self, each.name) for each in fields(self)}
+        given["sizes"] = self.axes
+        shown = (f"{k}={v!r}" for k, v in given.items() if v not in ((), 0, "normal", {}))
+        return f"Sample({', '.join(shown)})"
+
+    @property
+    def axes(self) -> dict[str, int]:
+        """The given sizes by axis letter."""
+        return dict(self.sizes)
 
     @property
     def token(self) -> str:
         """The sample as text for a report; `Sample.parse` reads it."""
-        return f"{'.'.join(map(str, self.choices)) or '-'}:{self.bucket}:{self.values}:{self.seed}"
+        sizes = "".join(f",{letter}={size}" for letter, size in self.axes.items())
+        choices = ".".join(map(str, self.choices)) or "-"
+        return f"{choices}:{self.bucket}{sizes}:{self.values}:{self.seed}"
 
     @classmethod
     def parse(cls, token: str) -> "Sample":
@@ -58,16 +76,19 @@ class Sample:
             ValueError: the text is not a token.
         """
         try:
-            choices, bucket, values, seed = token.split(":")
+            choices, axes, values, seed = token.split(":")
+            bucket, *sizes = axes.split(",")
             numbers = () if choices == "-" else tuple(map(int, choices.split(".")))
-            sample = cls(numbers, int(bucket), values, int(seed))
-            known = sample.bucket in range(len(BUCKETS)) and values in VALUES
-        except ValueError:
+            pairs = [re.fullmatch(r"(\w+)=(\d+)", each).groups() for each in sizes]  # type: ignore[union-attr]
+            given = {letter: int(size) for letter, size in pairs}
+            sample = cls(numbers, int(bucket), values, int(seed), given)
+            known = sample.bucket in range(len(BUCKETS)) and values in KINDS
+        except (ValueError, AttributeError):
             known = False
         if not known:
             raise ValueError(
-                "A sample's token must read `choices:bucket:values:seed`, as in `0.2.1:0:normal:7`. "
-                f"Received: token={token!r}"
+                "A sample's token must read `choices:bucket:values:seed`, as in `0.2.1:0:normal:7`, or with "
+                f"sizes after the bucket, as in `0.2.1:0,b=1,t=9:normal:7`. Received: token={token!r}"
             )
         return sample
 
@@ -134,42 +155,6 @@ def deck(card: Card, rows: int) -> Iterator[Sample]:
             row = max(candidates, key=lambda candidate: len(pairs_of(candidate) & open_pairs))
 
 
-def samples(counts: Iterable[int]) -> st.SearchStrategy[Sample]:
-    """Every sample of a card whose picks have these numbers of options, as a Hypothesis strategy."""
-    return st.builds(
-        Sample,
-        choices=st.tuples(*(st.integers(0, count - 1) for count in counts)),
-        bucket=st.integers(0, len(BUCKETS) - 1),
-        values=st.sampled_from(VALUES),
-        seed=st.integers(0, 2**16),
-    )
-
-
-def drawn(card: Card, number: int) -> tuple[Sample, ...]:
-    """Random samples of a card: all different, none the plain one, and the same in every process."""
-    return _drawn(tuple(options(card)), number)
-
-
-@functools.cache
-def _drawn(counts, number):
-    found = {Sample((0,) * len(counts)): None}  # the plain sample, which Hypothesis draws first
-
-    @settings(
-        max_examples=number + 1,
-        phases=(Phase.generate,),
-        derandomize=True,
-        database=None,
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(samples(counts))
-    def collect(sample):
-        found[sample] = None
-
-    collect()
-    return tuple(found)[1:]
-
-
 def simpler(sample: Sample) -> Iterator[Sample]:
     """The samples that are one step closer to the plain one."""
     for index, choice in enumerate(sample.choices):
@@ -178,10 +163,20 @@ def simpler(sample: Sample) -> Iterator[Sample]:
             yield replace(sample, choices=choices)
     if sample.bucket:
         yield replace(sample, bucket=0)
+    for letter, size in sample.axes.items():
+        others = {each: n for each, n in sample.axes.items() if each != letter}
+        yield replace(sample, sizes=others)
+        for smaller in _below(size):
+            yield replace(sample, sizes={**others, letter: smaller})
     if sample.values != "normal":
         yield replace(sample, values="normal")
     if sample.seed:
         yield replace(sample, seed=0)
+
+
+def _below(size: int) -> list[int]:
+    """Smaller sizes: first 1 and the half, which are far below, and last the next one."""
+    return sorted({1, size // 2, size - 2, size - 1} & set(range(1, size)))
 
 
 def simplest(sample: Sample, still_fails) -> Sample:

@@ -274,18 +274,35 @@ def draw_source(kind: str, shape, tensor: Tensor) -> str:
         return f"rng.random({shape}) < 0.5"
     if not tensor.floating:
         drawn = f"rng.integers({int(tensor.low or 0)}, {int(tensor.high or 0)}, {shape})"
+        drawn = f"np.full({shape}, {int(tensor.low or 0)})" if kind == "zeros" else drawn
         drawn = f"np.sort({drawn}, axis=-1)" if kind == "sorted" else drawn
     elif tensor.low is not None and tensor.high is not None:
         drawn = f"rng.uniform({tensor.low}, {tensor.high}, {shape})"
     else:
         normal = f"rng.normal(size={shape})"
         drawn = {
+            "zeros": f"np.zeros({shape})",
+            "ones": f"np.ones({shape})",
             "large": f"({normal} * 30)",
             "small": f"({normal} * 1e-2)",
             "ties": f"np.round({normal})",
             "sorted": f"np.sort({normal}, axis=-1)",
         }.get(kind, normal)
     return f'{drawn}.astype("{tensor.dtype}")'
+
+
+def drawn_source(case) -> str:
+    """Python code for the arguments of the call, as one expression that needs only NumPy."""
+    drawn = {
+        path: draw_source(case.sample.values, case.shapes()[path], each)
+        for path, each in case.tensors.items()
+    }
+    random = [path for path, code in drawn.items() if "rng." in code]
+    for path in random[:1]:
+        generator = f"np.random.default_rng([{case.sample.seed}, 0])"
+        first = generator if len(random) == 1 else f"(rng := {generator})"
+        drawn[path] = drawn[path].replace("rng.", f"{first}.", 1)
+    return _nested_source(compat.packed(drawn))
 
 
 def same(a, b) -> bool:

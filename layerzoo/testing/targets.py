@@ -233,12 +233,12 @@ def _looked_over(target: Target) -> Target:
     if target.card is None or target.problem:
         return target
     try:
-        return Target(target.text, target.card, foreign.contained(_fault, target.card))
+        return Target(target.text, target.card, foreign.contained(fault, target.card))
     except Exception as error:  # a card can be of a class of its own
         return Target(target.text, problem=f"The card must be readable. Received: {told(error)}")
 
 
-def _fault(card: Card) -> str:
+def fault(card: Card) -> str:
     """What makes a card unusable before any property is checked."""
     case = Case(card, Sample())
     for name in ("expected_failures", "expected_inconclusive"):

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from layerzoo import catalogue
 from layerzoo.testing import PROPERTIES, check_layer, check_property, compat
 from layerzoo.testing.replay import Token
-from layerzoo.testing.samples import CONTRACT, deck, options, samples
+from layerzoo.testing.samples import CONTRACT, deck
+from layerzoo.testing.strategies import samples
 from layerzoo.testing.targets import resolve
 from layerzoo_entry.cli import main
 
@@ -44,7 +45,7 @@ CARDS = [Card(layer=Gain, inputs="b d", configs=lambda pick: dict(gain=pick(GAIN
 """
 
 
-@given(samples(options(catalogue()["SelfAttention"])), st.sampled_from(TARGETS))
+@given(samples(catalogue()["SelfAttention"]), st.sampled_from(TARGETS))
 @settings(max_examples=50, deadline=None, derandomize=True)
 def test_a_token_brings_its_check_back(sample, target):
     token = Token("G1", target, sample)
@@ -68,6 +69,8 @@ def test_a_token_brings_its_check_back(sample, target):
         "G1:../up:0.1:0:normal:0",
         "G1:__import__('os').system('x'):0.1:0:normal:0",
         "G1:DropPath:0.1:0:normal:" + "9" * 9999,
+        "G1:DropPath:0.1:0,t=09:normal:0",
+        "G1:DropPath:0.1:0,t=9,b=1:normal:0",
     ],
 )
 def test_what_is_no_token_is_refused(rest):

@@ -1,6 +1,7 @@
 """Samples: drawn from few shapes, covered pairwise, simplified, replayed from a token."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from layerzoo import Card, catalogue
 from layerzoo.gated import GatedMLP
-from layerzoo.testing import compat
+from layerzoo.testing import Case, compat
 from layerzoo.testing.outcomes import NotApplicable
 from layerzoo.testing.properties import Property, select
 from layerzoo.testing.run import POOL, PROFILES, check_property, looked_at
@@ -18,28 +19,56 @@ from layerzoo.testing.samples import (
     Replay,
     Sample,
     deck,
-    drawn,
     options,
-    samples,
     simpler,
     simplest,
 )
+from layerzoo.testing.strategies import drawn, samples
 
 CARD = catalogue()["SelfAttention"]
 
 
-@given(samples(options(CARD)))
+@given(samples(CARD))
 @settings(max_examples=50, deadline=None, derandomize=True)
 def test_a_token_brings_its_sample_back(sample):
     assert Sample.parse(sample.token) == sample
 
 
 @pytest.mark.parametrize(
-    "token", ["", "nonsense", "0.1:9:normal:0", "0.1:0:strange:0", "a:0:normal:0", "1:2:3"]
+    "token",
+    [
+        *("", "nonsense", "0.1:9:normal:0", "0.1:0:strange:0", "a:0:normal:0", "1:2:3"),
+        *("0:0,t:normal:0", "0:0,t=:normal:0", "0:0,t=-1:normal:0", "0:0,=3:normal:0"),
+    ],
 )
 def test_what_is_no_token_is_refused(token):
     with pytest.raises(ValueError, match="Received: token="):
         Sample.parse(token)
+
+
+@pytest.mark.parametrize(
+    ("token", "sizes"),
+    [
+        ("0.2.1:0:normal:7", {}),
+        ("-:1:ties:0", {}),
+        ("0.2.1:0,b=1,t=9:normal:7", {"b": 1, "t": 9}),
+    ],
+)
+def test_an_old_token_means_what_it_meant_and_a_new_one_has_sizes(token, sizes):
+    sample = Sample.parse(token)
+    assert sample.token == token
+    assert dict(sample.sizes) == sizes
+    assert eval(repr(sample)) == sample
+    case = Case(CARD, replace(sample, choices=()))
+    assert case.sizes == {**{k: BUCKETS[sample.bucket][k] for k in "bt"}, "d": 8, **sizes}
+
+
+def test_sizes_are_simplified_as_far_as_the_failure_needs_them():
+    sample = Sample((1, 1), 0, "ties", 5, {"b": 7, "t": 33, "s": 4})
+    found = simplest(sample, lambda each: dict(each.sizes).get("t", 5) >= 10)
+    assert found == Sample((0, 0), sizes={"t": 10})
+    found = simplest(sample, lambda each: dict(each.sizes).get("b", 2) in (1, 7))
+    assert found == Sample((0, 0), sizes={"b": 1})
 
 
 def test_the_deck_begins_with_the_plain_layer_and_then_moves_everything():
