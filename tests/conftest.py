@@ -44,6 +44,7 @@ ONCE = (
     "cookbook/test_plain_text.py",
     "docs/",
     "entry/",
+    "guide/test_attention_maps.py",
     "hunting/test_cards.py",
     "test_catalogue.py",
     "test_ci.py",
