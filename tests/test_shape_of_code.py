@@ -264,17 +264,62 @@ def no_loop_operations(tree, source):
 
 
 def branches_on_a_size(node):
-    """The branches whose condition reads a size of a tensor; exporters trace unknown sizes at 1."""
-    return [
-        f"line {x.lineno}: {ast.unparse(x.test)}"
-        for x in ast.walk(node)
-        if isinstance(x, ast.If | ast.IfExp | ast.While)
-        and re.search(r"\.shape\[-?\d+\]|ops\.shape\(", ast.unparse(x.test))
-    ]
+    """The branches whose condition reads a size of a tensor; exporters trace unknown sizes at 1.
+
+    A local name of a size counts as the size, unless it is only asked whether it is an `int`.
+    """
+    functions = [x for x in ast.walk(node) if isinstance(x, ast.FunctionDef)]
+    found = {}
+    for function in functions:
+        named = names_of_sizes(function)
+        for x in ast.walk(function):
+            if isinstance(x, ast.If | ast.IfExp | ast.While):
+                text = ast.unparse(x.test)
+                read = re.search(r"\.shape\[-?\d+\]|ops\.shape\(", text)
+                if read or named.intersection(names_of_values(x.test)):
+                    found[f"line {x.lineno}: {text}"] = None
+    return list(found)
+
+
+def names_of_sizes(function):
+    """The local names that hold sizes of tensors. What `int` makes of a size is known, so no size."""
+    found = set()
+    for assigned in ast.walk(function):
+        if not isinstance(assigned, ast.Assign):
+            continue
+        (target, value) = assigned.targets[0], assigned.value
+        each = isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple)
+        for left, right in zip(target.elts, value.elts, strict=True) if each else [(target, value)]:
+            if is_size(right, found):
+                found |= {x.id for x in ast.walk(left) if isinstance(x, ast.Name)}
+    return found
+
+
+def is_size(value, names):
+    """Whether an expression is a shape, one of its sizes, or computed from these without a call."""
+    if isinstance(value, ast.Call):
+        return ast.unparse(value.func) == "ops.shape"
+    if isinstance(value, ast.Name):
+        return value.id in names
+    if isinstance(value, ast.Attribute):
+        return value.attr == "shape"
+    return any(is_size(inner, names) for inner in ast.iter_child_nodes(value))
+
+
+def names_of_values(test):
+    """The names in a condition, except for those that `isinstance` asks for their type."""
+    if isinstance(test, ast.Call) and ast.unparse(test.func) == "isinstance":
+        return []
+    if isinstance(test, ast.Name):
+        return [test.id]
+    return [name for inner in ast.iter_child_nodes(test) for name in names_of_values(inner)]
 
 
 def no_branch_on_a_traced_size(tree, source):
-    return branches_on_a_size(methods_of(tree)["call"])
+    traced = [
+        x for name, x in methods_of(tree).items() if name in ("call", "bias") or name[0] == "_"
+    ]
+    return [line for method in traced for line in branches_on_a_size(method)]
 
 
 LAYER_RULES = [
@@ -576,6 +621,11 @@ SPOILT = [
         "        return ops",
         "        if inputs.shape[-1] == 1:\n            return inputs\n        return ops",
     ),
+    (
+        no_branch_on_a_traced_size,
+        "        return ops",
+        "        _, t = ops.shape(inputs)\n        short = t // 2\n        return 0 if short else ops",
+    ),
     (no_loop_operations, "ops.tanh", "ops.scan"),
     (no_loop_operations, "layers, ops", "layers, ops\nfrom keras.ops import while_loop as loop"),
 ]
@@ -594,6 +644,24 @@ def test_a_spoilt_layer_breaks_the_rule(rule, line, spoilt):
     source = GOOD.replace(line, spoilt)
     assert source != GOOD
     assert rule(ast.parse(source), source) != []
+
+
+@pytest.mark.parametrize(
+    ("before", "test", "is_branch"),
+    [
+        ("t = x.shape[1]", "t == 1", True),
+        ("b, t = ops.shape(x)", "t", True),
+        ("n, t = 2, ops.shape(x)[1]", "t > n", True),
+        ("n, t = 2, ops.shape(x)[1]", "n > 1", False),
+        ("t = ops.shape(x)[1]", "isinstance(t, int)", False),
+        ("t = int(x.shape[1])", "t == 1", False),
+        ("mask = fitting_mask(mask, x.shape[:2])", "mask is None", False),
+    ],
+)
+def test_a_size_counts_by_its_name_too(before, test, is_branch):
+    source = f"def call(x, mask):\n    {before}\n    return 0 if {test} else 1\n"
+    other = "def other(t):\n    return 0 if t else 1\n"  # where the name is another
+    assert len(branches_on_a_size(ast.parse(source + other))) == is_branch
 
 
 def test_the_budgets_are_exact():
