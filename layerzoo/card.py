@@ -65,6 +65,9 @@ class Traits:
             `"passes"`: the mask is passed on, and a wrapped layer decides what padding does.
             If several inputs can be padded, a dict of these by input name. For inputs other than the first,
             `"consumes"` means that their padding changes no output.
+        strict_masks: Whether a mask of another shape than the first two axes of its input, or with other
+            numbers than 0 and 1, raises a `ValueError` that names it. Without that it may be broadcast.
+            Masks are the arguments `mask`, for the first input, and `<input>_mask`.
         dynamic: Axis letters whose size may be unknown, as in `"b t"`.
         zero_batch: Whether an empty batch gives an empty output.
         causal: Whether every output is independent of later steps. The time axis is `t`.
@@ -90,6 +93,7 @@ class Traits:
     """
 
     masking: Any = None
+    strict_masks: Any = None
     dynamic: Any = "b"
     zero_batch: Any = True
     causal: Any = None

@@ -8,7 +8,10 @@ from layerzoo.testing import compat
 from layerzoo.testing.case import Case
 from layerzoo.testing.samples import Sample
 
-OPEN = ("masking", "causal", "reach", "equivariant", "conserves", "reference", "noise", "losses")
+OPEN = (
+    *("masking", "causal", "reach", "equivariant", "conserves"),
+    *("reference", "noise", "losses", "strict_masks"),
+)
 """The traits that are tested only if they are claimed. Each of the others says something if left out."""
 
 NAMES = {

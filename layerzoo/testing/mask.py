@@ -1,6 +1,7 @@
 """Masks: padding does not change valid outputs, and the mask is passed on while there are steps."""
 
 import contextlib
+import inspect
 from collections.abc import Mapping
 
 import keras
@@ -248,6 +249,116 @@ def mask_input_forms(case):
         for index, (a, e) in enumerate(zip(flat(outputs), flat(due), strict=True)):
             what = f"  output {index}        with the mask {form}, and {reference}"
             demand_close(_blanked(a, valid[index]), _blanked(e, valid[index]), 1e-5, what, SUMS)
+
+
+@declare(
+    "M4",
+    tier="trait",
+    cost="fair",
+    never=(
+        "The card says that masks that do not fit are accepted (`strict_masks=False`), but each that was "
+        "tried was refused."
+    ),
+    hint=(
+        "An operation on a mask of another shape broadcasts it where a size is 1, and gives a backend's own "
+        "message elsewhere. At the start of `call`, compare `mask.shape` with the first axes of the inputs, "
+        "and if the mask is not boolean, its values with 0 and 1, as `layerzoo.ops.masks.fitting_mask` does."
+    ),
+    shown="""
+    import inspect
+    layer = built()
+    for name in inspect.signature(layer.call).parameters:
+        path = next(iter(inputs)) if name == "mask" else name.removesuffix("_mask")
+        if (name != "mask" and not name.endswith("_mask")) or not hasattr(inputs.get(path), "shape"):
+            continue
+        b, t, *rest = inputs[path].shape
+        shapes = [(b, t + 1), (b, 1), (1, t), (b + 1, t), (t,), (b,), (), (b, t, *rest, 1)]
+        unfit = [np.ones(s, bool) for s in shapes if len(s) < 2 or s != (b, t)]
+        for mask in [*unfit, np.full((b, t), 0.3), np.full((b, t), np.nan), np.full((b, t), 2)]:
+            said = ""
+            try:
+                layer(**inputs, **{name: mask})
+            except ValueError as error:
+                said = str(error).split("Arguments received by")[0]  # Keras adds them to any error
+            due = name in said and (mask.shape == (b, t) or str(mask.shape) in said)
+            assert due, f"{name} {mask.dtype} {mask.shape} for {(b, t)}: {said or 'accepted'}"
+    """,
+)
+def mask_fits(case):
+    """A mask of another shape, or of other numbers than 0 and 1, raises a `ValueError` that names it."""
+    claim = case.traits.strict_masks
+    if claim is None:
+        raise NotApplicable("the card claims nothing about masks that do not fit")
+    case = case.roomy()
+    layer, arrays = case.built(), case.arrays()
+    masked = dict(_masked(case, layer))
+    demand(
+        masked, "  the card claims `strict_masks`, but the call takes no `mask` or `<input>_mask`"
+    )
+    accepted = False
+    for name, path in masked.items():
+        shape = arrays[path].shape
+        for mask in _unfit(shape):
+            error = _refusal(case, layer, arrays, {name: mask})
+            accepted = accepted or error is None
+            if claim:
+                _demand_named(error, name, mask, shape)
+    return None if claim else accepted
+
+
+def _masked(case, layer):
+    """The mask arguments of a layer, each with the path of the tensor that it is for."""
+    for name in inspect.signature(layer.call).parameters:
+        path = case.first if name == "mask" else name.removesuffix("_mask")
+        if name.endswith("mask") and path in case.tensors:
+            yield name, path
+
+
+def _unfit(shape) -> list[np.ndarray]:
+    """Masks that do not fit an input of this shape: of other shapes, and of other numbers than 0 and 1."""
+    b, t = shape[:2]
+    longer, shorter = (b, t + 1), (b, t - 1)
+    shapes = [
+        longer,
+        shorter,
+        (b, 1),
+        (1, t),
+        (1, 1),
+        (b + 1, t),
+        (t,),
+        (b,),
+        (),
+        (b, t, 1),
+        (*shape, 1),
+    ]
+    valid = np.arange(t) < np.arange(t, t - b, -1)[:, None]
+    return [
+        *(np.ones(each, bool) for each in shapes if len(each) < 2 or each != shape[: len(each)]),
+        np.where(valid, 1, 0.3).astype("float32"),
+        np.where(valid, 0, -1e9).astype("float32"),
+        np.where(valid, 1, np.nan).astype("float32"),
+        np.where(valid, 2, 0),
+    ]
+
+
+def _refusal(case, layer, arrays, masks) -> Exception | None:
+    try:
+        case.call(layer, arrays, **masks)
+    except Exception as error:  # the backend's own errors too
+        return error
+    return None
+
+
+def _demand_named(error, name, mask, shape):
+    """Demand that a mask was refused by its name and, if that does not fit, by its shape."""
+    due = [name, *([str(mask.shape)] if mask.shape != shape[:2] else [])]
+    told = "accepted in silence" if error is None else f"{type(error).__name__}: {error}"
+    demand(
+        isinstance(error, ValueError) and all(word in str(error) for word in due),
+        f"  {name:<15} {mask.dtype} {mask.shape}, values {np.unique(mask)}, for inputs {shape}\n"
+        f"  due             a ValueError that has {' and '.join(map(repr, due))} in it\n"
+        f"  found           {told}",
+    )
 
 
 def _claims(case) -> dict[str, str]:

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from layerzoo.ops.masks import visible, weigh, zero_padding
+from layerzoo.ops.masks import fitting_mask, visible, weigh, zero_padding
 
 
 def test_padding_becomes_zero_whatever_it_holds():
@@ -65,3 +65,29 @@ def test_a_bias_is_added_before_the_softmax():
 def test_the_only_step_gets_all_the_weight():
     scores = np.array([[7.0], [-3.0]], "float32")
     np.testing.assert_array_equal(ops.convert_to_numpy(weigh(scores)), [[1], [1]])
+
+
+def test_a_mask_that_fits_is_taken_in_each_form():
+    mask = np.array([[True, True, False], [True, True, True]])
+    assert fitting_mask(None, (2, 3)) is None
+    for form in (mask, mask.astype("uint8"), mask.astype("float16"), mask.tolist()):
+        taken = fitting_mask(form, (2, 3))
+        assert keras.backend.standardize_dtype(taken.dtype) == "bool"
+        np.testing.assert_array_equal(ops.convert_to_numpy(taken), mask)
+
+
+@pytest.mark.parametrize(
+    ("mask", "told"),
+    [
+        (True, r"shape \(\)"),
+        ("valid", ""),
+        ([["yes"] * 3] * 2, ""),
+        ([[True] * 3, [True]], r".*\[True\]"),
+        (np.ones((2, 1), bool), r"shape \(2, 1\)"),
+        ([[0, 1, 2]] * 2, "the value 2"),
+    ],
+)
+def test_a_mask_that_does_not_fit_is_refused(mask, told):
+    rule = r"`mask` must be boolean, or 0 and 1, of shape \(2, 3\)\. Received: mask.*"
+    with pytest.raises(ValueError, match=rule + told):
+        fitting_mask(mask, (2, 3))

@@ -51,6 +51,7 @@ CARD = Card(
     dims=lambda pick, config: dict(d=pick([4, 2]) * config["num_heads"]),
     traits=Traits(
         masking={"inputs": "propagates", "context": "consumes"},
+        strict_masks=True,
         dynamic="b t s",
         causal=True,
         reach=(0, 0),

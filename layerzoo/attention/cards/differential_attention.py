@@ -28,6 +28,7 @@ CARD = Card(
     dims=lambda pick, config: dict(d=pick([4, 2]) * config["num_heads"]),
     traits=Traits(
         masking="propagates",
+        strict_masks=True,
         dynamic="b t",
         causal=lambda config: config["causal"],
         equivariant=lambda config: (

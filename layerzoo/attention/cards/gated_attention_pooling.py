@@ -23,6 +23,7 @@ CARD = Card(
     ),
     traits=Traits(
         masking="consumes",
+        strict_masks=True,
         dynamic="b t",
         equivariant={"instances reversed": (steps_reversed, unchanged)},
         twice_differentiable=True,

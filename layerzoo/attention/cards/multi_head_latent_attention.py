@@ -29,6 +29,7 @@ CARD = Card(
     dims=lambda pick, config: dict(d=pick([4, 8]) * config["num_heads"]),
     traits=Traits(
         masking="propagates",
+        strict_masks=True,
         dynamic="b t",
         causal=lambda config: config["causal"],
         stochastic=lambda config: config["dropout"] > 0,

@@ -62,6 +62,7 @@ CARD = Card(
     dims=lambda pick, config: dict(d=pick([4, 2]) * config["num_heads"]),
     traits=Traits(
         masking="consumes",
+        strict_masks=True,
         dynamic="b t",
         equivariant={"steps reversed": (steps_reversed, unchanged)},
     ),

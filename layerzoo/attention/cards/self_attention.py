@@ -96,6 +96,7 @@ CARD = Card(
     dims=lambda pick, config: dict(d=pick([4, 2]) * config["num_heads"]),
     traits=Traits(
         masking="propagates",
+        strict_masks=True,
         dynamic="b t",
         causal=lambda config: config["causal"],
         reach=_reach,

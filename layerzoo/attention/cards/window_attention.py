@@ -46,6 +46,7 @@ CARD = Card(
     dims=lambda pick, config: dict(c=pick([4, 2]) * config["num_heads"]),
     traits=Traits(
         masking="propagates",
+        strict_masks=True,
         dynamic="b y x",
         stochastic=lambda config: config["dropout"] > 0,
         twice_differentiable=True,

@@ -24,6 +24,7 @@ CARD = Card(
     dims=lambda pick, config: dict.fromkeys("cd", pick([8, 12])),
     traits=Traits(
         masking=lambda config: None if config.get("data_format") else "propagates",
+        strict_masks=lambda config: config.get("data_format") != "channels_first" or None,
         dynamic=lambda config: "b y x" if config.get("data_format") else "b t",
         causal=lambda config: None if config.get("data_format") else False,
         equivariant=rows_or_steps,

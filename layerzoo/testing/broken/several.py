@@ -4,6 +4,7 @@ import keras
 from keras import layers, ops, regularizers
 
 from layerzoo.catalogue import Card, Tensor, Traits
+from layerzoo.ops.masks import fitting_mask
 from layerzoo.testing.broken.entry import Broken
 
 register = keras.saving.register_keras_serializable(package="layerzoo.broken")
@@ -129,6 +130,33 @@ class SoundSummary(SoundFusion):
     def compute_output_shape(self, inputs_shape, context_shape):
         """The time axis goes."""
         return (inputs_shape[0], self.units)
+
+
+@register
+class SoundStrict(SoundFusion):
+    """A correct layer that refuses a mask that does not fit."""
+
+    def _pooled(self, steps, mask):
+        return super()._pooled(steps, None if mask is None else self._fitting(mask, steps))
+
+    def _fitting(self, mask, steps):
+        return fitting_mask(mask, steps.shape[:2], "context_mask")
+
+
+@register
+class OneSampleForAll(SoundStrict):
+    """A mask is refused only if its number of steps is wrong: one for a single sample is broadcast."""
+
+    def _fitting(self, mask, steps):
+        return fitting_mask(mask, (mask.shape[0], steps.shape[1]), "context_mask")
+
+
+@register
+class AnyNumberIsTrue(SoundStrict):
+    """Every number but 0 in a mask counts as valid, such as the -1e9 that other libraries add to scores."""
+
+    def _fitting(self, mask, steps):
+        return super()._fitting(ops.cast(mask, "bool"), steps)
 
 
 @register
@@ -392,7 +420,12 @@ def _mixer(layer) -> Card:
     )
 
 
-SOUND = (_fusion(SoundFusion), _fusion(SoundSummary), _mixer(SoundMixer))
+SOUND = (
+    _fusion(SoundFusion, strict_masks=False),
+    _fusion(SoundStrict, strict_masks=True),
+    _fusion(SoundSummary),
+    _mixer(SoundMixer),
+)
 """Controls: correct layers, on which no property may fail."""
 
 BROKEN = (
@@ -407,6 +440,10 @@ BROKEN = (
     Broken(_mixer(FirstOutputMasked), "M2"),
     Broken(_fusion(InvertsNumbers), "M3"),
     Broken(_fusion(MaskNeverFilled), "M3"),
+    Broken(_fusion(SoundFusion, strict_masks=True), "M4"),
+    Broken(_fusion(OneSampleForAll, strict_masks=True), "M4"),
+    Broken(_fusion(AnyNumberIsTrue, strict_masks=True), "M4"),
+    Broken(_fusion(SoundStrict, strict_masks=False), "M4"),
     Broken(_mixer(OutputKeysChange), "S1"),
     Broken(_fusion(ClearsLosses), "L2"),
     Broken(_mixer(OrderOfDict), "L3"),
