@@ -210,6 +210,8 @@ class Card:
             name. It must keep changing nothing.
         paper: arXiv id or URL.
         year: Year of the paper.
+        paper_title: Title of the paper. With a title, authors and a year, the page ends with a BibTeX entry.
+        paper_authors: Authors of the paper, as BibTeX lists them: `"Ada Lovelace and Alan Turing"`.
         tags: Words to find the layer by.
         aliases: Other names of the layer, as in `"GQA"`. A name with dots is what another library calls it,
             as in `"torch.nn.MultiheadAttention"`.
@@ -231,6 +233,8 @@ class Card:
     inert: Mapping[str, str] = field(default_factory=dict)
     paper: str = ""
     year: int | None = None
+    paper_title: str = ""
+    paper_authors: str = ""
     tags: Sequence[str] = ()
     aliases: Sequence[str] = ()
     peer: Peer | None = None

@@ -31,6 +31,9 @@ GROUP = "layerzoo.cards"
 MOST = 10_000
 """How many cards a plug-in may have. A list that has more may have no end."""
 
+WORDS = ("name", "family", "summary", "paper", "paper_title", "paper_authors")
+"""What the lists print of a card, each as text in one line."""
+
 _warned: set[str] = set()
 
 
@@ -103,8 +106,8 @@ def _fault(card) -> str | None:
     """What keeps a card out of the lists; nothing if it is sound, and None if it is no card."""
     if not isinstance(card, Card):
         return None
-    words = {"family": card.family, "summary": card.summary, "paper": card.paper}
-    for name, value in {"name": card.name, **words}.items():
+    for name in WORDS:
+        value = getattr(card, name)
         if not isinstance(value, str) or not value.isprintable():
             return (
                 f"its {name} must be text in one printable line. Received: {foreign.shown(value)}"

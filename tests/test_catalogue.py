@@ -77,6 +77,8 @@ def test_every_layer_that_is_exported_has_a_card():
 def test_every_card_is_complete(card):
     assert re.fullmatch(r"arXiv:\d{4}\.\d{4,5}|https://\S+", card.paper)
     assert 1980 < card.year < 2100
+    assert card.paper_title
+    assert card.paper_authors
     assert card.tags
     assert card.summary.endswith(".")
     assert len(card.summary) < 100

@@ -37,6 +37,13 @@ CARD = Card(
     ],
     paper="arXiv:1810.00825",
     year=2018,
+    paper_title=(
+        "Set Transformer: A Framework for Attention-based Permutation-Invariant Neural Networks"
+    ),
+    paper_authors=(
+        "Juho Lee and Yoonho Lee and Jungtaek Kim and Adam R. Kosiorek and Seungjin Choi and "
+        "Yee Whye Teh"
+    ),
     tags=["sequence", "pooling"],
     aliases=[
         "PMA",

@@ -44,6 +44,10 @@ CARD = Card(
     ],
     paper="arXiv:2410.05258",
     year=2024,
+    paper_title="Differential Transformer",
+    paper_authors=(
+        "Tianzhu Ye and Li Dong and Yuqing Xia and Yutao Sun and Yi Zhu and Gao Huang and Furu Wei"
+    ),
     tags=["sequence"],
     aliases=["Diff Transformer", "DiffAttn", "timm.layers.DiffAttention"],
     peer=PEER,

@@ -31,6 +31,8 @@ CARD = Card(
     errors=[dict(units=0), dict(units=2.5)],
     paper="arXiv:1802.04712",
     year=2018,
+    paper_title="Attention-based Deep Multiple Instance Learning",
+    paper_authors="Maximilian Ilse and Jakub M. Tomczak and Max Welling",
     tags=["sequence", "pooling"],
     aliases=["ABMIL", "MIL", "attention-based MIL", "multiple-instance learning"],
     peer=PEER,

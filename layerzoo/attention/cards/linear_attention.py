@@ -44,6 +44,8 @@ CARD = Card(
     ],
     paper="arXiv:2006.16236",
     year=2020,
+    paper_title="Transformers are RNNs: Fast Autoregressive Transformers with Linear Attention",
+    paper_authors="Angelos Katharopoulos and Apoorv Vyas and Nikolaos Pappas and François Fleuret",
     tags=["sequence"],
     aliases=["linear Transformer", "fla.layers.LinearAttention"],
     peer=PEER,

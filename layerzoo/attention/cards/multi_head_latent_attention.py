@@ -44,6 +44,10 @@ CARD = Card(
     ],
     paper="arXiv:2405.04434",
     year=2024,
+    paper_title=(
+        "DeepSeek-V2: A Strong, Economical, and Efficient Mixture-of-Experts Language Model"
+    ),
+    paper_authors="DeepSeek-AI",
     tags=["sequence"],
     aliases=[
         "MLA",

@@ -76,6 +76,15 @@ CARD = Card(
     ],
     paper="arXiv:2204.14198",
     year=2022,
+    paper_title="Flamingo: a Visual Language Model for Few-Shot Learning",
+    paper_authors=(
+        "Jean-Baptiste Alayrac and Jeff Donahue and Pauline Luc and Antoine Miech and Iain Barr "
+        "and Yana Hasson and Karel Lenc and Arthur Mensch and Katie Millican and Malcolm "
+        "Reynolds and Roman Ring and Eliza Rutherford and Serkan Cabi and Tengda Han and Zhitao "
+        "Gong and Sina Samangooei and Marianne Monteiro and Jacob Menick and Sebastian Borgeaud "
+        "and Andrew Brock and Aida Nematzadeh and Sahand Sharifzadeh and Mikolaj Binkowski and "
+        "Ricardo Barreira and Oriol Vinyals and Andrew Zisserman and Karen Simonyan"
+    ),
     tags=["sequence", "pooling"],
     aliases=["Flamingo resampler", "Perceiver", "resampler", "flamingo_pytorch.PerceiverResampler"],
     peer=PEER,

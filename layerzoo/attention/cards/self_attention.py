@@ -118,6 +118,11 @@ CARD = Card(
     ],
     paper="arXiv:1706.03762",
     year=2017,
+    paper_title="Attention Is All You Need",
+    paper_authors=(
+        "Ashish Vaswani and Noam Shazeer and Niki Parmar and Jakob Uszkoreit and Llion Jones "
+        "and Aidan N. Gomez and Lukasz Kaiser and Illia Polosukhin"
+    ),
     tags=["sequence"],
     aliases=[
         "MHA",

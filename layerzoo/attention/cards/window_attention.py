@@ -61,6 +61,11 @@ CARD = Card(
     ],
     paper="arXiv:2103.14030",
     year=2021,
+    paper_title="Swin Transformer: Hierarchical Vision Transformer using Shifted Windows",
+    paper_authors=(
+        "Ze Liu and Yutong Lin and Yue Cao and Han Hu and Yixuan Wei and Zheng Zhang and "
+        "Stephen Lin and Baining Guo"
+    ),
     tags=["image"],
     aliases=[
         "Swin",

@@ -32,6 +32,8 @@ CARD = Card(
     },
     paper="arXiv:1807.06521",
     year=2018,
+    paper_title="CBAM: Convolutional Block Attention Module",
+    paper_authors="Sanghyun Woo and Jongchan Park and Joon-Young Lee and In So Kweon",
     tags=["image", "convolution"],
     aliases=["CBAM", "convolutional block attention module", "timm.layers.CbamModule"],
     peer=PEER,

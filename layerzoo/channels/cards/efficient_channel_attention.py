@@ -33,6 +33,10 @@ CARD = Card(
     errors=[dict(gamma=0), dict(beta=-1.0), dict(data_format="last")],
     paper="arXiv:1910.03151",
     year=2019,
+    paper_title="ECA-Net: Efficient Channel Attention for Deep Convolutional Neural Networks",
+    paper_authors=(
+        "Qilong Wang and Banggu Wu and Pengfei Zhu and Peihua Li and Wangmeng Zuo and Qinghua Hu"
+    ),
     tags=["image", "sequence", "convolution"],
     aliases=["ECA", "ECA-Net", "timm.layers.EcaModule"],
     peer=PEER,

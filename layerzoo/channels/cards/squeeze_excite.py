@@ -35,6 +35,8 @@ CARD = Card(
     errors=[dict(ratio=0), dict(ratio=2.5), dict(data_format="last")],
     paper="arXiv:1709.01507",
     year=2017,
+    paper_title="Squeeze-and-Excitation Networks",
+    paper_authors="Jie Hu and Li Shen and Samuel Albanie and Gang Sun and Enhua Wu",
     tags=["image", "sequence", "convolution"],
     aliases=[
         "SE",

@@ -77,6 +77,7 @@ def _proof(kills) -> str:
 
 def _property(each, kills) -> str:
     statement, _, rest = (inspect.getdoc(each.check) or "").partition("\n")
+    statement = statement.replace("<", "&lt;")  # which would begin an HTML tag
     lines = [f"### {each.id} {each.name.replace('_', ' ')}\n", statement]
     lines += [rest] if rest.strip() else []
     lines.append(f"\nTier *{each.tier}*: {TIERS[each.tier]}.")

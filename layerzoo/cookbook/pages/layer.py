@@ -52,6 +52,9 @@ STATUSES = {
 }
 
 
+ESCAPED = {"|": r"\|", "<": "&lt;"}
+
+
 @dataclass(frozen=True)
 class Plain:
     """The layer as the pages show it: its code, its imports and its inputs."""
@@ -169,7 +172,7 @@ def layer_page(card, folder):
         _tensors(doc),
         _verified(card, measured.read(folder, "verified", card.name)),
         _cost(card, measured.read(folder, "cost", card.name)),
-        f"## Paper\n\n{doc.get('Reference', '')}",
+        _paper(card, doc),
     ]
     return "\n\n".join(part.strip() for part in parts if part) + "\n"
 
@@ -385,7 +388,7 @@ def _recipe(card):
     if ours(card):
         package = "my_layers"
         fence = textwrap.indent(f'````python linenums="1"\n--8<-- "{path}"\n````', "    ")
-        file = f'???+ quote "`{path}`"\n\n{fence}'
+        file = f'???+ quote lz-recipe "`{path}`"\n\n{fence}'
     else:
         package = "mine"
         code = inspect.getsource(sys.modules[card.layer.__module__]).strip()
@@ -436,8 +439,8 @@ def _parameters(layer):
 
 
 def cell(text):
-    """Text for a table cell; escapes any bar outside code, because it would end the cell."""
-    return re.sub(r"(`[^`]*`)|\|", lambda found: found[1] or "\\|", text)
+    """Text for a table cell: outside code, a bar would end the cell, and `<` would begin an HTML tag."""
+    return re.sub(r"`[^`]*`|[|<]", lambda found: ESCAPED.get(found[0], found[0]), text)
 
 
 def _code(text, ours):
@@ -526,7 +529,8 @@ def _counts(results):
     """How many results of a group have each status, without those that do not apply."""
     statuses = Counter(result["status"] if result else "not_run" for result in results)
     statuses.pop("not_applicable", None)
-    return ", ".join(f"{n} {STATUSES[s]}" for s, n in statuses.items()) or "none applies"
+    counts = [f"{statuses[s]} {text}" for s, text in STATUSES.items() if s in statuses]
+    return ", ".join(counts) or "none applies"
 
 
 def _result(result):
@@ -565,6 +569,33 @@ def _cost(card, found):
         + f"\n\nMedians of {rows[0]['pairs']} alternating pairs of runs, with {versions} on "
         f"{NAMES[found['backend']]}; {found['machine']}, {found['date']}."
     )
+
+
+def _paper(card, doc):
+    text = f"## Paper\n\n{doc.get('Reference', '')}"
+    entry = bibtex(card)
+    return f"{text}\n\n```bibtex\n{entry}\n```" if entry else text
+
+
+def bibtex(card):
+    """The BibTeX entry of a card's paper; empty if the card lacks its title, authors or year."""
+    if not (card.paper and card.paper_title and card.paper_authors and card.year):
+        return ""
+    author = card.paper_authors.split(" and ")[0].split()[-1]
+    word = next(iter(re.findall(r"\w{4,}", card.paper_title)), "")
+    key = re.sub("[^a-z0-9]", "", f"{author}{card.year}{word}".lower())
+    fields = {
+        "title": f"{{{card.paper_title}}}",  # the inner braces keep the capitals
+        "author": card.paper_authors,
+        "year": card.year,
+        "url": card.paper,
+    }
+    if card.paper.startswith("arXiv:"):
+        number = card.paper.removeprefix("arXiv:")
+        fields |= {"eprint": number, "archivePrefix": "arXiv"}
+        fields["url"] = f"https://arxiv.org/abs/{number}"
+    lines = "".join(f"  {name} = {{{value}}},\n" for name, value in fields.items())
+    return f"@misc{{{key},\n{lines}}}"
 
 
 def root_of(card):

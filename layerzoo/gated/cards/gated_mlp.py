@@ -36,6 +36,8 @@ CARD = Card(
     errors=[dict(hidden_dim=0), dict(hidden_dim=4, units=-2), dict(hidden_dim=4, dropout=2)],
     paper="arXiv:2002.05202",
     year=2020,
+    paper_title="GLU Variants Improve Transformer",
+    paper_authors="Noam Shazeer",
     tags=["transformer", "tabular"],
     aliases=[
         "SwiGLU",

@@ -42,6 +42,10 @@ CARD = Card(
     ),
     paper="arXiv:2108.12409",
     year=2021,
+    paper_title=(
+        "Train Short, Test Long: Attention with Linear Biases Enables Input Length Extrapolation"
+    ),
+    paper_authors="Ofir Press and Noah A. Smith and Mike Lewis",
     tags=["sequence", "position"],
     aliases=["ALiBi", "attention with linear biases", "keras_hub.layers.AlibiBias"],
     peer=PEER,

@@ -44,6 +44,11 @@ CARD = Card(
     ],
     paper="arXiv:1910.10683",
     year=2019,
+    paper_title="Exploring the Limits of Transfer Learning with a Unified Text-to-Text Transformer",
+    paper_authors=(
+        "Colin Raffel and Noam Shazeer and Adam Roberts and Katherine Lee and Sharan Narang and "
+        "Michael Matena and Yanqi Zhou and Wei Li and Peter J. Liu"
+    ),
     tags=["sequence", "position"],
     aliases=[
         "T5 bias",

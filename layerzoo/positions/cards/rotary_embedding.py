@@ -46,6 +46,10 @@ CARD = Card(
     errors=[dict(base=-1.0), dict(layout="quarter"), dict(scaling=0)],
     paper="arXiv:2104.09864",
     year=2021,
+    paper_title="RoFormer: Enhanced Transformer with Rotary Position Embedding",
+    paper_authors=(
+        "Jianlin Su and Yu Lu and Shengfeng Pan and Ahmed Murtadha and Bo Wen and Yunfeng Liu"
+    ),
     tags=["sequence", "position"],
     aliases=[
         "RoPE",

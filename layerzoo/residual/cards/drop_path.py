@@ -30,6 +30,8 @@ CARD = Card(
     errors=[dict(rate=-0.1), dict(rate=1.5), dict(rate="half")],
     paper="arXiv:1603.09382",
     year=2016,
+    paper_title="Deep Networks with Stochastic Depth",
+    paper_authors="Gao Huang and Yu Sun and Zhuang Liu and Daniel Sedra and Kilian Weinberger",
     tags=["regularisation"],
     aliases=[
         "stochastic depth",

@@ -70,6 +70,8 @@ CARD = Card(
     ],
     paper="arXiv:1512.03385",
     year=2015,
+    paper_title="Deep Residual Learning for Image Recognition",
+    paper_authors="Kaiming He and Xiangyu Zhang and Shaoqing Ren and Jian Sun",
     tags=["wrapper"],
     aliases=[
         "skip connection",

@@ -16,5 +16,13 @@ CARD = Card(
     errors=[dict(init_value="one"), dict(init_value=float("inf"))],
     paper="arXiv:2105.03404",
     year=2021,
+    paper_title=(
+        "ResMLP: Feedforward networks for image classification with data-efficient training"
+    ),
+    paper_authors=(
+        "Hugo Touvron and Piotr Bojanowski and Mathilde Caron and Matthieu Cord and "
+        "Alaaeldin El-Nouby and Edouard Grave and Armand Joulin and Gabriel Synnaeve and "
+        "Jakob Verbeek and Hervé Jégou"
+    ),
     tags=["scale"],
 )
