@@ -18,7 +18,7 @@ import keras
 
 PAGE = Path(__file__).with_name("first-model.md")
 PICTURE = "look.svg"
-THEMES = {"light": "#26323f", "dark": "#d6dbe0"}
+THEMES = {"light": "26323f", "dark": "d6dbe0"}
 """The colour of the text in the picture, for a light and for a dark page."""
 
 STYLE = """
@@ -67,7 +67,7 @@ def write(pictures, numbers):
     with tempfile.TemporaryDirectory() as folder:
         runs = [run(program, folder) for program in others]
         for theme, colour in THEMES.items():
-            Path(folder, "matplotlibrc").write_text(STYLE.format(repr(colour)))
+            Path(folder, "matplotlibrc").write_text(STYLE.format(colour))
             last = run(drawing, folder)
             shutil.copy(Path(folder, PICTURE), pictures / f"look-{theme}.svg")
     found["printed"] = [printed for printed, _ in [*runs, last]]

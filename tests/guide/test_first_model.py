@@ -46,7 +46,8 @@ def test_the_page_shows_both_pictures(program):
     shown = re.findall(r"!\[[^]]{100,}?\]\(../assets/first_model/([a-z-]+\.svg)#only-(\w+)\)", page)
     assert [name for name, _ in shown] == PICTURES
     assert all(name.endswith(f"-{theme}.svg") for name, theme in shown)
-    assert all((ASSETS / name).is_file() for name in PICTURES)
+    for name, colour in zip(PICTURES, program.THEMES.values(), strict=True):
+        assert f"fill: #{colour}" in (ASSETS / name).read_text()
 
 
 @pytest.mark.proof
