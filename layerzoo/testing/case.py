@@ -34,20 +34,26 @@ class Case:
         return self.card.configs(Replay(self.sample.choices))
 
     @functools.cached_property
+    def _read(self) -> tuple[Config, dict[str, int]]:
+        """The constructor arguments, only to be read, and the axis sizes that the card gives for them."""
+        replay = Replay(self.sample.choices)
+        config = self.card.configs(replay)
+        return config, self.card.dims(replay, config)
+
+    @functools.cached_property
     def traits(self) -> Traits:
         """What the layer claims with this config."""
-        return self.card.traits.under(self.config)
+        return self.card.traits.under(self._read[0])
 
     @functools.cached_property
     def tensors(self) -> dict[str, Tensor]:
         """The input tensors by path, as the card describes them."""
-        return self.card.tensors(self.config)
+        return self.card.tensors(self._read[0])
 
-    @functools.cached_property
+    @property
     def dims(self) -> dict[str, int]:
         """The axis sizes that the card gives for this config."""
-        replay = Replay(self.sample.choices)
-        return self.card.dims(replay, self.card.configs(replay))
+        return self._read[1]
 
     @property
     def fixed(self) -> set[str]:

@@ -296,7 +296,7 @@ def conservation(case):
     """What the card declares conserved is: the residue of the first input and the first output is zero."""
     if not case.traits.conserves:
         raise NotApplicable("the card declares nothing that is conserved")
-    layer, arrays = case.built(), case.arrays()
+    layer, arrays = case.built(), case.arrays(values="normal")  # squares must not round
     x, y = arrays[case.first], case.run(layer, arrays)[0]
     size = max(1.0, *(float(np.abs(a).max(initial=0)) for a in (x, y)))
     for claim, residue in case.traits.conserves.items():

@@ -126,9 +126,12 @@ class Placed:
         return alone
 
 
-def built(case: Case) -> Built:
-    """The layer of a case, and its inputs."""
-    return Built(case.make, compat.packed(case.arrays()), case.sample.seed, case)
+def built(case: Case, layer: keras.layers.Layer | None = None) -> Built:
+    """The layer of a case, or one that was built earlier, and the inputs of the case."""
+    found = Built(case.make, compat.packed(case.arrays()), case.sample.seed, case)
+    if layer is not None:
+        vars(found)["layer"] = layer
+    return found
 
 
 def fitting_places(built: Built) -> list[str]:

@@ -44,7 +44,7 @@ def shape_static(case):
     eager = case.call(layer, arrays)
     said, found = _structure(spec), _structure(eager)
     demand(said == found, f"  symbolic output {said}\n  eager output    {found}")
-    _demand_covers(spec, eager, "every size of the input is known")
+    demand_covers(spec, eager, "every size of the input is known")
     trained = case.call(layer, arrays, training=True)
     said = _structure(trained)
     demand(said == found, f"  in training     {said}\n  at inference    {found}", OTHER_IN_TRAINING)
@@ -90,11 +90,11 @@ def shape_dynamic(case):
         spec = compat.call(layer, case.symbols(**dict.fromkeys(unknown)))
         for sizes in ({letter: case.sizes[letter] for letter in unknown}, unknown):
             eager = case.call(layer, case.arrays(**sizes))
-            _demand_covers(spec, eager, f"unknown to the symbolic input: {', '.join(unknown)}")
+            demand_covers(spec, eager, f"unknown to the symbolic input: {', '.join(unknown)}")
     # elsewhere a call that runs knows every size; a trace takes long, so that every second sample must do
     if compat.BACKEND == "tensorflow" and case.sample.seed % 2:
         spec = compat.traced(layer, case.symbols(**dict.fromkeys(unknown)), training=True)
-        _demand_covers(spec, eager, f"traced in training with unknown sizes: {', '.join(unknown)}")
+        demand_covers(spec, eager, f"traced in training with unknown sizes: {', '.join(unknown)}")
 
 
 @declare(
@@ -167,9 +167,9 @@ def compute_output_shape_agrees(case):
     free = "b" in case.traits.dynamic.split()
     for sizes in ({}, {"b": None}) if free else ({},):
         shapes = case.shapes(**sizes)
-        said = _shapes(layer.compute_output_shape(*_arguments(layer, shapes)))
+        said = output_shapes(layer, shapes)
         demand(
-            len(said) == len(eager) and all(map(_covers, said, eager)),
+            len(said) == len(eager) and all(map(covers, said, eager)),
             f"  for inputs      {shapes}\n  it says         {said}\n  the outputs     {eager}",
         )
 
@@ -289,25 +289,27 @@ def _dtypes(outputs) -> list[str]:
     return [keras.backend.standardize_dtype(y.dtype) for y in keras.tree.flatten(outputs)]
 
 
-def _covers(said, found) -> bool:
+def covers(said, found) -> bool:
     """Whether a shape describes another one, if None stands for any size."""
     return len(said) == len(found) and all(map(lambda a, b: a in (None, b), said, found))
 
 
-def _demand_covers(spec, eager, where):
+def demand_covers(spec, eager, where):
+    """Demand that the shape of each symbolic output describes the eager one."""
     pairs = zip(keras.tree.flatten(spec), keras.tree.flatten(eager), strict=True)
     for index, (said, found) in enumerate(pairs):
         demand(
-            _covers(said.shape, found.shape),
+            covers(said.shape, found.shape),
             f"  output {index}, {where}\n"
             f"  symbolic shape  {tuple(said.shape)}\n  eager shape     {tuple(found.shape)}",
         )
 
 
-def _arguments(layer, shapes) -> list:
-    """The shape of each argument that `compute_output_shape` takes."""
+def output_shapes(layer, shapes) -> list[tuple]:
+    """What `compute_output_shape` says for the shapes of the inputs by path: a shape for each output."""
     count = len(inspect.signature(layer.compute_output_shape).parameters)
-    return list(compat.packed(shapes).values())[:count]
+    arguments = list(compat.packed(shapes).values())[:count]
+    return _shapes(layer.compute_output_shape(*arguments))
 
 
 def _shapes(nested) -> list[tuple]:

@@ -270,9 +270,9 @@ def models(draw: st.DrawFn, card: Card, places: Iterable[str] = PLACES, **how) -
 def drawn(card: Card, number: int) -> tuple[Sample, ...]:
     """Random samples of a card: all different, none the plain one, and the same in every process.
 
-    Sizes come from the buckets.
+    Sizes are drawn freely, but on JAX they come from the buckets, because each new shape costs a compilation.
     """
-    free = False
+    free = compat.BACKEND != "jax"
     if (_pool.get("card"), _pool.get("asked")) != (id(card), (number, free)):
         found = _found(card, number, free)
         _pool.update(card=id(card), kept=card, asked=(number, free), samples=found)
