@@ -65,7 +65,8 @@ def show(options) -> int:
 
 def _signature(card: Card) -> str:
     try:
-        return foreign.line(str(foreign.contained(inspect.signature, card.layer)))
+        text = foreign.line(str(foreign.contained(inspect.signature, card.layer)))
+        return text.replace("keras.src.layers.layer.Layer", "keras.layers.Layer")
     except Exception:  # a default of a plug-in's layer can be any object
         return "(...)"
 

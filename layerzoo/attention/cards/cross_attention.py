@@ -84,6 +84,7 @@ CARD = Card(
         "encoder-decoder attention",
         "tfa.layers.MultiHeadAttention",
         "torch.nn.MultiheadAttention",
+        "torchtune.modules.MultiHeadAttention",
         "keras_hub.layers.CachedMultiHeadAttention",
     ],
     peer=PEER,

@@ -137,6 +137,8 @@ CARD = Card(
         "causal attention",
         "tfa.layers.MultiHeadAttention",
         "torch.nn.MultiheadAttention",
+        "timm.layers.Attention",
+        "torchtune.modules.MultiHeadAttention",
         "keras_hub.layers.CachedMultiHeadAttention",
         "flax.linen.SelfAttention",
     ],

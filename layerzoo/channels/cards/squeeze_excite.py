@@ -44,6 +44,7 @@ CARD = Card(
         "SENet",
         "squeeze-and-excitation",
         "timm.layers.SEModule",
+        "timm.layers.SqueezeExcite",
         "torchvision.ops.SqueezeExcitation",
         "keras_cv.layers.SqueezeAndExcite2D",
     ],

@@ -92,7 +92,8 @@ def _family_page(family, cards):
 
 
 def _catalogue_page(cards, by_family):
-    parts = [f"# Catalogue\n\n{GENERATED}\n\n{len(cards)} layers. [By tag](tags.md)."]
+    count = f"{len(cards)} layers in layerzoo {layerzoo.__version__}"
+    parts = [f"# Catalogue\n\n{GENERATED}\n\n{count}. [By tag](tags.md)."]
     for family, of_family in by_family.items():
         heading = f"## [{title(family)}](layers/{family}/index.md)"
         parts.append(f"{heading}\n\n{_grid(of_family)}")

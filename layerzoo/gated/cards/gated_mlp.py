@@ -47,8 +47,10 @@ CARD = Card(
         "gated linear unit",
         "gated feed-forward network",
         "timm.layers.SwiGLU",
+        "timm.layers.SwiGLUPacked",
         "timm.layers.GluMlp",
         "torchtune.modules.FeedForward",
+        "fla.modules.GatedMLP",
     ],
     peer=PEER,
 )

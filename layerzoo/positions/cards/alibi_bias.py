@@ -47,7 +47,12 @@ CARD = Card(
     ),
     paper_authors="Ofir Press and Noah A. Smith and Mike Lewis",
     tags=["sequence", "position"],
-    aliases=["ALiBi", "attention with linear biases", "keras_hub.layers.AlibiBias"],
+    aliases=[
+        "ALiBi",
+        "attention with linear biases",
+        "keras_hub.layers.AlibiBias",
+        "x_transformers.x_transformers.AlibiPositionalBias",
+    ],
     peer=PEER,
     boxes={
         "bias": "− slope × distance",

@@ -40,6 +40,7 @@ CARD = Card(
         "timm.layers.DropPath",
         "torchvision.ops.StochasticDepth",
         "keras_cv.layers.DropPath",
+        "keras_cv.layers.StochasticDepth",
     ],
     peer=PEER,
     boxes={

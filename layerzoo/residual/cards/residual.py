@@ -83,6 +83,8 @@ CARD = Card(
         "post-norm",
         "sandwich norm",
         "tfa.layers.StochasticDepth",
+        "keras_cv.layers.StochasticDepth",
+        "timm.layers.LayerScale",
         "timm.models.vision_transformer.LayerScale",
     ],
     peer=PEER,
