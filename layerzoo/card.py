@@ -186,6 +186,11 @@ def no_dims(pick: Pick, config: Config) -> dict[str, int]:
     return {}
 
 
+def no_failing_exports(config: Config) -> Mapping[str, str]:
+    """The `failing_exports` of a card whose exports are all right."""
+    return {}
+
+
 @dataclass(frozen=True)
 class Card:
     """What the catalogue, the kit, the command line and the pages need to know about a layer.
@@ -206,6 +211,9 @@ class Card:
         expected_inconclusive: The reason for each property that can be neither shown nor refuted, by its
             id, in the same way. The property must stay inconclusive. Without a reason here, an
             inconclusive property fails a run.
+        failing_exports: A function of the config that returns the reason for each export that fails with
+            it, by Keras's name of the format and the backend, as in `{"onnx@tensorflow": "..."}`. The
+            export must keep failing.
         inert: The reason for each constructor argument that changes nothing that the kit can see, by its
             name. It must keep changing nothing.
         paper: arXiv id or URL.
@@ -230,6 +238,7 @@ class Card:
     errors: Sequence[Config] = ()
     expected_failures: Mapping[str, str] = field(default_factory=dict)
     expected_inconclusive: Mapping[str, str] = field(default_factory=dict)
+    failing_exports: Callable[[Config], Mapping[str, str]] = no_failing_exports
     inert: Mapping[str, str] = field(default_factory=dict)
     paper: str = ""
     year: int | None = None

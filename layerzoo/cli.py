@@ -171,6 +171,24 @@ def bench(options) -> int:
     return 0
 
 
+def export_check(options) -> int:
+    """Export layers and run the files. The exit code is 1 if one is wrong or was not tried."""
+    from layerzoo.cookbook import exporting
+
+    names = [card_named(name).name for name in options.names] or list(catalogue())
+    exports = exporting.select(options.only)
+    if options.measured:
+        measured.demand_ours(options.measured, "exports", names)
+    found = exporting.verify(names, exports, options.turn)
+    console.print(exporting.table(found))
+    for line in (faults := exporting.faults(found)):
+        _say(foreign.printable(line))
+    if options.measured:
+        for name, each in found.items():
+            measured.write(options.measured, "exports", name, each)
+    return 1 if faults else 0
+
+
 COMMANDS = {
     "list": list_layers,
     "show": show,
@@ -183,4 +201,5 @@ COMMANDS = {
     "eject": eject,
     "docs": docs,
     "bench": bench,
+    "export-check": export_check,
 }

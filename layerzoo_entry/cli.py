@@ -243,6 +243,36 @@ def parser() -> argparse.ArgumentParser:
         metavar="FOLDER",
         help="write one file per layer below this folder, which the pages read: measured",
     )
+
+    each = commands.add_parser(
+        "export-check",
+        help="export layers, run the files, and compare what they compute with the layers",
+        description=(
+            "Export each layer from each backend to each format. Run each file by the runtime of its format "
+            "at several lengths, and compare. This needs the extra `export`. Exit code 1: a file is wrong or "
+            "cannot be made, although the card does not expect that, or was not tried."
+        ),
+    )
+    each.add_argument("names", nargs="*", metavar="NAME", help="layers; default: all of them")
+    each.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        metavar="PATTERN",
+        help="format@backend: onnx@torch, litert@*, *@tensorflow; can be repeated",
+    )
+    each.add_argument(
+        "--turn",
+        type=natural,
+        metavar="N",
+        help="only a part, for CI: the plain layers, and other configs in each turn",
+    )
+    each.add_argument(
+        "--measured",
+        type=Path,
+        metavar="FOLDER",
+        help="write one file per layer below this folder, which the pages read: measured",
+    )
     return top
 
 

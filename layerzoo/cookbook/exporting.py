@@ -121,8 +121,7 @@ def tried(names: Sequence[str], exports: Sequence[str], turn: int | None) -> dic
     found = {}
     for name in names:
         start = time.perf_counter()
-        with compat.undisturbed():
-            found[name] = {each: result(catalogue()[name], each, turn) for each in exports}
+        found[name] = {each: result(catalogue()[name], each, turn) for each in exports}
         seconds = time.perf_counter() - start
         print(f"{name} on {keras.backend.backend()}: {seconds:.1f} s", file=sys.stderr)
     return found
@@ -134,16 +133,16 @@ def result(card: Card, export: str, turn: int | None = None) -> dict[str, dict]:
     Each of the two has a `status`: `right`; `failed`; `expected_failure`, if only configs fail for which the
     card gives a reason; or `unexpected_pass`, if one of those does not fail.
     """
-    configs = list(enumerate(variants(card, export, turn)))
-    free = [(place, case, masked) for place, (case, masked) in configs if letters(case)]
-    found = {"free": _judged(card, export, "free", free)} if free else {}
-    if turn is None or not free:
-        fixed = [(place, case, masked) for place, (case, masked) in configs]
-        found["fixed"] = _judged(card, export, "fixed", fixed)
+    jobs = [(place, *each) for place, each in enumerate(variants(card, export, turn))]
+    free = [(place, case, masked) for place, case, masked in jobs if letters(case)]
+    with compat.undisturbed():
+        found = {"free": _judged(export, "free", free)} if free else {}
+        if turn is None or not free:
+            found["fixed"] = _judged(export, "fixed", jobs)
     return found
 
 
-def _judged(card, export, kind, jobs) -> dict[str, Any]:
+def _judged(export, kind, jobs) -> dict[str, Any]:
     worst, lengths = 0.0, set()
     failed, passed, known, count = "", "", "", 0
     for place, case, masked in jobs:
@@ -162,6 +161,7 @@ def _judged(card, export, kind, jobs) -> dict[str, Any]:
             passed = passed or (f"{what}: {reason}" if reason else "")
     status = "failed" if failed else "unexpected_pass" if passed else "expected_failure"
     found = {"status": status if failed or passed or known else "right", "exports": len(jobs)}
+    found["masked"] = sum(masked for _, _, masked in jobs)
     found |= {"lengths": sorted(lengths), "difference": float(f"{worst:.2g}")}
     if found["status"] != "right":
         found |= {"failed": count, "reason": failed or passed or known}
@@ -202,11 +202,11 @@ def letters(case: Case) -> list[str]:
 def steps(case: Case, kind: str, place: int) -> Iterator[tuple[Sizes, dict[str, int]]]:
     """The sizes that a file is made for, None where they are free, and those that it is run at.
 
-    Sizes of several axes differ. A file with `fixed` sizes has one length; `place` says which.
+    Sizes of several axes differ. A file with `fixed` sizes has one length; `place` says which: 1, 150, ...
     """
     batch = "b" in case.traits.dynamic.split()
     for i, b in enumerate(BATCHES):
-        k = i if kind == "free" else place
+        k = i if kind == "free" else -place
         known = {x: LENGTHS[(k + j) % len(LENGTHS)] for j, x in enumerate(letters(case))}
         made: Sizes = dict.fromkeys(known) if kind == "free" else {**known}
         yield ({**made, "b": None}, {**known, "b": b}) if batch else (made, known)
@@ -334,10 +334,8 @@ def _missing(export: str) -> str:
 
 def _versions() -> dict[str, str]:
     found = {}
-    for package in (
-        *("tensorflow", "jax", "torch"),
-        *("tf2onnx", "onnx", "onnxscript", "onnxruntime", "ai-edge-litert"),
-    ):
+    packages = "tensorflow jax torch tf2onnx onnx onnxruntime ai-edge-litert"
+    for package in packages.split():
         with contextlib.suppress(PackageNotFoundError):
             found[package] = version(package)
     return found

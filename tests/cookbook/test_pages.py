@@ -31,6 +31,7 @@ HEADINGS = [
     "Shapes, masks, precision",
     "Properties verified",
     "Measured cost",
+    "Where it runs",
     "Paper",
 ]
 
@@ -244,7 +245,7 @@ def test_every_layer_is_listed_and_every_link_has_a_page(rendered):
 
 def test_what_was_not_measured_is_said_so(rendered):
     page = page_of(rendered, "GatedMLP")
-    assert page.count("Not measured yet: `layerzoo ") == 2
+    assert page.count("Not measured yet: `layerzoo ") == 3
 
 
 def test_measurements_are_written_as_they_are(tmp_path):
@@ -299,6 +300,45 @@ def test_measurements_are_written_as_they_are(tmp_path):
     assert "| b 8, d 512 | 12.3 ms | 10 ms | 1.23 | 3,151,360 | 2,099,712 |" in page
     assert "2 cores, 2026-11-20" in page
     assert "Not measured yet" in page_of(rendered, "DropPath")
+
+
+def test_the_page_says_where_a_layer_runs_and_why_not(tmp_path):
+    right = dict(status="right", exports=3, masked=0, lengths=[1, 9], difference=1.2e-7)
+    bad = dict(exports=3, masked=1, lengths=[9, 150], difference=0.0, failed=2)
+    known = dict(bad, status="expected_failure", reason="no `erfc`")
+    exports = {
+        "keras": "3.15.1",
+        "versions": {"tensorflow": "2.21.0", "onnxruntime": "1.32.0"},
+        "lengths": [1, 9, 150],
+        "results": {
+            "tf_saved_model@tensorflow": {"free": right, "fixed": right},
+            "onnx@tensorflow": {"free": known, "fixed": known},
+            "litert@tensorflow": {"fixed": dict(bad, status="failed", reason="units=2: Bad: no")},
+            "tf_saved_model@jax": {
+                "free": dict(bad, status="unexpected_pass", reason="units=2: it")
+            },
+            "onnx@torch": {"free": dict(status="not_tried", reason="it needs onnx")},
+        },
+    }
+    measured.write(tmp_path / "measured", "exports", "GatedMLP", exports)
+    page = page_of(render(tmp_path / "docs"), "GatedMLP")
+    section = page.partition("## Where it runs\n\n")[2].partition("\n\n## ")[0]
+    assert re.findall(r"^\| (?!Exp|-)(.*) \|$", section, re.MULTILINE) == [
+        "SavedModel | TensorFlow | right, 1e-07 | right, 1e-07",
+        "ONNX | TensorFlow | 2 of 3 configs failed | 2 of 3 configs failed",
+        "LiteRT | TensorFlow |  | **2 of 3 configs failed**",
+        "SavedModel | JAX | **right, though expected to fail** | ",
+        "ONNX | PyTorch | not tried | ",
+    ]
+    assert re.findall(r"^- (.*)$", section, re.MULTILINE) == [
+        "ONNX from TensorFlow: no `erfc`.",
+        "LiteRT from TensorFlow: units=2: Bad: no.",
+        "SavedModel from JAX: units=2: it.",
+        "ONNX from PyTorch: it needs onnx.",
+    ]
+    assert "Lengths of `t`: 1, 9, 150. 3 configs were tried, 1 of them with masks" in section
+    assert '[["(b, t, 64)", "(b, t)"]]' in section
+    assert section.endswith("Keras 3.15.1 with TensorFlow 2.21.0, onnxruntime 1.32.0.")
 
 
 PLUGIN = '''

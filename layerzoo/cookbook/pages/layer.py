@@ -16,6 +16,7 @@ from layerzoo.card import Card
 from layerzoo.catalogue import catalogue
 from layerzoo.cookbook.drawing import picture, snake_case, trace
 from layerzoo.cookbook.pages.kit import GROUPS, NAMES
+from layerzoo.cookbook.pages.where import where_it_runs
 from layerzoo.testing import PROPERTIES
 
 SECTIONS = (
@@ -172,6 +173,7 @@ def layer_page(card, folder):
         _tensors(doc),
         _verified(card, measured.read(folder, "verified", card.name)),
         _cost(card, measured.read(folder, "cost", card.name)),
+        where_it_runs(card, measured.read(folder, "exports", card.name)),
         _paper(card, doc),
     ]
     return "\n\n".join(part.strip() for part in parts if part) + "\n"
