@@ -58,7 +58,7 @@ def _by_cost(*numbers: int) -> dict[str, int]:
 PROFILES = {
     "smoke": Profile(_by_cost(2, 2, 2, 0), _by_cost(0, 0, 0, 0)),
     "proof": Profile(_by_cost(2, 2, 2, 1), _by_cost(0, 0, 0, 0)),
-    "dev": Profile(_by_cost(3, 2, 2, 0), _by_cost(0, 1, 0, 0)),
+    "dev": Profile(_by_cost(2, 2, 2, 0), _by_cost(1, 0, 0, 0)),
     "ci": Profile(_by_cost(30, 12, 4, 2), _by_cost(20, 6, 1, 0), brief=False),
     "deep": Profile(_by_cost(60, 60, 20, 8), _by_cost(500, 100, 20, 2), brief=False),
 }
