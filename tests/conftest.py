@@ -45,6 +45,7 @@ ONCE = (
     "docs/",
     "entry/",
     "guide/test_attention_maps.py",
+    "guide/test_property_tests.py",
     "hunting/test_cards.py",
     "test_catalogue.py",
     "test_ci.py",
