@@ -1,14 +1,15 @@
 """Activations, of operations that every exporter can handle."""
 
 import keras
-from keras import ops
+from keras import backend, ops
 
 
 def gelu(x):
     """The exact GELU, `x (1 + erf(x / sqrt(2))) / 2`.
 
-    TensorFlow computes `ops.gelu` by `erfc`, which no runtime for ONNX has.
+    TensorFlow computes `ops.gelu` by `erfc`, which no runtime for ONNX has. JAX exports `ops.erf` as what no
+    TensorFlow can read.
     """
-    if keras.utils.is_keras_tensor(x):  # for drawings: one operation
+    if keras.utils.is_keras_tensor(x) or backend.backend() != "tensorflow":  # also for drawings
         return ops.gelu(x, approximate=False)
     return 0.5 * x * (1 + ops.erf(x * 0.5**0.5))
