@@ -265,7 +265,7 @@ def parser() -> argparse.ArgumentParser:
         "--turn",
         type=natural,
         metavar="N",
-        help="only a part, for CI: the plain layers, and other configs in each turn",
+        help="only a part, for CI: the plain layers at three lengths, and other configs in each turn",
     )
     each.add_argument(
         "--measured",

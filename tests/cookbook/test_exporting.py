@@ -97,7 +97,7 @@ def test_the_lengths_of_several_axes_differ():
         assert sorted(given[letter] for _, given in free) == sorted(exporting.LENGTHS)
     assert all(given["t"] != given["s"] for _, given in free)
     fixed = list(exporting.steps(case, "fixed", 1))
-    assert all(made == {"s": 150, "t": 1, "b": None} for made, _ in fixed)
+    assert all(made == {"s": 150, "t": 12, "b": None} for made, _ in fixed)
     assert {given["b"] for _, given in fixed} == {1, 2, 3}
 
 

@@ -321,6 +321,14 @@ def test_the_page_says_where_a_layer_runs_and_why_not(tmp_path):
         },
     }
     measured.write(tmp_path / "measured", "exports", "GatedMLP", exports)
+    halves = {"tensorflow": "passed", "jax": "failed", "torch": "passed"}
+    verified = {
+        "profile": "ci",
+        "keras": "3.15.1",
+        "backends": dict.fromkeys(halves, "1"),
+        "results": {"N1": {name: dict(status=status) for name, status in halves.items()}},
+    }
+    measured.write(tmp_path / "measured", "verified", "GatedMLP", verified)
     page = page_of(render(tmp_path / "docs"), "GatedMLP")
     section = page.partition("## Where it runs\n\n")[2].partition("\n\n## ")[0]
     assert re.findall(r"^\| (?!Exp|-)(.*) \|$", section, re.MULTILINE) == [
@@ -338,6 +346,7 @@ def test_the_page_says_where_a_layer_runs_and_why_not(tmp_path):
     ]
     assert "Lengths of `t`: 1, 9, 150. 3 configs were tried, 1 of them with masks" in section
     assert '[["(b, t, 64)", "(b, t)"]]' in section
+    assert "In half precision it stays near float32 (N1): TensorFlow, PyTorch." in section
     assert section.endswith("Keras 3.15.1 with TensorFlow 2.21.0, onnxruntime 1.32.0.")
 
 

@@ -160,6 +160,7 @@ def layer_page(card, folder):
             f"[A picture of every operation of `call`]({traced})."
         )
         generated = GENERATED.replace("docs`", f"docs --package {root_of(card)}`")
+    verified = measured.read(folder, "verified", card.name)
     parts = [
         _front_matter(card),
         f"# {card.name}\n\n{generated}\n\n{card.summary}",
@@ -171,9 +172,9 @@ def layer_page(card, folder):
         _recipe(card),
         _configuration(card, doc),
         _tensors(doc),
-        _verified(card, measured.read(folder, "verified", card.name)),
+        _verified(card, verified),
         _cost(card, measured.read(folder, "cost", card.name)),
-        where_it_runs(card, measured.read(folder, "exports", card.name)),
+        where_it_runs(card, measured.read(folder, "exports", card.name), verified),
         _paper(card, doc),
     ]
     return "\n\n".join(part.strip() for part in parts if part) + "\n"

@@ -6,8 +6,8 @@ FORMATS = {"tf_saved_model": "SavedModel", "onnx": "ONNX", "litert": "LiteRT"}
 KINDS = {"free": "Unknown sizes", "fixed": "Known sizes"}
 
 
-def where_it_runs(card, found):
-    """The section, from what `layerzoo export-check` measured."""
+def where_it_runs(card, found, verified):
+    """The section, from what `layerzoo export-check` and `layerzoo check` measured."""
     head = "## Where it runs\n\n"
     if not found:
         return head + (
@@ -34,6 +34,7 @@ def where_it_runs(card, found):
             "\n".join(rows),
             *(["\n".join(reasons)] if reasons else []),
             *_equal_sizes(card, results),
+            *_half_precision(verified),
             f"Keras {found['keras']} with {_versions(found['versions'])}.",
         ]
     )
@@ -82,6 +83,14 @@ def _equal_sizes(card, results):
         f"{what}, an export from JAX must say which unknown sizes are equal: "
         f'`model.export(..., jax2tf_kwargs={{"polymorphic_shapes": [[{shapes}]]}})`.'
     ]
+
+
+def _half_precision(verified):
+    """Where the property N1 was verified: a line, or none."""
+    results = verified.get("results", {}).get("N1", {})
+    passed = [NAMES[name] for name, each in results.items() if each["status"] == "passed"]
+    where = ", ".join(passed)
+    return [f"In half precision it stays near float32 (N1): {where}."] if passed else []
 
 
 def _plain(card):
