@@ -14,11 +14,24 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # small work, and a process for e
 import keras
 import numpy as np
 import pytest
+from hypothesis import Phase, settings
 from keras import ops
 
 from layerzoo import catalogue
 from layerzoo.catalogue import families
 from layerzoo.testing import quick
+
+# How much Hypothesis draws, by LAYERZOO_EXAMPLES or `--hypothesis-profile`: `push` is judged alike twice,
+# `nightly` draws ten times as much, and `explore` each time something else, and keeps what fails.
+PHASES = [Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink]
+settings.register_profile(
+    "push", deadline=None, derandomize=True, database=None, phases=PHASES, max_examples=100
+)
+settings.register_profile("nightly", settings.get_profile("push"), max_examples=1000)
+settings.register_profile(
+    "explore", deadline=None, phases=[*PHASES, Phase.target], max_examples=1000, print_blob=True
+)
+settings.load_profile(os.environ.get("LAYERZOO_EXAMPLES", "push"))
 
 
 def pytest_configure(config):

@@ -178,7 +178,8 @@ def kept_state(layer, seeds: bool = False) -> Iterator[None]:
 
     Without `seeds`, the random seeds go on, so that the next call has other noise.
     """
-    held = [x for inner in sublayers(layer) for x in keras.tree.flatten(list(vars(inner).values()))]
+    attributes = [each for inner in sublayers(layer) for each in vars(inner).values()]
+    held = [x for each in attributes for x in _leaves(each)]
     held += layer.variables if seeds else []
     variables = {id(v): v for v in held if isinstance(v, keras.Variable)}
     kept = [(v, _cut_off(v)) for v in variables.values()]
@@ -187,6 +188,13 @@ def kept_state(layer, seeds: bool = False) -> Iterator[None]:
     finally:
         for variable, value in kept:
             variable.assign(value)
+
+
+def _leaves(value) -> list:
+    try:
+        return keras.tree.flatten(value)
+    except TypeError:  # a dict by layers, which have no order: Keras keeps one of a compiled model
+        return []
 
 
 @contextlib.contextmanager

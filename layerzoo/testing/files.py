@@ -8,6 +8,7 @@ import warnings
 from pathlib import Path
 
 import keras
+import numpy as np
 
 from layerzoo.testing import compat
 from layerzoo.testing.case import flat
@@ -59,23 +60,35 @@ class Subclassed(keras.Model):
 
     symbols = keras.tree.map_structure(symbol, inputs)
     model = keras.Model(keras.tree.flatten(symbols), built()(**symbols))
-    model(keras.tree.flatten(inputs), training=True)
+    given = keras.tree.flatten(inputs)
+    rng = np.random.default_rng(1)
+    target = keras.tree.map_structure(lambda y: rng.normal(size=y.shape), model(given))
+    optimizer = keras.optimizers.Adam(0.01, epsilon=1e-3)
+    model.compile(optimizer, "mse", run_eagerly=keras.backend.backend() != "jax")
+    def step(model):  # of training
+        keras.utils.set_random_seed(7)
+        if not model.trainable_variables:
+            return numbers(model(given, training=True))
+        model.train_on_batch(given, target)
+        return numbers([v.value for v in (*model.variables, *model.optimizer.variables)])
+    step(model), step(model)
     model.save("shown.keras")
     loaded = keras.saving.load_model("shown.keras")
-    given = keras.tree.flatten(inputs)
     for a, e in zip(loaded.variables, model.variables):  # no file of Keras holds seeds
         if "seed_gen" in e.path:
-            a.assign(e.value)
-    for training in (False, True):
-        keras.utils.set_random_seed(7)
-        found = numbers(loaded(given, training=training))
-        keras.utils.set_random_seed(7)
-        for a, e in zip(found, numbers(model(given, training=training)), strict=True):
-            np.testing.assert_allclose(a, e, rtol=1e-5, atol=1e-6)
+            a.assign(np.array(e.value))
+    for a, e in zip(numbers(loaded(given)), numbers(model(given)), strict=True):
+        np.testing.assert_allclose(a, e, rtol=1e-5, atol=1e-6)
+    for a, e in zip(step(loaded), step(model), strict=True):
+        np.testing.assert_allclose(a, e, rtol=1e-5, atol=1e-6)
     """,
 )
 def keras_file(case):
-    """A model saved as `.keras` loads without `custom_objects`, computes the same, and trains on the same."""
+    """A model saved as `.keras` loads without `custom_objects`, computes the same, and trains on the same.
+
+    Trains on: another step with Adam, whose moments are in the file, leaves the same weights, statistics and
+    moments as if training had not been interrupted.
+    """
     layer = case.built()
     arrays = case.arrays()
     models = {"Functional": case.functional(layer), "subclassed": Subclassed(layer)}
@@ -84,8 +97,10 @@ def keras_file(case):
         models["Sequential"] = keras.Sequential([keras.Input(shape[1:], dtype=dtype), layer])
     with tempfile.TemporaryDirectory() as folder:
         for kind, model in models.items():
-            if kind == "Functional":  # so that its state is not the one of a new layer
-                model(case.feed(arrays), training=True)
+            if kind == "Functional":  # so that no state is the one of a new layer or optimizer
+                step = _step(case, model)
+                for _ in range(2):
+                    step(model)
             expected = case.run_model(model, arrays)
             path = str(Path(folder) / f"{kind}.keras")
             model.save(path)
@@ -93,26 +108,65 @@ def keras_file(case):
             for a, e in zip(case.run_model(loaded, arrays), expected, strict=True):
                 demand_close(a, e, 1e-6, f"  outputs of a {kind} model, reloaded and saved", FILE)
             if kind == "Functional":
-                _demand_resumes(case, model, loaded, arrays)
+                _demand_resumes(model, loaded, step)
 
 
-def _demand_resumes(case, model, loaded, arrays):
-    """Demand that a loaded model trains on as the saved one does: outputs and statistics.
+def _step(case, model):
+    """A function that takes a step of training in a model like this one, and returns what came out.
+
+    It compiles this model, with an optimizer that has variables of its own. What has no weight to train is
+    only called. Its inputs are not those at which outputs are compared: it would show if they leave a trace.
+    """
+    feed = case.feed(case.arrays(1))
+    if not model.trainable_variables:
+        return lambda each: flat(each(feed, training=True))
+    generator = np.random.default_rng([case.sample.seed, 59])
+    with case.resting(model):
+        outputs = model(feed, training=False)
+    target = keras.tree.map_structure(
+        lambda y: generator.normal(size=y.shape).astype("float32"), outputs
+    )
+    # an epsilon above the rounding errors, which Adam would otherwise make as large as a step
+    optimizer = keras.optimizers.Adam(0.01, epsilon=1e-3)
+    model.compile(optimizer, "mse", run_eagerly=compat.BACKEND != "jax")  # which compiles faster
+
+    def step(each):
+        with warnings.catch_warnings():  # about weights without a gradient, which G2 checks
+            warnings.filterwarnings("ignore", "Gradients do not exist")
+            return [np.array(each.train_on_batch(feed, target))]
+
+    return step
+
+
+def _demand_resumes(model, loaded, step):
+    """Demand that a loaded model trains on as the saved one does: weights, statistics and the optimizer's.
 
     The seeds are handed over, because no file of Keras holds them.
     """
-    pairs = list(zip(loaded.variables, model.variables, strict=True))
+    kept = [*model.variables, *(model.optimizer.variables if model.trainable_variables else [])]
+    back = [*loaded.variables, *(loaded.optimizer.variables if loaded.trainable_variables else [])]
+    counts = [len(each.trainable_variables) for each in (model, loaded)], [len(kept), len(back)]
+    demand(
+        all(due == now for due, now in counts),
+        "  weights that train, and variables with those of the optimizer\n"
+        f"  saved           {counts[0][0]}, {counts[1][0]}\n"
+        f"  loaded          {counts[0][1]}, {counts[1][1]}",
+    )
+    pairs = list(zip(back, kept, strict=True))
     for a, e in pairs:
         if "seed_generator" in e.path:
-            a.assign(e.value)
-    outputs = []
+            a.assign(compat.array(e).copy())  # JAX gives the memory of a value away in a step
+    found = []
     for each in (loaded, model):
         with compat.global_seeds(1):
-            outputs.append(flat(each(case.feed(arrays), training=True)))
-    for a, e in zip(*outputs, strict=True):
-        demand_close(a, e, 1e-6, "  outputs in training of a model reloaded, and saved", FILE)
+            found.append(step(each))
+    for a, e in zip(*found, strict=True):
+        what = (
+            "  the loss, or the outputs if nothing trains, of a model reloaded, and not interrupted"
+        )
+        demand_close(a, e, 1e-6, what, FILE)
     for a, e in pairs:
-        what = f"  variable {e.path} after a step in training of a model reloaded, and saved"
+        what = f"  variable {e.path} after one more step of a model reloaded, and not interrupted"
         demand_close(compat.array(a), compat.array(e), 1e-6, what, FILE)
 
 

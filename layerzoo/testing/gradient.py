@@ -9,6 +9,7 @@ import numpy as np
 from layerzoo.testing import autodiff, compat
 from layerzoo.testing.closeness import allowing, demand_close, demand_finite
 from layerzoo.testing.derivative import demand_derivative
+from layerzoo.testing.independence import rows
 from layerzoo.testing.outcomes import NotApplicable, Violation, demand
 from layerzoo.testing.properties import declare
 from layerzoo.testing.slice import Slice
@@ -399,6 +400,70 @@ def surrogate(case):
             )
     else:
         raise NotApplicable("the card names no surrogate, and a gradient may reach the inputs")
+
+
+@declare(
+    "G9",
+    tier="should",
+    cost="dear",
+    hint=(
+        "Usually a loss that `call` adds as a sum over the batch, where a model takes the mean: divide "
+        "it by the number of samples, as Keras does with that of an `activity_regularizer`. Otherwise a "
+        "custom gradient that depends on the size of the batch."
+    ),
+    shown="""
+    layer = built()
+    symbol = lambda x: keras.Input(x.shape[1:], dtype=str(x.dtype))
+    symbols = keras.tree.map_structure(symbol, inputs)
+    noisy = {"training": False} if claimed["stochastic"] or claimed["state"] else {}
+    model = keras.Model(symbols, layer(**symbols, **noisy))
+    model.compile(keras.optimizers.SGD(1.0), "mse", run_eagerly=True)
+    start = model.get_weights()
+    def gradients(given):  # of the mean over the samples, and of the losses that the call adds
+        target = keras.tree.map_structure(np.zeros_like, model(given))
+        model.train_on_batch(given, target)
+        found = [a - b for w, a, b in zip(model.weights, start, model.get_weights()) if w.trainable]
+        model.set_weights(start)
+        return found
+    half = lambda x: x[::-1] * x.dtype.type(2) if x.dtype.kind == "f" else x[::-1]
+    other = keras.tree.map_structure(half, inputs)
+    both = keras.tree.map_structure(lambda a, b: np.concatenate([a, b]), inputs, other)
+    if not claimed["couples_batch"]:
+        found = zip(layer.trainable_weights, gradients(both), gradients(inputs), gradients(other))
+        for weight, whole, first, second in found:
+            mean = (first + second) / 2
+            close = np.allclose(whole, mean, atol=1e-5 * max(1, np.abs(whole).max()))
+            assert close, f"{weight.path}: {whole.ravel()[:4]} of a batch, {mean.ravel()[:4]} of its parts"
+    """,
+)
+def accumulated_gradient(case):
+    """The gradient of a batch is the mean over its parts, also of added losses, unless samples interact."""
+    if case.traits.couples_batch is not None:
+        raise NotApplicable("the samples of a batch influence each other")
+    layer, size = case.built(), 4
+    if not layer.trainable_weights:
+        raise NotApplicable("no weight trains")
+    arrays = case.arrays(values="normal", b=size)
+    still = (
+        not case.traits.stochastic and case.traits.state is None
+    )  # else training is never the same twice
+    how = dict(training=still, losses=True)
+    whole = Slice(layer, arrays, case.sample.seed, **how)
+    weights = slice(len(whole.inputs), None)
+    due = whole.gradient(whole.leaves)[weights]
+    if any(u.shape[:1] != (size,) for u in whole.cotangents):
+        raise NotApplicable("an output has no axis of samples")
+    found = []
+    for part in (slice(0, size // 2), slice(size // 2, None)):
+        subject = Slice(layer, rows(case, arrays, part), case.sample.seed, **how)
+        subject.cotangents = [2 * u[part] for u in whole.cotangents]
+        found.append(subject.gradient(subject.leaves)[weights])
+    share, origin = allowing(layer, 1e-5, "float32, 1e-5 for sums in another order")
+    for name, e, *parts in zip(whole.names[weights], due, *found, strict=True):
+        what = (
+            f"  the gradient of {name}, mean of two halves of a batch of {size}, and of the whole"
+        )
+        demand_close(sum(parts) / 2, e, share, what, origin)
 
 
 def _largest_gradients(case, layer, **how) -> dict[str, float]:

@@ -52,7 +52,7 @@ def batch_independence(case):
     layer = case.built()
     whole = case.run(layer, arrays)
     changed = case.arrays(salt=1, values="normal", b=3)
-    mixed = _rows(case, arrays, slice(0, 1), _rows(case, changed, slice(1, 3)))
+    mixed = rows(case, arrays, slice(0, 1), rows(case, changed, slice(1, 3)))
     if coupled:
         training = coupled == "training"
         with compat.kept_state(layer):  # training moves the statistics that inference uses
@@ -72,7 +72,7 @@ def batch_independence(case):
             what = "  in training, sample 0 of 3, after samples 1 and 2 changed, and before"
             demand_close(a[0], e[0], 1e-6, what, SAME)
     for row in range(3):
-        alone = case.run(layer, _rows(case, arrays, slice(row, row + 1)))
+        alone = case.run(layer, rows(case, arrays, slice(row, row + 1)))
         for a, e in zip(alone, whole, strict=True):
             demand(
                 a.shape == (1, *e.shape[1:]),
@@ -311,14 +311,14 @@ def conservation(case):
         )
 
 
-def _rows(case, arrays, rows, others=None) -> dict[str, np.ndarray]:
+def rows(case, arrays, which, others=None) -> dict[str, np.ndarray]:
     """Some samples of each input, followed by those of `others` if given."""
     found = {}
     for path, a in arrays.items():
         letters = case.tensors[path].letters
         if "b" in letters:
             axis = letters.index("b")
-            a = np.moveaxis(np.moveaxis(a, axis, 0)[rows], 0, axis)
+            a = np.moveaxis(np.moveaxis(a, axis, 0)[which], 0, axis)
             a = np.concatenate([a, others[path]], axis) if others else a
         found[path] = a
     return found

@@ -225,6 +225,50 @@ class ForgetsItsStatistic(Sound):
 
 
 @register
+class SumsItsLoss(Sound):
+    """The loss that a call adds is a sum over the batch: parts of a batch add less than the whole."""
+
+    def call(self, inputs, mask=None, training=None):
+        """Penalise large outputs."""
+        y = super().call(inputs, mask=mask, training=training)
+        self.add_loss(0.01 * ops.sum(ops.square(ops.cast(y, "float32"))))
+        return y
+
+
+@register
+class ReordersWhenLoaded(Sound):
+    """A loaded layer has its weights in another order, so that Adam's moments go to the wrong ones."""
+
+    names = ("slope", "start")
+
+    def build(self, input_shape):
+        """Make two weights of one shape."""
+        super().build(input_shape)
+        made = {name: self.add_weight(shape=(self.units,), name=name) for name in self.names}
+        self.slope, self.start = made["slope"], made["start"]
+
+    def build_from_config(self, config):
+        """In the other order."""
+        self.names = ("start", "slope")
+        super().build_from_config(config)
+
+    def call(self, inputs, mask=None, training=None):
+        """A line through what the layer computes."""
+        y = super().call(inputs, mask=mask, training=training)
+        return y + self.slope * y + self.start
+
+    def save_own_variables(self, store):
+        """By name."""
+        for weight in self.weights:
+            store[weight.name] = ops.convert_to_numpy(weight)
+
+    def load_own_variables(self, store):
+        """By name."""
+        for weight in self.weights:
+            weight.assign(store[weight.name])
+
+
+@register
 class IdleMomentum(Sound):
     """An argument is kept, and has no effect."""
 
@@ -310,6 +354,8 @@ BROKEN = (
     Broken(_noisy(SharesItsGain), "B5"),
     Broken(_noisy(StaysInTraining), "B5"),
     Broken(_noisy(ForgetsItsStatistic, state="training"), "C3"),
+    Broken(_noisy(SumsItsLoss, losses=1), "G9"),
+    Broken(_noisy(ReordersWhenLoaded), "C3"),
     Broken(_noisy(IdleMomentum, dict(momentum=[0.9, 0.5])), "C9"),
     Broken(_noisy(StartsAnyhow, dict(kernel_initializer=["glorot_uniform", "ones"])), "C9"),
 )
