@@ -209,7 +209,7 @@ class ForgetsItsStatistic(Sound):
         y = super().call(inputs, mask=mask, training=training)
         if not training:
             return y
-        y = y * ops.cast(self.scale, y.dtype)
+        y = y * ops.cast(ops.copy(self.scale), y.dtype)  # on PyTorch a gradient reads it later
         self.scale.assign(0.9 * self.scale + 0.05)
         return y
 
