@@ -29,6 +29,7 @@ SAME = "float32, 1e-6: the same sums of the same numbers"
     for row in range(2):
         alone = keras.tree.map_structure(lambda v: v[row : row + 1], batch)
         for y, e in zip(numbers(layer(**batch)), numbers(layer(**alone))):
+            assert len(y) > row, f"only {len(y)} samples come out of a batch"
             assert y[:1].shape == e.shape, f"in a batch {y.shape}, alone {e.shape}"
             y, e = y[row].ravel(), e[0].ravel()
             assert np.allclose(y, e, atol=1e-5), f"in a batch {y[:4]}, alone {e[:4]}"
@@ -63,6 +64,7 @@ def batch_independence(case):
         )
         if coupled == "always":
             return refuted
+    demand_samples(whole, 3)
     for a, e in zip(case.run(layer, mixed), whole, strict=True):
         what = "  sample 0 of 3, after samples 1 and 2 changed, and before"
         demand_close(a[0], e[0], 1e-6, what, SAME)
@@ -308,6 +310,16 @@ def conservation(case):
             1e-5 * size,
             f"  {claim}: the residue, and zero",
             f"float32, 1e-5 of the largest input or output, {size:.3g}",
+        )
+
+
+def demand_samples(outputs, count) -> None:
+    """Demand that each output has as many samples as the inputs."""
+    for index, y in enumerate(outputs):
+        demand(
+            y.shape[:1] == (count,),
+            f"  output {index}        {y.shape}, of a batch of {count}",
+            "The first axis of an output must be that of the samples, and keep all of them.",
         )
 
 

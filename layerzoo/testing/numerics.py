@@ -6,6 +6,7 @@ import numpy as np
 from layerzoo.testing import compat
 from layerzoo.testing.case import flat
 from layerzoo.testing.closeness import demand_close, demand_finite
+from layerzoo.testing.independence import demand_samples
 from layerzoo.testing.outcomes import NotApplicable, Violation, demand, note_comparison
 from layerzoo.testing.properties import declare
 
@@ -467,6 +468,7 @@ def _dtypes(arrays) -> str:
 def _demand_contained(case, layer):
     arrays = case.arrays(values="normal", b=3)
     whole = case.run(layer, arrays)
+    demand_samples(whole, 3)
     for sample in range(3):
         spoilt = {path: a.copy() for path, a in arrays.items()}
         for path in case.floats:

@@ -236,3 +236,19 @@ def test_a_trait_may_depend_on_the_config():
     traits = Traits(causal=lambda config: config["causal"])
     assert traits.under({"causal": True}).causal is True
     assert traits.under({"causal": False}).causal is False
+
+
+@keras.saving.register_keras_serializable("testing")
+class KeepsOneSample(keras.layers.Layer):
+    """The other samples are gone."""
+
+    def call(self, inputs):
+        return inputs[:1]
+
+
+@pytest.mark.parametrize("id", ["I1", "N4"])
+def test_samples_that_are_gone_are_told(id):
+    (result,) = check_layer(KeepsOneSample(), inputs=(2, 4), profile="smoke", only=[id]).results
+    assert result.status == "failed"
+    assert "of a batch of 3" in result.message
+    assert "\n  raised " not in result.message
