@@ -143,7 +143,7 @@ def parser() -> argparse.ArgumentParser:
     how.add_argument(
         "--missing",
         action="store_true",
-        help="with --matrix: keep what is written there, and run only the new properties and layers",
+        help="with --matrix: keep what is written there; run new properties and layers, and those of --only",
     )
     how.add_argument(
         "--check",

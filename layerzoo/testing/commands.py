@@ -23,7 +23,7 @@ from layerzoo.testing import compat, reports, run
 from layerzoo.testing.broken import BROKEN
 from layerzoo.testing.infer import draft
 from layerzoo.testing.ledger import Ledger, Sources
-from layerzoo.testing.matrix import confirm, faults, measure
+from layerzoo.testing.matrix import confirm, faults, measure, without
 from layerzoo.testing.mutate import check_mutants
 from layerzoo.testing.outcomes import Inconclusive, NotApplicable
 from layerzoo.testing.properties import select
@@ -287,7 +287,7 @@ def infer(options) -> int:
 def selftest(options) -> int:
     """Show that each property fails where it must. The exit code is 1 if one cannot."""
     if options.matrix:
-        return _kill_matrix(options.matrix, options.check, options.missing, options.turn)
+        return _kill_matrix(options)
     properties = select(*options.only)
     table = Table("id", "name", "fails for", "", box=None)
     troubles: list[str] = []
@@ -309,14 +309,17 @@ def selftest(options) -> int:
     return 1 if troubles else 0
 
 
-def _kill_matrix(folder: Path, check: bool, missing: bool, turn: int | None) -> int:
+def _kill_matrix(options) -> int:
     """Measure which property detects which broken layer and write it, or check that it has not changed."""
+    folder, check = options.matrix, options.check
     with _progress() as progress:
         task = progress.add_task("", total=None)
         told = lambda name: progress.update(task, description=f"{name} on {compat.BACKEND}")  # noqa: E731
         if not check:
             measured.demand_ours(folder, "kills", [compat.BACKEND])  # before minutes of work
-            known = measured.read(folder, "kills", compat.BACKEND) if missing else None
+            known = measured.read(folder, "kills", compat.BACKEND) if options.missing else {}
+            if known and options.only:
+                known = without(known, [each.id for each in select(*options.only)])
             measured.write(folder, "kills", compat.BACKEND, measure(told, known))
         found = measured.read(folder, "kills", compat.BACKEND)
         if not found:
@@ -325,7 +328,7 @@ def _kill_matrix(folder: Path, check: bool, missing: bool, turn: int | None) -> 
                 f"`--check` needs a matrix for {compat.BACKEND}. `layerzoo selftest --matrix {folder}` "
                 f"writes it. Received: --matrix {folder}, without {path}"
             )
-        troubles = faults(found) + (confirm(found, told, turn) if check else [])
+        troubles = faults(found) + (confirm(found, told, options.turn) if check else [])
     for line in troubles:
         _say(line)
     seen = sum(bool(each["killed_by"]) for each in found["broken"].values())

@@ -1,7 +1,7 @@
 """Which property detects which broken layer: proof that each is needed, and how much room it leaves."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 import keras
 
@@ -70,6 +70,22 @@ def measure(told: Callable[[str], object] = print, known: dict | None = None) ->
             for id, share in broken_share.items()
             if id in PROPERTIES
         },
+    }
+
+
+def without(matrix: dict, ids: Collection[str]) -> dict:
+    """A matrix as if it did not know some properties, so that `measure` checks them again."""
+    kept = lambda found: [id for id in found if id not in ids]  # noqa: E731
+    broken = {
+        name: {**each, "killed_by": kept(each["killed_by"])}
+        for name, each in matrix["broken"].items()
+    }
+    return {
+        **matrix,
+        "properties": kept(matrix["properties"]),
+        "broken": broken,
+        "sound": {name: kept(found) for name, found in matrix["sound"].items()},
+        "shares": {id: share for id, share in matrix["shares"].items() if id not in ids},
     }
 
 

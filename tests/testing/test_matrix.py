@@ -90,6 +90,14 @@ def test_only_what_a_matrix_lacks_is_measured(looked):
     assert found["shares"] == whole["shares"]
 
 
+def test_a_property_that_is_taken_out_of_a_matrix_is_measured_again(looked):
+    whole = measure()
+    looked.clear()
+    assert measure(known=matrices.without(whole, ["S1"])) == whole
+    assert {pair.split()[0] for pair in looked} == {"S1"}
+    assert len(looked) == 3
+
+
 def test_a_matrix_of_another_version_is_not_completed(looked):
     with pytest.raises(ValueError, match=r"completed where it was measured.*Received: .*2\.0\.0"):
         measure(known={**measure(), "keras": "2.0.0"})
