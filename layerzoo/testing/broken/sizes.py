@@ -117,7 +117,7 @@ BROKEN_BY_SIZE = (
     BrokenBySize(_card(StopsFromNineSteps), free.gradient, dict(b=1, d=1, t=9)),
     BrokenBySize(_card(StopsWhereEqual), free.gradient, dict(b=1, d=1, t=1)),
     BrokenBySize(_card(DropsTheBatch), free.shapes, dict(b=1, d=1, t=2)),
-    BrokenBySize(_card(MixesOneSample), free.independence, dict(b=1, d=1, t=2)),
+    BrokenBySize(_card(MixesOneSample), free.independence, dict(b=1, d=1, t=2), times=10),
     BrokenBySize(_card(DropsTheStep), free.shapes, dict(b=1, d=1, t=1)),
     BrokenBySize(_card(CutsSixteenSteps), free.shapes, dict(b=1, d=1, t=16), times=10),
 )
