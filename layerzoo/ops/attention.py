@@ -13,6 +13,7 @@ import keras
 from keras import backend, ops
 
 from layerzoo.ops.attention_blocks import attend, attend_in_blocks, blocks, sight_of
+from layerzoo.ops.attention_jax import attend_on_jax
 from layerzoo.ops.attention_tensorflow import attend_on_tensorflow
 from layerzoo.ops.attention_torch import attend_in_kernels, attend_on_torch, has_kernel
 
@@ -54,6 +55,16 @@ def attention(
     q, k, v = heads_first(query, key, value)
     in_kernel = dropout is None and not weights and has_kernel(q, v)
     spans = blocks(ops.shape(q)[3], ops.shape(v)[2], causal, window, in_kernel)
+    if backend.backend() == "jax":
+        rate, seed = dropout or (None, None)
+
+        def look_given(given):
+            key_mask, seed = given
+            return sight_of(
+                q, spans, key_mask, causal, window, bias, None if seed is None else (rate, seed)
+            )
+
+        return time_first(attend_on_jax(q, k, v, weights, (key_mask, seed), spans, look_given))
     look = sight_of(q, spans, key_mask, causal, window, bias, dropout)
     if in_kernel:
         return time_first(attend_in_kernels(q, k, v, spans, look))

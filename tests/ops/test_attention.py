@@ -286,6 +286,68 @@ def test_in_blocks_of_the_kernel_a_gradient_has_a_gradient(seen, size):
         np.testing.assert_allclose(ours, due, atol=1e-5 * np.abs(due).max())
 
 
+on_jax = pytest.mark.skipif(keras.backend.backend() != "jax", reason="about transformations of JAX")
+
+
+@on_jax
+@pytest.mark.parametrize("size", [4], indirect=True)
+def test_masks_and_seeds_may_be_traced_inside_what_is_differentiated(size):
+    """A gradient that closed over a mask or a seed would fail, because their trace has ended by then."""
+    import jax
+
+    def loss(x, mask, seed):
+        seen = dict(key_mask=mask, causal=True, dropout=(0.4, seed))
+        return ops.sum(ops.sin(attention(x, x, x, **seen)))
+
+    x, seed = random(2, 11, 2, 6), drawn()
+    due = jax.jit(jax.grad(loss))(x, MASK, seed)
+    for wrapped in (jax.jit(loss), jax.checkpoint(loss)):
+        found = jax.jit(jax.grad(wrapped))(x, MASK, seed)
+        np.testing.assert_allclose(found, due, atol=1e-5)
+    two = [np.stack([each, each]) for each in (x, MASK, seed)]
+    for found in jax.jit(jax.vmap(jax.grad(loss)))(*two):
+        np.testing.assert_allclose(found, due, atol=1e-5)
+
+
+@on_jax
+@pytest.mark.parametrize("size", [4], indirect=True)
+def test_the_gradient_in_blocks_has_a_derivative_forwards_and_backwards(size):
+    import jax
+
+    def slope_of(attend):
+        def loss(x):
+            return ops.sum(ops.sin(attend(x, x, x, causal=True, key_mask=MASK)))
+
+        return jax.grad(loss)
+
+    x, along = random(2, 11, 2, 6), random(2, 11, 2, 6, seed=1)
+    blocks, whole = (
+        slope_of(attend) for attend in (attention, lambda *a, **b: attention_and_scores(*a, **b)[0])
+    )
+    forwards = jax.jit(lambda slope: jax.jvp(slope, (x,), (along,))[1], static_argnums=0)
+    backwards = jax.jit(lambda slope: jax.vjp(slope, x)[1](along)[0], static_argnums=0)
+    due = forwards(whole)
+    np.testing.assert_allclose(forwards(blocks), due, atol=1e-5)
+    np.testing.assert_allclose(backwards(blocks), due, atol=1e-5)
+
+
+@on_jax
+def test_a_block_takes_over_the_memory_of_the_one_before():
+    """Twice as many blocks of the same size, with the same keys, take less than twice the memory."""
+    import jax
+
+    def scratch(t):
+        def loss(query, key):
+            return ops.sum(ops.sin(attention(query, key, key, bias=slope, weights=[steepness])))
+
+        steepness = ops.ones((4,))
+        given = (jax.ShapeDtypeStruct((1, n, 4, 8), "float32") for n in (t, 2048))
+        compiled = jax.jit(jax.grad(loss, (0, 1))).lower(*given).compile()
+        return compiled.memory_analysis().temp_size_in_bytes
+
+    assert scratch(1024) < 1.5 * scratch(512)
+
+
 @pytest.mark.skipif(keras.backend.backend() != "torch", reason="traces for a file of PyTorch")
 @pytest.mark.parametrize("g", [1, 2, 4])
 @pytest.mark.parametrize("seen", [{}, {"causal": True}, {"key_mask": MASK}, {"window": 3}])
