@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from layerzoo import foreign, measured
+from layerzoo._backend import BACKENDS, install
 from layerzoo.card import Card
 from layerzoo.catalogue import catalogue
 from layerzoo_entry import index
@@ -154,21 +155,27 @@ def docs(options) -> int:
 
 
 def bench(options) -> int:
-    """Measure layers against their peers."""
+    """Measure layers against their peers. The exit code is 1 if a backend is not installed."""
     from layerzoo.cookbook import bench
 
-    names = [card_named(name).name for name in options.names] or list(catalogue())
+    names = [card_named(name).name for name in options.names] or bench.measurable(options.long)
     kind = "cost_long" if options.long else "cost"
     if options.measured:
         measured.demand_ours(options.measured, kind, names)
-    found = bench.measure(names, options.pairs, options.long)
+    wanted = options.backend or [keras.backend.backend()]
+    backends = BACKENDS if "all" in wanted else tuple(dict.fromkeys(wanted))
+    found = bench.measure_on(backends, names, options.pairs, options.long)
     console.print(bench.table(found))
     if options.report:
         options.report.write_text(json.dumps(found, indent=1) + "\n")
     if options.measured:
         for name, each in found.items():
-            measured.write(options.measured, kind, name, each)
-    return 0
+            old = measured.read(options.measured, kind, name)
+            measured.write(options.measured, kind, name, bench.merged(old, each))
+    absent = [backend for backend in backends if bench.missing(backend)]
+    for backend in absent:
+        _say(f"not measured: {backend} is not installed. To install it: {install(backend)}")
+    return 1 if absent else 0
 
 
 def export_check(options) -> int:

@@ -232,9 +232,15 @@ def parser() -> argparse.ArgumentParser:
         "bench", help="measure each layer against what you would use instead, in alternating runs"
     )
     each.add_argument("names", nargs="*", metavar="NAME", help="layers; default: all of them")
+    each.add_argument(
+        "--backend",
+        action="append",
+        choices=(*BACKENDS, "all"),
+        help="default: the backend that Keras is configured to use",
+    )
     each.add_argument("--pairs", type=int, default=15, help="number of measured pairs of runs [15]")
     each.add_argument(
-        "--long", action="store_true", help="large workloads, with the peak memory of each side"
+        "--long", action="store_true", help="large workloads, with the peak memory of each"
     )
     each.add_argument("--report", type=bench_file, metavar="FILE", help="write the results as JSON")
     each.add_argument(

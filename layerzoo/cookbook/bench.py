@@ -5,7 +5,10 @@ gives a ratio, and the report has the medians.
 """
 
 import datetime
+import importlib.metadata
+import importlib.util
 import json
+import multiprocessing
 import os
 import platform
 import statistics
@@ -13,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 import keras
@@ -24,36 +28,133 @@ from layerzoo.card import Peer
 from layerzoo.catalogue import catalogue
 from layerzoo.testing.gradient import Slice
 
+BACKEND = keras.backend.backend()
+
+
+def measure_on(backends: Sequence[str], names: list[str], pairs: int, long: bool = False) -> dict:
+    """Measure on one backend after the other, each in its own process, and return all results by layer.
+
+    Args:
+        backends: The backends. Those that are not installed are left out; ask `missing` for them.
+        names: As for `measure`.
+        pairs: As for `measure`.
+        long: As for `measure`.
+
+    Raises:
+        ValueError: as for `measure`.
+        RuntimeError: the process of a backend ended without results.
+    """
+    _demand_measurable(names, pairs, long)
+    found: dict = {}
+    for backend in backends:
+        if not missing(backend):
+            for name, each in _elsewhere(backend, names, pairs, long).items():
+                found[name] = merged(found.get(name), each)
+    return found
+
+
+def missing(backend: str) -> bool:
+    """Whether a backend is not installed."""
+    return importlib.util.find_spec(backend) is None
+
+
+def merged(old: dict | None, new: dict) -> dict:
+    """The measurements of a layer, with those on some backends replaced by new ones."""
+    if not old:
+        return new
+    kept = [row for row in old["rows"] if row["backend"] not in new["backends"]]
+    return {"backends": old["backends"] | new["backends"], "rows": kept + new["rows"]}
+
+
+def _elsewhere(backend, names, pairs, long) -> dict:
+    """What `measure` returns on a backend, in a new process."""
+    call = f"bench.measure({names!r}, {pairs!r}, {long!r})"
+    lines = "import json; from layerzoo.cookbook import bench; "
+    command = [sys.executable, "-W", "ignore", "-c", f"{lines}print(json.dumps({call}))"]
+    quiet = {"TF_CPP_MIN_LOG_LEVEL": "3"}
+    environment = {**quiet, **os.environ, "KERAS_BACKEND": backend}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        print(done.stderr, file=sys.stderr)
+        raise RuntimeError(
+            f"The measurement on {backend} must end with results; see above. "
+            f"Received: exit code {done.returncode}"
+        )
+    return json.loads(done.stdout.splitlines()[-1])
+
 
 def measure(names: list[str], pairs: int, long: bool = False) -> dict:
-    """Measure layers and their peers, and return the results by the layer's name.
+    """Measure layers and their peers on this process's backend, and return the results by layer.
+
+    Each row is timed in its own process, one after the other. The peak memory of each side is measured in
+    its own process too: of each long work, and otherwise of the last work of a layer.
 
     Args:
         names: Layers of the catalogue whose cards have a peer.
         pairs: How many pairs of runs count, after one that does not.
-        long: Whether to do the peers' long work instead, and also to measure the peak memory of each side
-            in its own process.
+        long: Whether to do the peers' long work instead.
 
     Raises:
         ValueError: a layer has no peer, or no such work, or `pairs` is not positive.
     """
-    positive_int(pairs=pairs)
-    works = {name: works_of(name, long) for name in names}
+    _demand_measurable(names, pairs, long)
+    rows = {name: range(len(works_of(name, long))) for name in names}
+    with processes(1) as one:
+        timed = {
+            name: [one.submit(beside, name, i, pairs, long).result() for i in indices]
+            for name, indices in rows.items()
+        }
+    # long work may need all the memory that there is
+    with processes(1 if long else os.cpu_count() or 1) as several:
+        for name, indices in rows.items():
+            for i in indices if long else indices[-1:]:
+                row = timed[name][i]
+                row["peak_mb"] = several.submit(peak, name, i, long, "layer")
+                if row["instead"]:
+                    row["peak_mb_instead"] = several.submit(peak, name, i, long, "peer")
+        for row in (row for of_name in timed.values() for row in of_name):
+            for key in ("peak_mb", "peak_mb_instead"):
+                row[key] = row[key].result() if key in row else None
     about = {
         "date": datetime.date.today().isoformat(),
-        "machine": f"{os.cpu_count()} cores, {platform.machine()}",
-        "versions": {"keras": keras.__version__, "python": platform.python_version()},
-        "backend": keras.backend.backend(),
+        "machine": f"{_cores()} cores, {platform.machine()}",
+        "versions": {
+            "keras": keras.__version__,
+            BACKEND: importlib.metadata.version(BACKEND),
+            "python": platform.python_version(),
+        },
     }
-    row = _large if long else beside
     return {
-        name: {**about, "rows": [row(name, i, pairs) for i in range(len(of_name))]}
-        for name, of_name in works.items()
+        name: {
+            "backends": {BACKEND: about},
+            "rows": [{"backend": BACKEND, **row} for row in of_name],
+        }
+        for name, of_name in timed.items()
     }
+
+
+def _cores() -> int:
+    """The number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _demand_measurable(names, pairs, long) -> None:
+    positive_int(pairs=pairs)
+    for name in names:
+        works_of(name, long)
+
+
+def processes(number: int) -> ProcessPoolExecutor:
+    """A pool in which each call has a process of its own. Keras is already imported there."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    return ProcessPoolExecutor(number, context, max_tasks_per_child=1)
 
 
 def works_of(name: str, long: bool = False) -> Sequence[Mapping[str, Any]]:
-    """The workloads with which a layer is measured, as `Peer` describes them.
+    """The workloads with which a layer is measured on this backend, as `Peer` describes them.
+
+    Only TensorFlow's work can be compiled in addition: JAX's always is, and PyTorch's never.
 
     Raises:
         ValueError: the layer has no peer, or its peer has no long work.
@@ -61,7 +162,15 @@ def works_of(name: str, long: bool = False) -> Sequence[Mapping[str, Any]]:
     peer = peer_of(name)
     if long and not peer.long:
         raise ValueError(f"The layer's peer must have `long` work. Received: {name!r}")
-    return peer.long if long else peer.work
+    works = peer.long if long else peer.work
+    return [work for work in works if BACKEND == "tensorflow" or not work.get("jit")]
+
+
+def measurable(long: bool = False) -> list[str]:
+    """The layers of the catalogue that have such work."""
+    return [
+        name for name, card in catalogue().items() if card.peer and (card.peer.long or not long)
+    ]
 
 
 def peer_of(name: str) -> Peer:
@@ -80,15 +189,26 @@ def peer_of(name: str) -> Peer:
 
 def table(found: dict) -> Table:
     """The results as a table."""
-    heads = ("layer", "work", "instead", "ms", "ms instead", "ratio", "peak MB", "instead", "share")
+    heads = (
+        "layer",
+        "backend",
+        "work",
+        "instead",
+        "ms",
+        "ms instead",
+        "ratio",
+        "peak MB",
+        "instead",
+        "share",
+    )
     rows = Table(*heads, box=None)
     for name, measurement in found.items():
         for row in measurement["rows"]:
             cells = (row["ms"], row["ms_instead"], row["ratio"])
-            memory = (row.get("peak_mb"), row.get("peak_mb_instead"), row["share"])
+            memory = (row["peak_mb"], row["peak_mb_instead"], row["share"])
             form = (".1f", ".1f", ".2f", ".0f", ".0f", ".2f")
             texts = [f"{x:{f}}" if x else "" for x, f in zip((*cells, *memory), form, strict=True)]
-            rows.add_row(name, row["work"], row["instead"], *texts)
+            rows.add_row(name, row["backend"], row["work"], row["instead"], *texts)
     return rows
 
 
@@ -111,25 +231,6 @@ def _highest() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
-def _large(name, index, pairs) -> dict:
-    """A row of large work, with the peak memory of each side, each measured in a new process."""
-    row = elsewhere("beside", name, index, pairs, True)
-    row["peak_mb"] = elsewhere("peak", name, index, True, "layer")
-    row["peak_mb_instead"] = (
-        elsewhere("peak", name, index, True, "peer") if row["instead"] else None
-    )
-    return row
-
-
-def elsewhere(function: str, *arguments):
-    """What a function of this module returns in a new process."""
-    call = f"json.dumps(bench.{function}{arguments!r})"
-    command = [sys.executable, "-W", "ignore", "-c"]
-    command += [f"import json; from layerzoo.cookbook import bench; print({call})"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return json.loads(done.stdout.splitlines()[-1])
-
-
 def beside(name: str, index: int, pairs: int, long: bool = False) -> dict:
     """One row: a layer and its peer with one workload, in alternating runs."""
     work = works_of(name, long)[index]
@@ -143,7 +244,7 @@ def beside(name: str, index: int, pairs: int, long: bool = False) -> dict:
     start = time.perf_counter()
     rounds: list[list[float]] = []
     while len(rounds) < min(pairs, 3) or (
-        len(rounds) < pairs and time.perf_counter() - start < PATIENCE
+        len(rounds) < pairs and time.perf_counter() - start < PATIENCE[long]
     ):
         rounds.append([_seconds(step) for step in (*steps, product)])
     times = np.array(rounds)
@@ -165,8 +266,8 @@ def beside(name: str, index: int, pairs: int, long: bool = False) -> dict:
     }
 
 
-PATIENCE = 30.0
-"""After this many seconds, three pairs are enough."""
+PATIENCE = {False: 3.0, True: 10.0}
+"""After this many seconds, three pairs are enough: of ordinary work, and of long work."""
 
 PRODUCT = 2 * 2048**3
 """The number of operations in the matrix product that measures the machine."""

@@ -269,13 +269,9 @@ def test_measurements_are_written_as_they_are(tmp_path):
     }
     row = dict(work="b 8, d 512", layer="GatedMLP", parameters=3151360, ms=12.345, pairs=11)
     row |= dict(instead="a Dense", parameters_instead=2099712, ms_instead=10.0, ratio=1.2345)
-    cost = {
-        "date": "2026-11-20",
-        "machine": "2 cores",
-        "versions": {"keras": "3.15.1"},
-        "backend": "tensorflow",
-        "rows": [row],
-    }
+    row |= dict(backend="jax", peak_mb=1234.5, peak_mb_instead=None)
+    about = {"date": "2026-11-20", "machine": "2 cores", "versions": {"keras": "3.15.1"}}
+    cost = {"backends": {"jax": about}, "rows": [row]}
     measured.write(tmp_path / "measured", "verified", "GatedMLP", verified)
     measured.write(tmp_path / "measured", "cost", "GatedMLP", cost)
     rendered = render(tmp_path / "docs")
@@ -297,7 +293,10 @@ def test_measurements_are_written_as_they_are(tmp_path):
         "C1": "inconclusive,&nbsp;7: kinked",
         "C2": "**passed, though expected to fail**,&nbsp;2",
     }
-    assert "| b 8, d 512 | 12.3 ms | 10 ms | 1.23 | 3,151,360 | 2,099,712 |" in page
+    numbers = "12.3 ms | 10 ms | 1.23 | 1,234 MB |  | 3,151,360 | 2,099,712"
+    assert f"| JAX | b 8, d 512 | {numbers} |" in page
+    assert "Measured on 2026-11-20 with JAX (2 cores; keras 3.15.1)." in page
+    assert "Not measured with TensorFlow and PyTorch." in page
     assert "2 cores, 2026-11-20" in page
     assert "Not measured yet" in page_of(rendered, "DropPath")
 

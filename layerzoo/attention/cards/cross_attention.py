@@ -17,9 +17,15 @@ def with_context(config):
 class KerasCrossAttention(keras.layers.Layer):
     """`MultiHeadAttention` with its input as the context."""
 
+    def __init__(self, dropout=0.0, **kwargs):
+        super().__init__(**kwargs)
+        self.dropout = dropout
+
     def build(self, input_shape):
         """Build the attention with one sequence for both inputs."""
-        self.attention = keras.layers.MultiHeadAttention(8, input_shape[-1] // 8)
+        self.attention = keras.layers.MultiHeadAttention(
+            8, input_shape[-1] // 8, dropout=self.dropout
+        )
         self.attention.build(input_shape, input_shape)
 
     def call(self, inputs):
@@ -30,8 +36,9 @@ class KerasCrossAttention(keras.layers.Layer):
 PEER = Peer(
     instead="keras.layers.MultiHeadAttention",
     work=[dict(b=8, t=128, d=256), dict(b=4, t=512, d=256)],
-    layer=lambda sizes: CrossAttention(8),
-    peer=lambda sizes: KerasCrossAttention(),
+    long=[dict(b=2, t=2048, d=512), dict(b=2, t=2048, d=512, dropout=0.1)],
+    layer=lambda sizes, **settings: CrossAttention(8, **settings),
+    peer=lambda sizes, **settings: KerasCrossAttention(**settings),
 )
 
 CARD = Card(

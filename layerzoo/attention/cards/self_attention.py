@@ -23,18 +23,18 @@ HEADS = 8
 class KerasSelfAttention(keras.layers.Layer):
     """Keras's attention with a single input, as a Sequential model needs it."""
 
-    def __init__(self, window=None, **kwargs):
+    def __init__(self, window=None, dropout=0.0, **kwargs):
         super().__init__(**kwargs)
-        self.window = window
+        self.window, self.dropout = window, dropout
 
     def build(self, input_shape):
         """Build the attention with one sequence for all three inputs."""
         width = input_shape[-1] // HEADS
         if self.window is None:
-            self.attention = keras.layers.MultiHeadAttention(HEADS, width)
+            self.attention = keras.layers.MultiHeadAttention(HEADS, width, dropout=self.dropout)
         else:
             self.attention = keras.layers.GroupQueryAttention(
-                width, HEADS, HEADS, sliding_window=self.window
+                width, HEADS, HEADS, dropout=self.dropout, sliding_window=self.window
             )
         self.attention.build(input_shape, input_shape, input_shape)
 
@@ -69,8 +69,7 @@ PEER = Peer(
         dict(b=1, t=4096, d=512, window=256, alone=True),
         dict(b=1, t=16384, d=512, window=256, alone=True),
         dict(b=2, t=2048, d=512, num_key_value_heads=1, alone=True),
-        dict(b=2, t=2048, d=512, alone=True),
-        dict(b=1, t=32768, d=512, alone=True),
+        dict(b=2, t=2048, d=512, dropout=0.1),
     ],
     layer=lambda sizes, **settings: SelfAttention(HEADS, causal=True, **settings),
     peer=lambda sizes, **settings: KerasSelfAttention(**settings),

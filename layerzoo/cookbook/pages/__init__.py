@@ -19,7 +19,7 @@ from layerzoo.cookbook.pages.layer import (
     picture_file,
     root_of,
 )
-from layerzoo.cookbook.pages.speed import speed_page
+from layerzoo.cookbook.pages.speed import PICTURE, speed_page, speed_picture
 from layerzoo_entry.files import demand_ours
 
 HOUSE = Path(exports.__file__).parents[1]
@@ -59,6 +59,7 @@ def render(docs: Path = Path("docs"), package: str = "layerzoo") -> dict[Path, s
     long = {n: measured.read(folder, "cost_long", n) for n in measured.names(folder, "cost_long")}
     if long:
         pages["guide/speed.md"] = speed_page(long)
+        pages |= {PICTURE: picture} if (picture := speed_picture(long)) else {}
     checkout = lists.blocks(docs.parent, [card for card in cards if ours(card)])
     return {docs / path: text for path, text in pages.items()} | checkout
 

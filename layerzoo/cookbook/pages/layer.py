@@ -554,24 +554,43 @@ def _cost(card, found):
             f"Not measured yet: `layerzoo bench {card.name} --measured measured` measures it."
         )
     rows = found["rows"]
-    versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
     lines = [
         f"A training step of `{card.name}`, compared with {rows[0]['instead']}. A ratio below 1 means that "
-        f"`{card.name}` is faster.\n",
-        "| Work | Time | Instead | Ratio | Parameters | Instead |",
-        "| --- | ---: | ---: | ---: | ---: | ---: |",
+        f"`{card.name}` is faster. *Peak* is the most memory that the step takes beyond what the process had "
+        "before.\n",
+        "| Backend | Work | Time | Instead | Ratio | Peak | Instead | Parameters | Instead |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     lines += [
-        f"| {row['work']} | {row['ms']:.3g} ms | {row['ms_instead']:.3g} ms | {row['ratio']:.2f} "
+        f"| {NAMES[row['backend']]} | {row['work']} | {row['ms']:.3g} ms | {row['ms_instead']:.3g} ms "
+        f"| {row['ratio']:.2f} | {_megabytes(row['peak_mb'])} | {_megabytes(row['peak_mb_instead'])} "
         f"| {row['parameters']:,} | {row['parameters_instead']:,} |"
         for row in rows
     ]
+    pairs = sorted({row["pairs"] for row in rows})
+    counted = " to ".join(dict.fromkeys([f"{pairs[0]}", f"{pairs[-1]}"]))
     return (
         head
         + "\n".join(lines)
-        + f"\n\nMedians of {rows[0]['pairs']} alternating pairs of runs, with {versions} on "
-        f"{NAMES[found['backend']]}; {found['machine']}, {found['date']}."
+        + f"\n\nMedians of {counted} alternating pairs of runs. {measured_on(found)}"
     )
+
+
+def _megabytes(size):
+    return "" if size is None else f"{size:,.0f} MB"
+
+
+def measured_on(found):
+    """Where and when a cost was measured on each backend, and where it was not."""
+    told = []
+    for backend, about in found["backends"].items():
+        versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
+        where = f"{about['machine']}; {versions}"
+        told.append(f"Measured on {about['date']} with {NAMES[backend]} ({where}).")
+    absent = [name for backend, name in NAMES.items() if backend not in found["backends"]]
+    if absent:
+        told.append(f"Not measured with {' and '.join(absent)}.")
+    return " ".join(told)
 
 
 def _paper(card, doc):
