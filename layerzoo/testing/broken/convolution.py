@@ -188,6 +188,24 @@ class FrozenFromConfig(SoundConvolution):
 
 
 @register
+class NarrowFromConfig(SoundConvolution):
+    """If built from its build config, the layer has a constant of another dtype."""
+
+    kind = "int32"
+
+    def build(self, input_shape):
+        """Add a constant."""
+        super().build(input_shape)
+        how = dict(dtype=self.kind, initializer="ones", trainable=False)
+        self.unit = self.add_weight(name="unit", shape=(), **how)
+
+    def build_from_config(self, config):
+        """Make it of one byte."""
+        self.kind = "int8"
+        super().build_from_config(config)
+
+
+@register
 class KernelInClosure(SoundConvolution):
     """A variable is kept in a function, where Keras does not look."""
 
@@ -360,6 +378,7 @@ BROKEN = (
     Broken(_card(SoundConvolution, zero_batch=False), "S6"),
     Broken(_card(LateGenerator), "B1"),
     Broken(_card(FrozenFromConfig), "B2"),
+    Broken(_card(NarrowFromConfig), "B2"),
     Broken(_card(KernelInClosure), "B3"),
     Broken(_card(SameNameTwice), "B4"),
     Broken(_card(CountsInstances), "B4"),
