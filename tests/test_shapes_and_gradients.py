@@ -38,6 +38,13 @@ def test_shapes(name, data):
 
 
 @each_layer
+@settings(max_examples=free.CHECKS[free.edges] * TIMES)
+@given(data=st.data())
+def test_edges(name, data):
+    checked(free.edges, name, data)
+
+
+@each_layer
 @settings(max_examples=free.CHECKS[free.gradient] * TIMES)
 @given(data=st.data())
 def test_gradient(name, data):

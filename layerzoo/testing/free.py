@@ -26,10 +26,13 @@ from layerzoo.testing.placed import Placed, built, fitting_places
 from layerzoo.testing.samples import Sample, deck
 from layerzoo.testing.shape import covers, demand_covers, output_shapes
 from layerzoo.testing.slice import Slice
-from layerzoo.testing.strategies import MASKS, cases, masks
+from layerzoo.testing.strategies import MASKS, Drawn, cases, masks
 
 ROWS = 4
 """From how many rows of the deck configs are drawn."""
+
+EDGES = (1, 2, 7, 8, 9, 15, 16, 17, 31, 32, 33)
+"""The sizes around which code in blocks goes wrong."""
 
 CONTINUOUS = ("normal", "small", "large")
 """The kinds of values that seldom meet a kink."""
@@ -58,6 +61,18 @@ def shapes(card: Card, data, rows: int = ROWS) -> None:
         len(said) == len(found) and all(map(covers, said, found)),
         f"  it says         {said}, {where}\n  the outputs     {found}",
     )
+
+
+def edges(card: Card, data, rows: int = ROWS) -> None:
+    """The layer tells the shape that is computed at each size in `EDGES`, with each config."""
+    case = data.draw(_edges(card, rows))
+    layer = _reused(case)
+    eager = keras.tree.flatten(case.call(layer, case.arrays()))
+    if compat.is_default(layer.compute_output_shape):
+        demand_covers(compat.call(layer, case.symbols()), eager, "every size known")
+        return
+    said, found = output_shapes(layer, case.shapes()), [tuple(y.shape) for y in eager]
+    demand(said == found, f"  it says         {said}\n  the outputs     {found}")
 
 
 def gradient(card: Card, data, rows: int = ROWS) -> None:
@@ -108,15 +123,13 @@ def independence(card: Card, data, rows: int = ROWS) -> None:
             for path, each in case.tensors.items()
             if "b" in each.letters
         }
-        mixed = {
-            path: np.where(_at(x, kept, place[path]), x, others[path]) if path in place else x
+        alone = {
+            path: np.take(x, [kept], place[path]) if path in place else x
             for path, x in arrays.items()
         }
-        for a, e in zip(case.run(layer, mixed), due, strict=True):
+        for a, e in zip(case.run(layer, alone), due, strict=True):
             if e.shape[:1] == (batch,):
-                _demand_same(
-                    a[kept], e[kept], f"  sample {kept} beside other samples, and as it was"
-                )
+                _demand_same(a[0], e[kept], f"  sample {kept} alone, and beside other samples")
     first = case.first
     if case.traits.causal and case.tensors[first].letters[1:2] == ["t"] and case.sizes["t"] > 1:
         past = data.draw(st.integers(1, case.sizes["t"] - 1))
@@ -166,7 +179,14 @@ def restored(card: Card, data, rows: int = ROWS) -> None:
         _demand_same(a, e, f"  output {index} of the model from the file")
 
 
-CHECKS = {shapes: 50, gradient: 20, independence: 6, in_models: 4, restored: 1}
+CHECKS = {
+    shapes: 30,
+    edges: len(EDGES) * ROWS,
+    gradient: 20,
+    independence: 6,
+    in_models: 4,
+    restored: 1,
+}
 """How many examples each takes by default."""
 
 MADE = 200
@@ -203,6 +223,26 @@ def _configs(card: Card, rows: int) -> st.SearchStrategy[tuple[int, ...]]:
     return st.sampled_from(_once(card, ("rows", rows), make))
 
 
+def _edges(card: Card, rows: int) -> st.SearchStrategy[Case]:
+    """Each of the first rows of the deck with each size in `EDGES` of each axis that may have any size."""
+
+    def make() -> list[Case]:
+        found: list[Case] = []
+        for choices in dict.fromkeys(row.choices for row in deck(card, rows)):
+            plain = Case(card, Sample(choices))
+            letters = {*plain.traits.dynamic.split()} & {*plain.sizes} - {"b"}
+            found += [
+                Drawn(card, Sample(choices, sizes={letter: n}))
+                for letter in sorted(letters)
+                for n in EDGES
+                if n >= plain.dims.get(letter, 1)
+            ]
+        return found
+
+    found = _once(card, ("edges", rows), make)
+    return st.sampled_from(found) if found else st.nothing()
+
+
 def _takes_none(card: Card) -> bool:
     """Whether an empty batch is not known to fail."""
     return not {"S6", f"S6@{compat.BACKEND}"} & set(card.expected_failures)
@@ -212,13 +252,6 @@ def _value(subject: Slice, along, step: float) -> float:
     """The value of a slice a step away, computed eagerly, because each shape is seen once."""
     leaves = [leaf + step * d for leaf, d in zip(subject.leaves, along, strict=True)]
     return float(compat.array(subject.scalar([compat.tensor(leaf) for leaf in leaves])))
-
-
-def _at(x, place: int, axis: int) -> np.ndarray:
-    """A mask that is true at one place of an axis."""
-    found = np.zeros(x.shape[axis], bool)
-    found[place] = True
-    return found.reshape([-1 if each == axis else 1 for each in range(x.ndim)])
 
 
 def _demand_same(found, due, what: str) -> None:

@@ -1,14 +1,13 @@
 """The ledger: checks of our own layers that can be skipped, because nothing they depend on has changed.
 
-`layerzoo check --measured measured` writes a key beside each good result on JAX and PyTorch. The key is a
-hash of everything the result depends on: the versions, the backend, the profile, and source files. The
+`layerzoo check --measured measured` writes a key beside each good result. The key is a hash of everything
+the result depends on: the backend, the versions that matter there, the profile, and source files. The
 source files are those of the layer, its card, the property and the engine, and all modules of layerzoo that
 these import. Docstrings are part of the source, because L7 runs the examples in them.
 
 Our own tests skip a check if its result is known: `measured/verified/<Layer>.json` says that it was good,
 and its key has not changed. Each run still checks a quarter of the known results, and the next run checks a
-different quarter. So a wrong entry is found within four runs. TensorFlow always checks everything, and so
-does `layerzoo check`.
+different quarter. So a wrong entry is found within four runs. `layerzoo check` always checks everything.
 """
 
 import ast
@@ -33,9 +32,6 @@ from layerzoo.card import Card
 from layerzoo.testing import compat, run
 from layerzoo.testing.properties import PROPERTIES, Property
 
-BACKENDS = ("jax", "torch")
-"""The backends on which a known result is not checked again."""
-
 KNOWN = ("passed", "not_applicable", "expected_failure", "expected_inconclusive")
 """The statuses that need not be checked again. `not_run` is not among them, because it says nothing."""
 
@@ -44,8 +40,13 @@ ELSEWHERE = ("passed", "not_applicable")
 
 QUARTERS = 4
 
-PACKAGES = ("numpy", "hypothesis", "tensorflow", "jax", "jaxlib", "torch")
-"""The packages, besides Keras, that a result depends on. X5 compares backends, so all of them count."""
+PACKAGES = {"tensorflow": ("tensorflow",), "jax": ("jax", "jaxlib"), "torch": ("torch",)}
+"""The packages of each backend. A result depends on those of its own backend, on Keras and on `ALWAYS`."""
+
+ALWAYS = ("numpy", "hypothesis")
+
+COMPARES = ("X5",)
+"""The properties that compare backends, so that the packages of all of them count."""
 
 OWN = ".__init__"
 """Marks the code of a package's `__init__` that is more than a re-export."""
@@ -167,11 +168,11 @@ def _hash(value) -> str:
     return hashlib.blake2b(json.dumps(value).encode(), digest_size=8).hexdigest()
 
 
-def versions() -> dict[str, str]:
-    """The installed versions of everything that a result depends on."""
+def versions(*backends: str) -> dict[str, str]:
+    """The installed versions of everything that a result on these backends depends on."""
     found = {"python": ".".join(platform.python_version_tuple()[:2]), "keras": keras.__version__}
     found["machine"] = f"{sys.platform} {platform.machine()}"
-    for package in PACKAGES:
+    for package in (*ALWAYS, *(name for backend in backends for name in PACKAGES[backend])):
         try:
             found[package] = version(package)
         except PackageNotFoundError:
@@ -189,7 +190,7 @@ class Ledger:
 
     def __init__(self, folder: Path, sources: Sources | None = None):
         self.sources = sources or Sources()
-        self.versions = versions()
+        self._versions = functools.cache(versions)
         self._digest = functools.cache(self.sources.digest)
         self._file = functools.cache(lambda name: measured.read(folder, "verified", name))
 
@@ -207,15 +208,14 @@ class Ledger:
             ]
         except (LookupError, SyntaxError, ImportError):
             return None
-        return _hash([card.layer.__qualname__, each.id, read, self.versions, backend, profile])
+        found = self._versions(*(PACKAGES if each.id in COMPARES else [backend]))
+        return _hash([card.layer.__qualname__, each.id, read, found, backend, profile])
 
     def knows(self, card: Card, each: Property, profile: str) -> bool:
         """Whether a check is known to be good on this backend, and its key has not changed.
 
         A result of another profile counts if that profile tries every sample of this one.
         """
-        if compat.BACKEND not in BACKENDS:
-            return False
         status, key, written_at = self._said(card, each)
         if status not in KNOWN or key != self.key(card, each, compat.BACKEND, written_at):
             return False
@@ -237,7 +237,7 @@ class Ledger:
         """Add its key to each good result, in place. `found` is the return value of `reports.of_layer`."""
         for identity, by_backend in found["results"].items():
             for backend, entry in by_backend.items():
-                if backend in BACKENDS and entry["status"] in KNOWN:
+                if entry["status"] in KNOWN:
                     key = self.key(card, PROPERTIES[identity], backend, found["profile"])
                     if key:
                         entry["key"] = key

@@ -3,6 +3,8 @@
 import contextlib
 from collections.abc import Iterator
 
+from hypothesis.errors import UnsatisfiedAssumption
+
 _counts: list[list[int]] = []
 
 
@@ -34,8 +36,8 @@ class Violation(AssertionError):
         self.hint = hint
 
 
-class NotApplicable(Exception):
-    """The property does not apply to this layer at this sample."""
+class NotApplicable(UnsatisfiedAssumption):
+    """The property does not apply to this layer at this sample. In a `@given` test, another one is drawn."""
 
 
 class Inconclusive(Exception):

@@ -34,8 +34,8 @@ def backend_of(code):
     return chosen and chosen[1]
 
 
-ELSEWHERE = ("docs/hunting.md", "docs/guide/property-tests.md")
-"""The pages with blocks that fail on purpose; `tests/hunting` and `tests/guide` run them."""
+ELSEWHERE = ("docs/hunting.md", "docs/guide/property-tests.md", "docs/guide/first-model.md")
+"""The pages whose blocks fail on purpose or train a model; `tests/hunting` and `tests/guide` run them."""
 
 
 GENERATED = "docs/layers/"

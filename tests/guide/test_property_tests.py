@@ -33,6 +33,7 @@ def printed(pytester):
     return done.stdout.str()
 
 
+@pytest.mark.proof
 def test_the_files_run_and_print_what_the_page_shows(printed):
     printed = re.sub("^E {7}", "", printed, flags=re.MULTILINE)
     failure, statistics = SHOWN

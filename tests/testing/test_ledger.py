@@ -235,8 +235,8 @@ def test_forms_of_imports(tmp_path):
     )
 
 
-@pytest.mark.parametrize("package", ["python", "keras", *ledger.PACKAGES])
-def test_another_version_turns_every_key(package, monkeypatch):
+def turned_by(package, monkeypatch):
+    """The properties whose key on JAX another version of a package turns."""
     before = keys_of(SOURCES, {"DropPath": DROP_PATH})
     if package == "python":
         monkeypatch.setattr(ledger.platform, "python_version_tuple", lambda: ("3", "99", "0"))
@@ -247,13 +247,22 @@ def test_another_version_turns_every_key(package, monkeypatch):
         monkeypatch.setattr(
             ledger, "version", lambda name: "99.0" if name == package else known(name)
         )
-    now = keys_of(SOURCES, {"DropPath": DROP_PATH})
-    assert not set(before.values()) & set(now.values())
+    return turned(before, keys_of(SOURCES, {"DropPath": DROP_PATH}))[1]
+
+
+@pytest.mark.parametrize("package", ["python", "keras", *ledger.ALWAYS, "jax", "jaxlib"])
+def test_another_version_turns_every_key(package, monkeypatch):
+    assert turned_by(package, monkeypatch) == set(PROPERTIES)
+
+
+@pytest.mark.parametrize("package", ["tensorflow", "torch"])
+def test_another_version_of_another_backend_turns_what_compares_backends(package, monkeypatch):
+    assert turned_by(package, monkeypatch) == set(ledger.COMPARES)
 
 
 def test_another_backend_or_profile_turns_every_key():
     cards = {"DropPath": DROP_PATH}
-    pairs = [(backend, profile) for backend in ledger.BACKENDS for profile in PROFILES]
+    pairs = [(backend, profile) for backend in ledger.PACKAGES for profile in PROFILES]
     found = [keys_of(SOURCES, cards, backend=b, profile=p).values() for b, p in pairs]
     assert len({key for keys in found for key in keys}) == len(pairs) * len(PROPERTIES)
 
@@ -269,12 +278,6 @@ def test_layers_and_properties_of_others_have_no_key():
     assert ours.key(replace(DROP_PATH), each, "jax", "smoke") is None, "another card of the layer"
     assert ours.key(Card(Mine, "b t d"), each, "jax", "smoke") is None
     assert ours.key(DROP_PATH, foreign, "jax", "smoke") is None
-
-
-@pytest.fixture
-def here(monkeypatch):
-    """As if this backend were one on which results may be known, for these tests run on each."""
-    monkeypatch.setattr(ledger, "BACKENDS", (compat.BACKEND,))
 
 
 def written(folder, status="passed", profile="smoke", identities=PROPERTIES):
@@ -294,20 +297,13 @@ def known(folder, profile="smoke", among=PROPERTIES):
 
 
 @pytest.mark.parametrize("status", ledger.KNOWN)
-def test_a_good_result_is_known(status, tmp_path, here):
+def test_a_good_result_is_known(status, tmp_path):
     written(tmp_path, status)
     assert known(tmp_path) == set(PROPERTIES)
 
 
-def test_on_tensorflow_nothing_is_known(tmp_path):
-    found = written(tmp_path)
-    signed = ["key" in by[compat.BACKEND] for by in found["results"].values()]
-    assert set(signed) == {compat.BACKEND != "tensorflow"}
-    assert known(tmp_path) == (set() if compat.BACKEND == "tensorflow" else set(PROPERTIES))
-
-
 @pytest.mark.parametrize("status", sorted({*get_args(Status), "not_checked", ""} - {*ledger.KNOWN}))
-def test_a_result_that_is_not_good_is_never_known(status, tmp_path, here):
+def test_a_result_that_is_not_good_is_never_known(status, tmp_path):
     found = written(tmp_path)
     for by_backend in found["results"].values():
         by_backend[compat.BACKEND]["status"] = status  # with the key of a good one
@@ -316,7 +312,7 @@ def test_a_result_that_is_not_good_is_never_known(status, tmp_path, here):
     assert "key" not in json.dumps(written(tmp_path, status)), "it is given none in the first place"
 
 
-def test_a_result_with_the_key_of_another_check_is_not_known(tmp_path, here):
+def test_a_result_with_the_key_of_another_check_is_not_known(tmp_path):
     found = written(tmp_path)
     entries = [by_backend[compat.BACKEND] for by_backend in found["results"].values()]
     keys = [entry["key"] for entry in entries]
@@ -326,7 +322,7 @@ def test_a_result_with_the_key_of_another_check_is_not_known(tmp_path, here):
     assert known(tmp_path) == set()
 
 
-def test_a_result_of_a_profile_counts_for_those_whose_samples_it_tries(tmp_path, here):
+def test_a_result_of_a_profile_counts_for_those_whose_samples_it_tries(tmp_path):
     profiles, some = ("smoke", "dev", "ci"), ("S1", "C1", "G1")
     tried = {(profile, identity): set() for profile in profiles for identity in some}
     for (profile, identity), seen in tried.items():
@@ -347,7 +343,7 @@ def test_a_result_of_a_profile_counts_for_those_whose_samples_it_tries(tmp_path,
     assert known(tmp_path, "ci", some) == set()
 
 
-def test_what_may_come_from_a_further_sample_counts_for_its_own_profile_alone(tmp_path, here):
+def test_what_may_come_from_a_further_sample_counts_for_its_own_profile_alone(tmp_path):
     refutable = [identity for identity, each in PROPERTIES.items() if each.never]
     assert refutable
     written(tmp_path, profile="dev")
@@ -359,7 +355,7 @@ def test_what_may_come_from_a_further_sample_counts_for_its_own_profile_alone(tm
         assert known(tmp_path, "smoke") == set()
 
 
-def test_the_profile_of_a_result_is_in_its_key(tmp_path, here):
+def test_the_profile_of_a_result_is_in_its_key(tmp_path):
     found = written(tmp_path, profile="dev")
     for profile in ("smoke", "ci", "nowhere"):
         measured.write(tmp_path, "verified", "DropPath", {**found, "profile": profile})
@@ -389,7 +385,7 @@ HOSTILE = '__import__("pathlib").Path("ran").touch()'
         b'cpathlib\nPath\n(S"ran"\ntR.',
     ],
 )
-def test_a_ledger_that_is_missing_or_damaged_knows_nothing(content, tmp_path, here, monkeypatch):
+def test_a_ledger_that_is_missing_or_damaged_knows_nothing(content, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     if content is not None:
         path = measured.path_of(tmp_path, "verified", "DropPath")
@@ -422,7 +418,7 @@ def test_contract(check):
 
 
 @pytest.fixture
-def project(pytester, monkeypatch, here):
+def project(pytester, monkeypatch):
     """Runs pytest in a project with a ledger; gives the outcomes and the line of the summary."""
     monkeypatch.setenv("LAYERZOO_PROFILE", "smoke")  # what an option writes over is put back
     monkeypatch.delenv("LAYERZOO_TURN", raising=False)
@@ -538,7 +534,7 @@ def test_a_process_of_xdist_takes_the_turn_of_its_owner(pytester):
 
 @pytest.mark.parametrize("changed", [False, True])
 def test_check_writes_keys_unless_the_source_changed_meanwhile(
-    changed, tmp_path, here, monkeypatch, capsys
+    changed, tmp_path, monkeypatch, capsys
 ):
     read = iter([Sources(), Sources()])
 

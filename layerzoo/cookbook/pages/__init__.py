@@ -54,14 +54,18 @@ def render(docs: Path = Path("docs"), package: str = "layerzoo") -> dict[Path, s
     if package != "layerzoo":
         return {docs / path: text for path, text in pages.items()}
     pages |= lists.pages(cards)
-    kills = {name: measured.read(folder, "kills", name) for name in measured.names(folder, "kills")}
-    pages["properties.md"] = properties_page(kills)
-    long = {n: measured.read(folder, "cost_long", n) for n in measured.names(folder, "cost_long")}
+    kills, drawing, long = (_all(folder, kind) for kind in ("kills", "drawing", "cost_long"))
+    pages["properties.md"] = properties_page(kills, drawing)
     if long:
         pages["guide/speed.md"] = speed_page(long)
         pages |= {PICTURE: picture} if (picture := speed_picture(long)) else {}
     checkout = lists.blocks(docs.parent, [card for card in cards if ours(card)])
     return {docs / path: text for path, text in pages.items()} | checkout
+
+
+def _all(folder: Path, kind: str) -> dict[str, dict]:
+    """Every measurement of a kind by its name."""
+    return {name: measured.read(folder, kind, name) for name in measured.names(folder, kind)}
 
 
 def write(docs: Path, package: str = "layerzoo", force: bool = False) -> list[Path]:

@@ -27,11 +27,12 @@ GENERATED = "<!-- Written by `layerzoo docs` from the docstrings of the kit. Edi
 NAMES = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
 
 
-def properties_page(kills: dict) -> str:
+def properties_page(kills: dict, drawing: dict) -> str:
     """Every property: what it claims, its tier, and which broken layers it detects.
 
     Args:
         kills: The kill matrix of each backend, by the backend's name.
+        drawing: What was found by drawing sizes freely, by the backend's name.
     """
     from layerzoo.testing import PROPERTIES
 
@@ -43,6 +44,7 @@ def properties_page(kills: dict) -> str:
         "one with its source, and `layerzoo check --only G1` checks only that one. No property fails on a "
         "sound layer, and for each there is a broken layer that no other property detects.",
         _proof(kills),
+        _drawing(drawing),
     ]
     for group in sorted({each.group for each in ours}, key=list(GROUPS).index):
         parts.append(f"## {GROUPS[group]}")
@@ -72,6 +74,26 @@ def _proof(kills) -> str:
         "A broken layer that is not detected on a backend has no defect there.\n\n"
         + "\n".join(rows)
         + f"\n\nKeras {versions}."
+    )
+
+
+def _drawing(drawing) -> str:
+    if not drawing:
+        return ""
+    backends = ", ".join(f"{NAMES[name]} (Keras {each['keras']})" for name, each in drawing.items())
+    rows = ["| Defect | Examples | Found | Smallest example |", "| --- | ---: | ---: | --- |"]
+    rows += [
+        f"| {each['defect']} | {each['examples']} | {each['found']} of {each['of']} "
+        f"| `{each['shown']}` |"
+        for found in drawing.values()
+        for each in found["layers"].values()
+    ]
+    return (
+        "## Sizes drawn freely\n\n"
+        "Some defects show only at sizes that no fixed sample has. These layers have such defects. "
+        "Hypothesis looked for each of them with twenty seeds, with the number of examples that the tests "
+        f"of a layer draw by default, on {backends}. The last column is what it printed, after making the "
+        "example as small as it can.\n\n" + "\n".join(rows)
     )
 
 

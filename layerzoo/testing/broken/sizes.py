@@ -58,7 +58,7 @@ class DropsTheBatch(Sound):
 
 @register
 class MixesOneSample(Sound):
-    """In a batch of one with several steps, each step sees the next one."""
+    """In a batch of one, each step sees the next one."""
 
     def call(self, inputs, mask=None, training=None):
         """Add a tenth of it."""
@@ -103,13 +103,11 @@ class BrokenBySize:
         card: Its card.
         check: The function of `free` that must find it.
         smallest: The sizes to which a find must shrink.
-        times: How many times the usual number of examples it takes to be found whatever the seed.
     """
 
     card: Card
     check: Callable
     smallest: dict[str, int]
-    times: int = 1
 
 
 BROKEN_BY_SIZE = (
@@ -117,7 +115,7 @@ BROKEN_BY_SIZE = (
     BrokenBySize(_card(StopsFromNineSteps), free.gradient, dict(b=1, d=1, t=9)),
     BrokenBySize(_card(StopsWhereEqual), free.gradient, dict(b=1, d=1, t=1)),
     BrokenBySize(_card(DropsTheBatch), free.shapes, dict(b=1, d=1, t=2)),
-    BrokenBySize(_card(MixesOneSample), free.independence, dict(b=1, d=1, t=2), times=10),
-    BrokenBySize(_card(DropsTheStep), free.shapes, dict(b=1, d=1, t=1)),
-    BrokenBySize(_card(CutsSixteenSteps), free.shapes, dict(b=1, d=1, t=16), times=10),
+    BrokenBySize(_card(MixesOneSample), free.independence, dict(b=2, d=1, t=2)),
+    BrokenBySize(_card(DropsTheStep), free.edges, dict(t=1)),
+    BrokenBySize(_card(CutsSixteenSteps), free.edges, dict(t=16)),
 )
