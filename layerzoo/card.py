@@ -85,6 +85,8 @@ class Traits:
         differentiable: `"smooth"`; `"kinked"` if some points have no derivative; `"none"` if no gradient
             reaches the inputs.
         twice_differentiable: Whether the gradient has a derivative too.
+        identity_at_start: Whether a new layer returns its first input exactly, at inference, and a gradient
+            moves it off that. A layer without trainable weights only has to return its input.
         surrogate: A function of the layer and its input tensors, by name. The layer's gradient is the
             derivative of this function instead of its own.
         dead: Patterns for the paths of weights and inputs whose gradient is zero in theory. It must stay
@@ -108,6 +110,7 @@ class Traits:
     state: Any = None
     differentiable: Any = "smooth"
     twice_differentiable: Any = None
+    identity_at_start: Any = None
     surrogate: Callable | None = None
     dead: Any = ()
     losses: Any = None

@@ -10,7 +10,7 @@ from layerzoo.testing.samples import Sample
 
 OPEN = (
     *("masking", "causal", "reach", "equivariant", "conserves"),
-    *("reference", "noise", "losses", "strict_masks"),
+    *("reference", "noise", "losses", "strict_masks", "identity_at_start"),
 )
 """The traits that are tested only if they are claimed. Each of the others says something if left out."""
 

@@ -518,3 +518,50 @@ def _demand_finite_gradient(case, layer, arrays, where, **arguments):
     subject = Slice(layer, arrays, case.sample.seed, **arguments)
     for name, found in zip(subject.names, subject.gradient(subject.leaves), strict=True):
         demand_finite(found, f"  {where}: the gradient of {name} is not finite")
+
+
+@declare(
+    "G10",
+    tier="trait",
+    brief=2,
+    never=(
+        "The card says that the layer does not start as the identity (`identity_at_start=False`), but a new "
+        "layer returned its input at every sample."
+    ),
+    hint=(
+        "A branch that starts at zero needs one factor of zero: its last gamma, gain or kernel. If two "
+        "factors of a product start at zero, neither gets a gradient."
+    ),
+    shown=PROBE.replace("built()", "make()")
+    + """
+x, (y, *_) = keras.tree.flatten(inputs)[0], numbers(make()(**inputs, training=False))
+same = np.array_equal(x, y)
+assert same == claimed["identity_at_start"], "not the input" if not same else "the input"
+found = [g for w, g in gradients() if not w.path.endswith("/input")]
+assert not same or not found or any(map(np.any, found)), "no gradient reaches a weight"
+    """,
+)
+def identity_at_start(case):
+    """A new layer returns its input exactly, and a gradient moves it off that."""
+    claim = case.traits.identity_at_start
+    if claim is None:
+        raise NotApplicable("the card claims nothing about how the layer starts")
+    layer, arrays = case.make(), case.arrays(values="normal")
+    found = case.run(layer, arrays)[0]
+    due = arrays[case.first].astype(found.dtype)
+    if not claim:
+        return not np.array_equal(found, due)
+    demand(
+        np.array_equal(found, due),
+        f"  the input       {due.ravel()[:4]}, shape {due.shape}\n"
+        f"  the output      {found.ravel()[:4]}, shape {found.shape}",
+    )
+    if not layer.trainable_weights:
+        return None
+    subject = Slice(layer, arrays, case.sample.seed)
+    gradients = subject.gradient(subject.leaves)[len(subject.inputs) :]
+    demand(
+        any(np.any(each) for each in gradients),
+        "  the gradients   zero by every weight, so that no training moves the layer",
+    )
+    return None

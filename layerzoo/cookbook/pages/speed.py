@@ -65,6 +65,11 @@ def _backends(rows):
         "On TensorFlow and JAX, the gradient of a block is written by hand. It computes the scores again, "
         "and a block waits for an earlier one, so that few scores are in memory at once. On JAX, it has no "
         "derivative in forward mode if there are several blocks; their gradient has one.\n\n"
+        "On TensorFlow, memory depends on how a step runs. In a graph, as in `fit`, a block is discarded "
+        "before the next but one begins. XLA chooses the order itself and keeps more blocks at once, so a "
+        "compiled step gains less. Run eagerly, a `GradientTape` records the operations inside the blocks "
+        "too, and keeps the scores of all of them until it is released: train long sequences with `fit` or "
+        "in a `tf.function`.\n\n"
         "On PyTorch, blocks go through `scaled_dot_product_attention`, which chooses among PyTorch's fused "
         "kernels. Attention with dropout on scores, or with a bias that trains, does not: "
         "it runs the formula in blocks.",

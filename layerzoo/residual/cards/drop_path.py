@@ -26,6 +26,7 @@ CARD = Card(
         ),
         stochastic=lambda config: 0 < config["rate"] < 1,
         train_differs=lambda config: config["rate"] == 1,
+        identity_at_start=True,
     ),
     errors=[dict(rate=-0.1), dict(rate=1.5), dict(rate="half")],
     paper="arXiv:1603.09382",

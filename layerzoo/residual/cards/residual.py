@@ -49,7 +49,7 @@ CARD = Card(
             ]
         )(),
         norm=pick([None, "pre", "post", "sandwich"]),
-        scale=pick([None, 0.5]),
+        scale=pick([None, 0.5, 0.0]),
         drop_path=pick([0.0, 0.4]),
         epsilon=pick([1e-5, 1e-2]),
         seed=pick([None, 5]),
@@ -62,6 +62,9 @@ CARD = Card(
         causal=lambda config: None if config.get("data_format") else not attends(config),
         reach=lambda config: None if config.get("data_format") or attends(config) else (0, 0),
         stochastic=lambda config: config["drop_path"] > 0,
+        identity_at_start=lambda config: (
+            config["scale"] == 0 and config["norm"] != "post" if attends(config) else None
+        ),
     ),
     errors=[
         dict(layer="dense"),

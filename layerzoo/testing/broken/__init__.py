@@ -11,12 +11,13 @@ from layerzoo.testing.broken import (
     dense,
     recurrent,
     several,
+    start,
     training,
     wrapper,
 )
 from layerzoo.testing.broken.entry import Broken
 
-MODULES = (dense, attention, convolution, recurrent, several, training, wrapper, composite)
+MODULES = (dense, attention, convolution, recurrent, several, start, training, wrapper, composite)
 
 SOUND = tuple(card for module in MODULES for card in module.SOUND)
 """Controls: correct layers, on which no property may fail."""

@@ -114,8 +114,8 @@ BROKEN_BY_SIZE = (
     BrokenBySize(_card(CutFromNineSteps), free.shapes, dict(b=1, d=1, t=9)),
     BrokenBySize(_card(StopsFromNineSteps), free.gradient, dict(b=1, d=1, t=9)),
     BrokenBySize(_card(StopsWhereEqual), free.gradient, dict(b=1, d=1, t=1)),
-    BrokenBySize(_card(DropsTheBatch), free.shapes, dict(b=1, d=1, t=2)),
-    BrokenBySize(_card(MixesOneSample), free.independence, dict(b=2, d=1, t=2)),
+    BrokenBySize(_card(DropsTheBatch), free.edges, dict(b=1)),
+    BrokenBySize(_card(MixesOneSample), free.independence, dict(b=1, d=1, t=2)),
     BrokenBySize(_card(DropsTheStep), free.edges, dict(t=1)),
     BrokenBySize(_card(CutsSixteenSteps), free.edges, dict(t=16)),
 )
