@@ -5,15 +5,17 @@ import types
 from keras import activations, layers, ops, saving
 
 from layerzoo.building.arguments import another
+from layerzoo.building.seeds import seed_of_part
 
 
-def dense(owner, units, input_shape, name, use_bias=None):
+def dense(owner, units, input_shape, name, use_bias=None, activation=None):
     """A built `Dense` with its owner's kernel initializer, dtype policy and, by default, `use_bias`.
 
     The initializer is cloned, because one instance used twice would give two equal kernels.
     """
     layer = layers.Dense(
         units,
+        activation=activation,
         use_bias=owner.use_bias if use_bias is None else use_bias,
         kernel_initializer=another(owner.kernel_initializer),
         dtype=owner.dtype_policy,
@@ -21,6 +23,16 @@ def dense(owner, units, input_shape, name, use_bias=None):
     )
     layer.build(input_shape)
     return layer
+
+
+def dropping(owner, part):
+    """A `Dropout` with its owner's rate, and a seed of its own for each part of the owner that draws."""
+    return layers.Dropout(
+        owner.dropout,
+        seed=seed_of_part(owner.seed, part),
+        dtype=owner.dtype_policy,
+        name=f"dropout_{part}",
+    )
 
 
 def rms_norm(owner, input_shape, name):

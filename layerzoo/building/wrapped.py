@@ -43,14 +43,19 @@ def build_by_call(layer, symbols):
     return outputs
 
 
-ONE_TENSOR = "`layer` must take one input and give one output"
+ONE_TENSOR = "must take one input and give one output"
 
 
-def branch_shape_of(owner, chain, input_shape) -> tuple:
+def build_in_turn(owner, chain, input_shape, name="layer") -> tuple:
     """Build layers that are applied in turn, and give the shape of what comes out.
 
-    A layer that takes more than one input or gives more than one output raises a `ValueError`, and so does a
-    shape that cannot be added to the input.
+    A layer that takes more than one input or gives more than one output raises a `ValueError`.
+
+    Args:
+        owner: the layer that holds them, for its compute dtype.
+        chain: the layers.
+        input_shape: the shape of what the first one gets.
+        name: the argument that holds the layers, for the error.
     """
     x = keras.KerasTensor(input_shape, dtype=owner.compute_dtype)
     for layer in chain:
@@ -58,14 +63,42 @@ def branch_shape_of(owner, chain, input_shape) -> tuple:
             y = build_by_call(layer, x)
         except (TypeError, ValueError) as error:
             raise ValueError(
-                f"{ONE_TENSOR}. Received: layer={layer}, which raised for inputs of shape {x.shape}: "
-                f"{type(error).__name__}: {error}"
+                f"`{name}` {ONE_TENSOR}. Received: {name}={layer}, which raised for inputs of shape "
+                f"{x.shape}: {type(error).__name__}: {error}"
             ) from error
         if not isinstance(y, keras.KerasTensor):
-            raise ValueError(f"{ONE_TENSOR}. Received: layer={layer}, which gives {len(y)} outputs")
+            raise ValueError(
+                f"`{name}` {ONE_TENSOR}. Received: {name}={layer}, which gives {len(y)} outputs"
+            )
         x = y
-    must_fit(x.shape, input_shape, owner.data_format)
     return tuple(x.shape)
+
+
+def branch_shape_of(owner, chain, input_shape) -> tuple:
+    """Build the layers of a branch, and give the shape of what comes out.
+
+    A shape that cannot be added to the input, the channels being projected, raises a `ValueError`.
+    """
+    shape = build_in_turn(owner, chain, input_shape)
+    must_fit(shape, input_shape, owner.data_format)
+    return shape
+
+
+def must_keep_shape(owner, chain, input_shape, name="layer") -> None:
+    """Build the layers of a branch, and raise a `ValueError` unless the shape stays as far as it is known."""
+    shape = build_in_turn(owner, chain, input_shape, name)
+    if not _same(shape, input_shape):
+        raise ValueError(
+            f"`{name}` must keep the shape, for its output is added to its input. Received: "
+            f"input_shape={tuple(input_shape)}, output_shape={shape}"
+        )
+
+
+def _same(shape, other):
+    """Whether two shapes may be equal, as far as they are known."""
+    return len(shape) == len(other) and all(
+        m == n or None in (m, n) for m, n in zip(shape, other, strict=True)
+    )
 
 
 def apply_in_turn(chain, x, mask=None):
