@@ -72,13 +72,25 @@ def positive_number(**argument) -> float:
     return float(value)
 
 
-def optional_non_negative_number(**argument) -> float | None:
-    """The argument must be None or a finite number of at least 0."""
+def non_negative_number(**argument) -> float:
+    """The argument must be a finite number of at least 0."""
     ((name, value),) = argument.items()
-    if value is None:
-        return None
     if not is_number(value) or value < 0:
         raise ValueError(f"`{name}` must be 0 or a positive number. Received: {name}={value!r}")
+    return float(value)
+
+
+def optional_non_negative_number(**argument) -> float | None:
+    """The argument must be None or a finite number of at least 0."""
+    ((_, value),) = argument.items()
+    return None if value is None else non_negative_number(**argument)
+
+
+def number(**argument) -> float:
+    """The argument must be a finite number."""
+    ((name, value),) = argument.items()
+    if not is_number(value):
+        raise ValueError(f"`{name}` must be a finite number. Received: {name}={value!r}")
     return float(value)
 
 
