@@ -3,10 +3,24 @@
 import inspect
 
 import keras
-from keras import backend, ops
+from keras import backend, layers, ops
 
 from layerzoo.building.arguments import one_of
 from layerzoo.ops.channels import channel_axis
+
+
+def demand_layers(layer) -> None:
+    """Raise a `ValueError` unless `layer` is a layer or a list of at least one layer."""
+    chain = chain_of(layer)
+    if not chain or not all(isinstance(item, layers.Layer) for item in chain):
+        raise ValueError(
+            f"`layer` must be a Keras layer or a list of Keras layers. Received: layer={layer!r}"
+        )
+
+
+def chain_of(layer) -> list:
+    """The layers that a wrapper applies in turn: what it was given, as a list."""
+    return list(layer) if isinstance(layer, list | tuple) else [layer]
 
 
 def data_format_of(chain, data_format) -> str:
@@ -86,12 +100,19 @@ def branch_shape_of(owner, chain, input_shape) -> tuple:
 
 def must_keep_shape(owner, chain, input_shape, name="layer") -> None:
     """Build the layers of a branch, and raise a `ValueError` unless the shape stays as far as it is known."""
-    shape = build_in_turn(owner, chain, input_shape, name)
-    if not _same(shape, input_shape):
+    must_equal(build_in_turn(owner, chain, input_shape, name), input_shape, name)
+
+
+def must_equal(output_shape, input_shape, name="layer") -> None:
+    """Raise a `ValueError` unless two shapes are equal, as far as they are known."""
+    if not _same(output_shape, input_shape):
         raise ValueError(
-            f"`{name}` must keep the shape, for its output is added to its input. Received: "
-            f"input_shape={tuple(input_shape)}, output_shape={shape}"
+            f"`{name}` {MUST_KEEP}. Received: input_shape={tuple(input_shape)}, "
+            f"output_shape={tuple(output_shape)}"
         )
+
+
+MUST_KEEP = "must keep the shape, for its output is added to its input"
 
 
 def _same(shape, other):
@@ -148,16 +169,27 @@ def must_fit(output_shape, input_shape, data_format) -> None:
 
 
 def add_branch(shortcut, branch, data_format):
-    """Their sum. No axis is broadcast: a size that is known at run time only is compared then.
+    """Their sum, where the layers of the branch may have changed the channels. No axis is broadcast."""
+    must_fit(branch.shape, shortcut.shape, data_format)
+    return _sum(shortcut, branch, MUST_FIT)
+
+
+def add_kept(shortcut, branch):
+    """Their sum, where the layers of the branch must have kept the shape. No axis is broadcast."""
+    must_equal(branch.shape, shortcut.shape)
+    return _sum(shortcut, branch, f"`layer` {MUST_KEEP}")
+
+
+def _sum(shortcut, branch, rule):
+    """The sum of two tensors of one shape. A size that is known at run time only is compared then.
 
     TensorFlow alone has such sizes. Where it compiles with XLA, it leaves out what compares them.
     """
-    must_fit(branch.shape, shortcut.shape, data_format)
     unknown = None in (*branch.shape, *shortcut.shape) and not keras.utils.is_keras_tensor(branch)
     if backend.backend() == "tensorflow" and unknown:
         import tensorflow as tf
 
-        fits = tf.debugging.assert_equal(tf.shape(branch), tf.shape(shortcut), f"{MUST_FIT}.")
+        fits = tf.debugging.assert_equal(tf.shape(branch), tf.shape(shortcut), f"{rule}.")
         with tf.control_dependencies([fits]):  # the error of the sum would not name `layer`
             branch = tf.identity(branch)
     return shortcut + branch

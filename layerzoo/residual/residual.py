@@ -14,7 +14,9 @@ from layerzoo.building.wrapped import (
     add_branch,
     apply_in_turn,
     branch_shape_of,
+    chain_of,
     data_format_of,
+    demand_layers,
     over_channels,
     per_channel,
 )
@@ -118,23 +120,19 @@ class Residual(layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        chain = layer if isinstance(layer, list | tuple) else [layer]
-        if not chain or not all(isinstance(item, layers.Layer) for item in chain):
-            raise ValueError(
-                f"`layer` must be a Keras layer or a list of Keras layers. Received: layer={layer!r}"
-            )
+        demand_layers(layer)
         self.layer = layer
         self.norm = one_of((None, "pre", "post", "sandwich"), norm=norm)
         self.scale = optional_non_negative_number(scale=scale)
         self.drop_path = probability(drop_path=drop_path)
         self.epsilon = positive_number(epsilon=epsilon)
         self.seed = optional_seed(seed=seed)
-        self.data_format = data_format_of(chain, data_format)
+        self.data_format = data_format_of(chain_of(layer), data_format)
         self.supports_masking = True
 
     def build(self, input_shape):
         channels = known_channels(input_shape, self.data_format)
-        branch_shape = branch_shape_of(self, self._chain(), input_shape)
+        branch_shape = branch_shape_of(self, chain_of(self.layer), input_shape)
         width = known_channels(branch_shape, self.data_format)
 
         if self.norm in ("pre", "sandwich"):
@@ -159,7 +157,7 @@ class Residual(layers.Layer):
         inputs = branch = floating(inputs, self.compute_dtype)
         if self.norm in ("pre", "sandwich"):
             branch = self._normalized(self.norm_in, inputs)
-        branch = apply_in_turn(self._chain(), branch, mask)
+        branch = apply_in_turn(chain_of(self.layer), branch, mask)
         if self.norm == "sandwich":
             branch = self._normalized(self.norm_out, branch)
         if self.scale is not None:
@@ -175,7 +173,7 @@ class Residual(layers.Layer):
 
     def compute_output_shape(self, input_shape):
         branch_shape = input_shape
-        for layer in self._chain():
+        for layer in chain_of(self.layer):
             branch_shape = layer.compute_output_shape(branch_shape)
         shape, axis = list(input_shape), channel_axis(self.data_format)
         shape[axis] = branch_shape[axis]
@@ -202,9 +200,6 @@ class Residual(layers.Layer):
     def from_config(cls, config):
         layer = keras.saving.deserialize_keras_object(config["layer"])
         return super().from_config({**config, "layer": layer})
-
-    def _chain(self):
-        return self.layer if isinstance(self.layer, list | tuple) else [self.layer]
 
     def _normalized(self, norm, x):
         return over_channels(lambda x: normalized(norm, x), x, self.data_format)
