@@ -1,5 +1,6 @@
 """Arrays that the tests share: random ones, a comparison of two, and the kinds of padding."""
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -25,3 +26,9 @@ def close(actual, expected, relative=1e-5):
     np.testing.assert_allclose(
         actual, expected, rtol=0, atol=relative * np.abs(expected).max(), equal_nan=False
     )
+
+
+def joined(outputs):
+    """The output of a layer, or its outputs side by side on the last axis if it has several."""
+    several = keras.tree.flatten(outputs)
+    return ops.concatenate(several, axis=-1) if len(several) > 1 else several[0]

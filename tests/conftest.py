@@ -14,6 +14,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # small work, and a process for e
 import keras
 import numpy as np
 import pytest
+from arrays import joined
 from hypothesis import Phase, settings
 from keras import ops
 
@@ -205,6 +206,7 @@ def _compiled(layer):
 
     def loss(x, weights, rest, kwargs):
         outputs, _ = layer.stateless_call(weights, rest, x, **kwargs)
+        outputs = joined(outputs)
         return ops.sum(ops.square(outputs)), outputs
 
     return jax.jit(jax.grad(loss, argnums=(0, 1), has_aux=True))
@@ -221,7 +223,7 @@ def results():
 
             with tf.GradientTape() as tape:
                 tape.watch(x)
-                outputs = layer(x, **kwargs)
+                outputs = joined(layer(x, **kwargs))
                 loss = ops.sum(ops.square(outputs))
             found = tape.gradient(loss, [x, *(w.value for w in layer.trainable_weights)])
         elif keras.backend.backend() == "jax":
@@ -233,7 +235,7 @@ def results():
             import torch
 
             x.requires_grad_()
-            outputs = layer(x, **kwargs)
+            outputs = joined(layer(x, **kwargs))
             leaves = [x, *(w.value for w in layer.trainable_weights)]
             found = torch.autograd.grad(ops.sum(ops.square(outputs)), leaves)
         return [ops.convert_to_numpy(each) for each in (outputs, *found)]

@@ -7,6 +7,7 @@ layer's own tests look at sums and positions that half precision cannot hold.
 import keras
 import numpy as np
 import pytest
+from arrays import joined
 from keras import ops
 from recipes import arrays, each_draw, takes
 
@@ -41,15 +42,16 @@ def test_many_steps_stay_near_float32(card, draw, randomise, policy):
     for seed in range(3):  # a layer with few outputs has too few for a share of them
         randomise(precise, seed)
         half.set_weights(precise.get_weights())
-        y = half(**inputs, **masks)
+        y = joined(half(**inputs, **masks))
         assert keras.backend.standardize_dtype(y.dtype) == half.compute_dtype
         y, due = (
-            ops.convert_to_numpy(ops.cast(x, "float32")) for x in (y, precise(**inputs, **masks))
+            ops.convert_to_numpy(ops.cast(x, "float32"))
+            for x in (y, joined(precise(**inputs, **masks)))
         )
 
         # No layer is nearer than rounded inputs and weights alone bring it, as where a sum is almost zero.
         precise.set_weights([rounded(weight) for weight in precise.get_weights()])
-        moved = precise(**{name: rounded(x) for name, x in inputs.items()}, **masks)
+        moved = joined(precise(**{name: rounded(x) for name, x in inputs.items()}, **masks))
         moved = np.abs(ops.convert_to_numpy(moved) - due)
         error, unit = np.abs(y - due), UNITS[policy] * np.abs(due).max()
         assert np.isfinite(y).all()
