@@ -2,12 +2,14 @@ import keras
 from keras import initializers, layers, ops
 
 from layerzoo.building.arguments import image_format, non_negative_number
+from layerzoo.building.recipe import recipe
 from layerzoo.building.wrapped import per_channel
 from layerzoo.ops.channels import channel_axis, known_channels
 from layerzoo.ops.dtypes import floating
 
 
 @keras.saving.register_keras_serializable(package="layerzoo")
+@recipe
 class LayerScale(layers.Layer):
     r"""LayerScale: multiplies each channel by a learned factor that starts near zero.
 

@@ -5,8 +5,8 @@ from keras import layers
 
 from layerzoo.attention.self_attention import SelfAttention
 from layerzoo.card import Card, Peer, Traits
-from layerzoo.channels.squeeze_excite import SqueezeExcite
 from layerzoo.claims import weighed
+from layerzoo.residual.cards._wrapped import attends, gate
 from layerzoo.residual.re_zero import ReZero
 
 
@@ -38,16 +38,6 @@ PEER = Peer(
 )
 
 
-def gate():
-    """A layer of channels-first images, which needs no convolution: TensorFlow has none for them on a CPU."""
-    return SqueezeExcite(2, data_format="channels_first")
-
-
-def attends(config):
-    """Whether the branch mixes the steps of a sequence."""
-    return isinstance(config["layer"], SelfAttention)
-
-
 CARD = Card(
     layer=ReZero,
     inputs=weighed,
@@ -69,6 +59,7 @@ CARD = Card(
         dynamic=lambda config: "b y x" if config.get("data_format") else "b t",
         causal=lambda config: None if config.get("data_format") else not attends(config),
         reach=lambda config: None if config.get("data_format") or attends(config) else (0, 0),
+        identity_at_start=lambda config: config["init_value"] == 0,
     ),
     errors=[
         dict(layer="dense"),

@@ -5,8 +5,8 @@ from keras import layers
 
 from layerzoo.attention.self_attention import SelfAttention
 from layerzoo.card import Card, Peer, Traits
-from layerzoo.channels.squeeze_excite import SqueezeExcite
 from layerzoo.claims import weighed
+from layerzoo.residual.cards._wrapped import attends, gate
 from layerzoo.residual.residual import Residual
 
 
@@ -24,16 +24,6 @@ PEER = Peer(
     layer=lambda sizes: Residual(keras.layers.Dense(sizes["d"], activation="relu"), norm="pre"),
     peer=by_hand,
 )
-
-
-def gate():
-    """A layer of channels-first images, which needs no convolution: TensorFlow has none for them on a CPU."""
-    return SqueezeExcite(2, data_format="channels_first")
-
-
-def attends(config):
-    """Whether the branch mixes the steps of a sequence."""
-    return isinstance(config["layer"], SelfAttention)
 
 
 CARD = Card(
