@@ -227,6 +227,8 @@ class Card:
         aliases: Other names of the layer, as in `"GQA"`. A name with dots is what another library calls it,
             as in `"torch.nn.MultiheadAttention"`.
         peer: What a user would take instead. `layerzoo bench` measures the layer against it.
+        weights_from: By the name of a package, the function that copies the weights of its module into the
+            layer: `copy(theirs, layer)`, of a built layer. The page shows its source, and a test runs it.
         boxes: Words for the boxes of the picture, by the name of a layer inside, a weight, an operation, a
             function or a method. A function or method named here gets a box of its own, unless it runs a
             layer.
@@ -250,6 +252,7 @@ class Card:
     tags: Sequence[str] = ()
     aliases: Sequence[str] = ()
     peer: Peer | None = None
+    weights_from: Mapping[str, Callable[..., None]] = field(default_factory=dict)
     boxes: Mapping[str, str] = field(default_factory=dict)
     instance: keras.layers.Layer | None = None
 

@@ -43,7 +43,8 @@ def plain(value):
 
 def build_and_call(card, layer, config):
     sizes = card.dims(lambda choices: choices[0], config)
-    shapes = {name: [sizes.get(letter, 3) for letter in axes] for name, axes in card.axes.items()}
+    axes = {name: tensor.letters for name, tensor in card.tensors(config).items()}
+    shapes = {name: [sizes.get(letter, 3) for letter in letters] for name, letters in axes.items()}
     layer(**{name: np.ones(shape, "float32") for name, shape in shapes.items()})
 
 

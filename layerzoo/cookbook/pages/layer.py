@@ -175,6 +175,7 @@ def layer_page(card, folder):
         _verified(card, verified),
         _cost(card, measured.read(folder, "cost", card.name)),
         where_it_runs(card, measured.read(folder, "exports", card.name), verified),
+        _weights(card),
         _paper(card, doc),
     ]
     return "\n\n".join(part.strip() for part in parts if part) + "\n"
@@ -591,6 +592,20 @@ def measured_on(found):
     if absent:
         told.append(f"Not measured with {' and '.join(absent)}.")
     return " ".join(told)
+
+
+def _weights(card):
+    """The functions that carry weights from other packages, as the card has them and the tests run them."""
+    if not card.weights_from:
+        return ""
+    text = (
+        "## Weights from elsewhere\n\n"
+        f"`theirs` is the other package's module. `layer` is a built `{card.name}` with the same sizes. A "
+        "test copies weights by these lines, and finds the same outputs."
+    )
+    for package, copy in card.weights_from.items():
+        text += f"\n\nFrom {package}:\n\n```python\n{inspect.getsource(copy).strip()}\n```"
+    return text
 
 
 def _paper(card, doc):

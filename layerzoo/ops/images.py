@@ -1,0 +1,63 @@
+"""Functions for blocks of convolutions: where the channels are, and convolutions in groups.
+
+Axis letters: `b` batch, `y x` rows and columns, `c` channels.
+"""
+
+import keras
+from keras import backend, ops
+
+
+def channels_to_end(x, data_format):
+    """Images `(b, y, x, c)` of images in either data format.
+
+    A block computes in this form, because TensorFlow has no convolution of the other form on a CPU.
+    """
+    return x if data_format == "channels_last" else ops.transpose(x, (0, 2, 3, 1))
+
+
+def channels_restored(x, data_format):
+    """Images `(b, y, x, c)` in the data format that `channels_to_end` was given."""
+    return x if data_format == "channels_last" else ops.transpose(x, (0, 3, 1, 2))
+
+
+def convolved(layer, x):
+    """`layer(x)`, where `layer` is a `Conv2D` without bias and activation, for images `(b, y, x, c)`.
+
+    On TensorFlow, Keras compiles a convolution in groups by XLA, anew at each eager call. On a CPU, this is
+    more than a hundred times slower than one convolution for each group, and no exporter takes it.
+    """
+    symbolic = keras.utils.is_keras_tensor(x)
+    if layer.groups == 1 or symbolic or backend.backend() != "tensorflow":
+        return layer(x)
+    kernel = ops.convert_to_tensor(layer.kernel)
+    parts = zip(
+        ops.split(ops.cast(x, kernel.dtype), layer.groups, axis=-1),
+        ops.split(kernel, layer.groups, axis=-1),
+        strict=True,
+    )
+    return ops.concatenate(
+        [
+            ops.conv(part, own, list(layer.strides), layer.padding, "channels_last")
+            for part, own in parts
+        ],
+        axis=-1,
+    )
+
+
+def global_response_norm(x, gamma, beta, epsilon):
+    r"""Rescale each channel of `x: (b, y, x, c)` by its share of the whole response, and add `x` itself.
+
+    $$
+    y = x + \gamma \odot x \odot \frac{g}{\operatorname{mean}_c g + \epsilon} + \beta,
+    \qquad g_c = \lVert x_{:,:,c} \rVert_2
+    $$
+
+    `gamma` and `beta` have shape `(c,)`. The norms are computed in float32 or better. An image of zeros has a
+    gradient of zero, where that of a square root would be infinite.
+    """
+    precise = ops.cast(x, backend.result_type(x.dtype, "float32"))
+    energy = ops.sum(ops.square(precise), axis=(1, 2), keepdims=True)  # (b, 1, 1, c)
+    norm = ops.where(energy > 0, ops.sqrt(ops.where(energy > 0, energy, 1.0)), 0.0)
+    share = norm / (ops.mean(norm, axis=-1, keepdims=True) + epsilon)
+    scale = 1 + ops.cast(gamma, precise.dtype) * share
+    return ops.cast(precise * scale + ops.cast(beta, precise.dtype), x.dtype)
