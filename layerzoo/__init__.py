@@ -22,16 +22,28 @@ from layerzoo.attention import (
     SelfAttention,
     WindowAttention,
 )
+from layerzoo.blocks import (
+    BottleneckBlock,
+    ConvNeXtBlock,
+    InvertedResidual,
+    ResNetBlock,
+    TemporalBlock,
+    TransformerDecoderBlock,
+    TransformerEncoderBlock,
+    WaveNetBlock,
+)
 from layerzoo.catalogue import Card, Traits, catalogue, find
 from layerzoo.channels import ConvolutionalBlockAttention, EfficientChannelAttention, SqueezeExcite
 from layerzoo.gated import GatedMLP
 from layerzoo.positions import AlibiBias, RelativePositionBias, RotaryEmbedding
-from layerzoo.residual import DropPath, Residual
+from layerzoo.residual import DropPath, LayerScale, ReZero, Residual
 
 __all__ = [
     "AlibiBias",
     "AttentionPooling",
+    "BottleneckBlock",
     "Card",
+    "ConvNeXtBlock",
     "ConvolutionalBlockAttention",
     "CrossAttention",
     "DifferentialAttention",
@@ -39,15 +51,23 @@ __all__ = [
     "EfficientChannelAttention",
     "GatedAttentionPooling",
     "GatedMLP",
+    "InvertedResidual",
+    "LayerScale",
     "LinearAttention",
     "MultiHeadLatentAttention",
     "PerceiverResampler",
+    "ReZero",
     "RelativePositionBias",
+    "ResNetBlock",
     "Residual",
     "RotaryEmbedding",
     "SelfAttention",
     "SqueezeExcite",
+    "TemporalBlock",
     "Traits",
+    "TransformerDecoderBlock",
+    "TransformerEncoderBlock",
+    "WaveNetBlock",
     "WindowAttention",
     "catalogue",
     "find",

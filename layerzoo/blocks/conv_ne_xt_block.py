@@ -21,6 +21,7 @@ from layerzoo.ops.dtypes import floating
 from layerzoo.ops.images import channels_restored, channels_to_end, global_response_norm
 from layerzoo.ops.norms import normalized
 from layerzoo.residual.drop_path import DropPath
+from layerzoo.residual.layer_scale import LayerScale
 
 
 @keras.saving.register_keras_serializable(package="layerzoo")
@@ -152,8 +153,10 @@ class ConvNeXtBlock(layers.Layer):
             self.response_beta = self.add_weight((hidden,), "zeros", name="response_beta")
         self.project = dense(self, channels, hidden_image, "project")
         if self.layer_scale is not None:
-            start = initializers.Constant(self.layer_scale)
-            self.gamma = self.add_weight((channels,), start, name="gamma")
+            self.scale = LayerScale(
+                self.layer_scale, "channels_last", dtype=self.dtype_policy, name="scale"
+            )
+            self.scale.build(image)
         self.drop = DropPath(self.drop_path, self.seed, dtype=self.dtype_policy, name="drop_path")
         self.drop.build(image)
         self.input_spec = layers.InputSpec(ndim=4, axes={channel_axis(self.data_format): channels})
@@ -168,7 +171,7 @@ class ConvNeXtBlock(layers.Layer):
             )
         branch = self.project(branch)
         if self.layer_scale is not None:
-            branch = branch * self.gamma
+            branch = self.scale(branch)
         return channels_restored(x + self.drop(branch, training=training), self.data_format)
 
     def compute_output_shape(self, input_shape):

@@ -79,8 +79,12 @@ class TemporalBlock(layers.Layer):
         import keras
         from layerzoo import TemporalBlock
 
-        blocks = [TemporalBlock(32, 3, dilation) for dilation in (1, 2, 4, 8)]
-        model = keras.Sequential([keras.Input((None, 4)), *blocks])
+        model = keras.Sequential([
+            keras.Input((None, 4)),
+            TemporalBlock(32, 3, dilation=1),
+            TemporalBlock(32, 3, dilation=2),
+            TemporalBlock(32, 3, dilation=4),
+        ])
         print(model.output_shape)
         #> (None, None, 32)
         ```

@@ -72,8 +72,15 @@ class WaveNetBlock(layers.Layer):
         import keras
         from layerzoo import WaveNetBlock
 
-        x = inputs = keras.Input((None, 16))
-        skips = []
+        model = keras.Sequential([
+            keras.Input((None, 16)),
+            WaveNetBlock(32, 2, dilation=1),
+            WaveNetBlock(32, 2, dilation=2),
+        ])
+        print(model.output_shape)
+        #> (None, None, 16)
+
+        x, skips = keras.Input((None, 16)), []
         for dilation in (1, 2, 4, 8):
             x, skip = WaveNetBlock(32, 2, dilation, skip_filters=64)(x)
             skips.append(skip)

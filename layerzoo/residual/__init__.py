@@ -2,9 +2,13 @@
 
 # Written by `layerzoo docs` from the files beside it.
 from layerzoo.residual.drop_path import DropPath
+from layerzoo.residual.layer_scale import LayerScale
+from layerzoo.residual.re_zero import ReZero
 from layerzoo.residual.residual import Residual
 
 __all__ = [
     "DropPath",
+    "LayerScale",
+    "ReZero",
     "Residual",
 ]

@@ -35,7 +35,7 @@ def reference(x, weights, activation="gelu", epsilon=1e-6):
                 hidden[place] = z + scaled
         for place, z in hidden.items():
             branch = z @ weights["project/kernel"] + weights["project/bias"]
-            y[b][place] = x[b][place] + weights.get("gamma", 1.0) * branch
+            y[b][place] = x[b][place] + weights.get("scale/gamma", 1.0) * branch
     return y
 
 
@@ -70,14 +70,14 @@ def test_without_its_branch_it_is_the_identity(gradients, config):
     np.testing.assert_array_equal(ops.convert_to_numpy(layer(x, training=True)), x)
     if "layer_scale" in config:  # which gradients move
         paths = [weight.path for weight in layer.trainable_weights]
-        moved = gradients(layer, x)[1:][paths.index(layer.gamma.path)]
+        moved = gradients(layer, x)[1:][paths.index(layer.scale.gamma.path)]
         assert np.abs(moved).min() > 0
 
 
 def test_the_start_value_of_the_factors():
     layer = ConvNeXtBlock(layer_scale=1e-6)
     layer.build((None, None, None, 4))
-    np.testing.assert_array_equal(ops.convert_to_numpy(layer.gamma), np.full(4, 1e-6, "float32"))
+    np.testing.assert_array_equal(ops.convert_to_numpy(layer.scale.gamma), np.full(4, 1e-6, "float32"))
 
 
 def test_the_global_response_norm_starts_as_the_identity_and_can_be_trained(gradients):

@@ -42,7 +42,7 @@ def from_timm(theirs, layer):
         layer.response_gamma.assign(weights["mlp.grn.weight"])
         layer.response_beta.assign(weights["mlp.grn.bias"])
     if layer.layer_scale is not None:
-        layer.gamma.assign(weights["gamma"])
+        layer.scale.gamma.assign(weights["gamma"])
 
 
 CARD = Card(
@@ -52,7 +52,7 @@ CARD = Card(
         kernel_size=pick([7, 3]),
         expansion=pick([4, 2]),
         global_response_norm=pick([False, True]),
-        layer_scale=pick([1e-6, None, 0.5]),
+        layer_scale=pick([1e-6, None, 0.5, 0.0]),
         drop_path=pick([0.0, 0.4]),
         activation=pick(["gelu", "silu"]),
         use_bias=pick([True, False]),
@@ -62,7 +62,11 @@ CARD = Card(
         data_format=pick(["channels_last", "channels_first"]),
     ),
     dims=lambda pick, config: dict(c=pick([4, 6])),
-    traits=Traits(dynamic="b y x", stochastic=lambda config: config["drop_path"] > 0),
+    traits=Traits(
+        dynamic="b y x",
+        stochastic=lambda config: config["drop_path"] > 0,
+        identity_at_start=lambda config: config["layer_scale"] == 0,
+    ),
     errors=[
         dict(kernel_size=4),
         dict(expansion=0),
@@ -83,7 +87,6 @@ CARD = Card(
         "ConvNeXt V2",
         "global response normalization",
         "GRN",
-        "LayerScale",
         "timm.models.convnext.ConvNeXtBlock",
         "timm.layers.GlobalResponseNorm",
         "torchvision.models.convnext.CNBlock",
