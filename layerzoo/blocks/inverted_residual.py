@@ -99,12 +99,12 @@ class InvertedResidual(layers.Layer):
         from layerzoo import InvertedResidual
 
         model = keras.Sequential([
-            keras.Input((None, None, 16)),
-            InvertedResidual(16),
-            InvertedResidual(24, strides=2, squeeze_ratio=24, activation="silu"),
+            keras.Input((None, None, 64)),
+            InvertedResidual(64),
+            InvertedResidual(96, strides=2, squeeze_ratio=24, activation="silu"),
         ])
         print(model.output_shape)
-        #> (None, None, None, 24)
+        #> (None, None, None, 96)
         ```
 
     Reference:

@@ -114,4 +114,10 @@ CARD = Card(
         "keras_hub.layers.TransformerDecoder",
     ],
     peer=PEER,
+    boxes={
+        "attend": "self-attention, add and norm",
+        "cross": "cross-attention",
+        "cross_norm": "norm",
+        "feed": "feed-forward, add and norm",
+    },
 )

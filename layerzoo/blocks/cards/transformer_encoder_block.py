@@ -110,4 +110,8 @@ CARD = Card(
         "timm.models.vision_transformer.Block",
     ],
     peer=PEER,
+    boxes={
+        "attend": "self-attention, add and norm",
+        "feed": "feed-forward, add and norm",
+    },
 )
