@@ -38,6 +38,14 @@ def positive_int(**argument) -> int:
     return int(value)
 
 
+def several(**argument) -> int:
+    """The argument must be an integer of at least 2."""
+    ((name, value),) = argument.items()
+    if not is_integer(value) or value < 2:
+        raise ValueError(f"`{name}` must be an integer of at least 2. Received: {name}={value!r}")
+    return int(value)
+
+
 def optional_positive_int(**argument) -> int | None:
     """The argument must be None or an integer of at least 1."""
     ((_, value),) = argument.items()

@@ -171,25 +171,39 @@ def must_fit(output_shape, input_shape, data_format) -> None:
 def add_branch(shortcut, branch, data_format):
     """Their sum, where the layers of the branch may have changed the channels. No axis is broadcast."""
     must_fit(branch.shape, shortcut.shape, data_format)
-    return _sum(shortcut, branch, MUST_FIT)
+    return shortcut + _compared(branch, shortcut, MUST_FIT)
 
 
-def add_kept(shortcut, branch):
-    """Their sum, where the layers of the branch must have kept the shape. No axis is broadcast."""
-    must_equal(branch.shape, shortcut.shape)
-    return _sum(shortcut, branch, f"`layer` {MUST_KEEP}")
+def kept(branch, inputs):
+    """What the layers of a branch gave, which must have the shape of what they got. No axis is broadcast."""
+    must_equal(branch.shape, inputs.shape)
+    return _compared(branch, inputs, f"`layer` {MUST_KEEP}")
 
 
-def _sum(shortcut, branch, rule):
-    """The sum of two tensors of one shape. A size that is known at run time only is compared then.
+def _compared(branch, other, rule):
+    """The branch, if its shape is that of another tensor also in the sizes that are known at run time only.
 
     TensorFlow alone has such sizes. Where it compiles with XLA, it leaves out what compares them.
     """
-    unknown = None in (*branch.shape, *shortcut.shape) and not keras.utils.is_keras_tensor(branch)
+    unknown = None in (*branch.shape, *other.shape) and not keras.utils.is_keras_tensor(branch)
     if backend.backend() == "tensorflow" and unknown:
         import tensorflow as tf
 
-        fits = tf.debugging.assert_equal(tf.shape(branch), tf.shape(shortcut), f"{rule}.")
+        fits = tf.debugging.assert_equal(tf.shape(branch), tf.shape(other), f"{rule}.")
         with tf.control_dependencies([fits]):  # the error of the sum would not name `layer`
             branch = tf.identity(branch)
-    return shortcut + branch
+    return branch
+
+
+def known_streams(num_streams, input_shape) -> None:
+    """Raise a `ValueError` unless the axis before the last has this size."""
+    if len(input_shape) < 3 or input_shape[-2] is None:
+        raise ValueError(
+            "The axis of the streams, before the last one, must have a known size. "
+            f"Received: input_shape={tuple(input_shape)}"
+        )
+    if input_shape[-2] != num_streams:
+        raise ValueError(
+            "The inputs must have `num_streams` streams on the axis before the last one, unless the layer "
+            f"has `enter=True`. Received: num_streams={num_streams}, input_shape={tuple(input_shape)}"
+        )

@@ -5,11 +5,11 @@ from layerzoo.building.arguments import number
 from layerzoo.building.recipe import recipe
 from layerzoo.building.sublayers import serialized
 from layerzoo.building.wrapped import (
-    add_kept,
     apply_in_turn,
     chain_of,
     data_format_of,
     demand_layers,
+    kept,
     must_keep_shape,
 )
 from layerzoo.ops.channels import channel_axis, known_channels, position_sizes
@@ -108,9 +108,9 @@ class ReZero(layers.Layer):
     def call(self, inputs, mask=None, training=None):
         mask = fitting_mask(mask, position_sizes(inputs, self.data_format))
         inputs = floating(inputs, self.compute_dtype)
-        branch = apply_in_turn(chain_of(self.layer), inputs, mask)
+        branch = kept(apply_in_turn(chain_of(self.layer), inputs, mask), inputs)
         precise = ops.cast(branch, self.alpha.dtype) * self.alpha
-        return add_kept(inputs, ops.cast(precise, self.compute_dtype))
+        return inputs + ops.cast(precise, self.compute_dtype)
 
     def compute_output_shape(self, input_shape):
         return input_shape

@@ -1,0 +1,42 @@
+"""Functions of streams: copies of a residual connection that are mixed. Axis letter: `n` streams."""
+
+import math
+
+from keras import ops
+
+
+def plain_start(num_streams, constrained):
+    """The offsets with which equal streams stay equal, and each becomes a plain residual connection.
+
+    The branch then reads the mean of the streams, and writes to each of them with factor one.
+
+    Args:
+        num_streams: the number of streams, at least 2.
+        constrained: whether reading goes through a sigmoid, writing through twice a sigmoid, and mixing
+            through `doubly_stochastic`.
+
+    Returns:
+        What reads each stream, what writes to each, and what the matrix that mixes them has on its diagonal,
+        beside zeros.
+    """
+    if constrained:
+        return -math.log(num_streams - 1), 0.0, 4.0
+    return 1 / num_streams, 1.0, 1.0
+
+
+def doubly_stochastic(scores, iterations=20):
+    """A positive matrix whose rows and columns sum to one, by Sinkhorn's iterations.
+
+    Each of them divides the rows by their sums and then the columns. Columns therefore sum to one exactly,
+    and rows as nearly as the iterations reach.
+
+    Args:
+        scores: `(..., n, n)`, the logarithms of a matrix of positive numbers, in float32 or better.
+        iterations: how often rows and columns are divided.
+    """
+    matrix = ops.softmax(scores, axis=-1)
+    matrix = matrix / ops.sum(matrix, axis=-2, keepdims=True)
+    for _ in range(iterations - 1):
+        matrix = matrix / ops.sum(matrix, axis=-1, keepdims=True)
+        matrix = matrix / ops.sum(matrix, axis=-2, keepdims=True)
+    return matrix
