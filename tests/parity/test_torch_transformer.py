@@ -1,47 +1,16 @@
-"""Parity of the Transformer blocks with PyTorch's layers, their weights carried over as the pages show."""
+"""Parity of the Transformer blocks with PyTorch's layers, by the lines that their pages show."""
 
 import numpy as np
 import pytest
-from arrays import INSIDE, LEFT, RIGHT, by_group, close, random
+from arrays import INSIDE, LEFT, RIGHT, close, random
 from keras import ops
 from parity.upstream import randomised, run, torch
 
 from layerzoo import TransformerDecoderBlock, TransformerEncoderBlock
+from layerzoo.blocks.cards.transformer_decoder_block import CARD as DECODER
+from layerzoo.blocks.cards.transformer_encoder_block import CARD as ENCODER
 
 nn = torch.nn
-
-
-def values(module):
-    """Keras's kernel and bias of a linear map of PyTorch, or a norm's two weights."""
-    return [weight.detach().numpy().T for weight in (module.weight, module.bias)]
-
-
-def load_attention(attention, theirs):
-    """Gives a `SelfAttention` the weights of PyTorch's, which orders the columns by kind, then by head."""
-    fused = (theirs.in_proj_weight, theirs.in_proj_bias)
-    kinds = (np.split(weight.detach().numpy().T, 3, axis=-1) for weight in fused)
-    attention.project_in.set_weights([by_group(attention.num_heads, *kind) for kind in kinds])
-    attention.project_out.set_weights(values(theirs.out_proj))
-
-
-def load_cross_attention(attention, theirs):
-    """The same for a `CrossAttention`, which has a projection of its own for the queries."""
-    fused = (theirs.in_proj_weight, theirs.in_proj_bias)
-    kinds = [np.split(weight.detach().numpy().T, 3, axis=-1) for weight in fused]
-    attention.project_query.set_weights([query for query, _, _ in kinds])
-    attention.project_context.set_weights([by_group(attention.num_heads, *kv) for _, *kv in kinds])
-    attention.project_out.set_weights(values(theirs.out_proj))
-
-
-def load_rest(block, theirs, last_norm):
-    """The self-attention, the MLP and their norms, which both blocks have."""
-    attention, (expand, _, contract, _) = block.attend.layer[0], block.feed.layer
-    load_attention(attention, theirs.self_attn)
-    expand.set_weights(values(theirs.linear1))
-    contract.set_weights(values(theirs.linear2))
-    norm = "norm_in" if block.norm_first else "norm_out"
-    getattr(block.attend, norm).set_weights(values(theirs.norm1))
-    getattr(block.feed, norm).set_weights(values(last_norm))
 
 
 @pytest.mark.parametrize("mask", [None, [RIGHT, INSIDE]])
@@ -56,7 +25,7 @@ def test_transformer_encoder_block(heads, width, norm_first, activation, mask):
     )
     block = TransformerEncoderBlock(heads, 24, norm_first, activation)
     block.build((None, None, width))
-    load_rest(block, theirs, theirs.norm2)
+    ENCODER.weights_from["torch"](theirs, block)
 
     x = random(2, 5, width)
     if mask is None:
@@ -79,9 +48,7 @@ def test_transformer_decoder_block(heads, width, norm_first, activation, masks):
     )
     block = TransformerDecoderBlock(heads, 24, norm_first, activation)
     block.build((None, None, width), (None, None, width))
-    load_rest(block, theirs, theirs.norm3)
-    load_cross_attention(block.cross, theirs.multihead_attn)
-    block.cross_norm.set_weights(values(theirs.norm2))
+    DECODER.weights_from["torch"](theirs, block)
 
     x, context = random(2, 5, width), random(2, 5, width, seed=1)
     causal = dict(tgt_mask=np.triu(np.ones((5, 5), bool), 1))
@@ -102,6 +69,6 @@ def test_without_a_context_it_is_an_encoder_layer_that_sees_no_later_step(norm_f
     )
     block = TransformerDecoderBlock(2, 12, norm_first)
     block.build((None, None, 8))
-    load_rest(block, theirs, theirs.norm2)
+    ENCODER.weights_from["torch"](theirs, block)
     x = random(2, 5, 8)
     close(block(x), run(theirs, x, src_mask=np.triu(np.ones((5, 5), bool), 1)))

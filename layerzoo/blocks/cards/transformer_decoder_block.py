@@ -29,6 +29,32 @@ def given(config):
     return "b t d" if alone(config) else {"inputs": "b t d", "context": "b s c"}
 
 
+def from_torch(theirs, layer):
+    """Copy the weights of `torch.nn.TransformerDecoderLayer`, which has biases and a context."""
+    weights = {name: value.numpy().T for name, value in theirs.state_dict().items()}
+    attention, (expand, _, contract, _) = layer.attend.layer[0], layer.feed.layer
+    norm = "norm_in" if layer.norm_first else "norm_out"
+
+    def of(name):
+        return [weights[name + part] for part in ("weight", "bias")]
+
+    def by_head(fused, kinds):  # PyTorch orders the columns by kind, then by head
+        parts = fused.reshape(*fused.shape[:-1], kinds, layer.num_heads, -1)
+        return parts.swapaxes(-3, -2).reshape(fused.shape)
+
+    attention.project_in.set_weights([by_head(fused, 3) for fused in of("self_attn.in_proj_")])
+    attention.project_out.set_weights(of("self_attn.out_proj."))
+    cross, width = of("multihead_attn.in_proj_"), layer.cross.project_query.units
+    layer.cross.project_query.set_weights([each[..., :width] for each in cross])
+    layer.cross.project_context.set_weights([by_head(each[..., width:], 2) for each in cross])
+    layer.cross.project_out.set_weights(of("multihead_attn.out_proj."))
+    expand.set_weights(of("linear1."))
+    contract.set_weights(of("linear2."))
+    getattr(layer.attend, norm).set_weights(of("norm1."))
+    layer.cross_norm.set_weights(of("norm2."))
+    getattr(layer.feed, norm).set_weights(of("norm3."))
+
+
 def branches(pick):
     """What the block makes by its sizes, or layers that take its place."""
     attention = pick(
@@ -72,7 +98,7 @@ CARD = Card(
         kernel_initializer=pick(["glorot_uniform", "he_normal"]),
         seed=pick([None, 3]),
     ),
-    dims=lambda pick, config: dict(d=pick([8, 4])),
+    dims=lambda pick, config: dict(d=pick([8, 12])),
     traits=Traits(
         masking=lambda config: (
             "propagates" if alone(config) else {"inputs": "propagates", "context": "consumes"}
@@ -120,4 +146,5 @@ CARD = Card(
         "cross_norm": "norm",
         "feed": "feed-forward, add and norm",
     },
+    weights_from={"torch": from_torch},
 )

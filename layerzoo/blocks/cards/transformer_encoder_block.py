@@ -19,6 +19,27 @@ PEER = Peer(
 )
 
 
+def from_torch(theirs, layer):
+    """Copy the weights of `torch.nn.TransformerEncoderLayer`, which has biases."""
+    weights = {name: value.numpy().T for name, value in theirs.state_dict().items()}
+    attention, (expand, _, contract, _) = layer.attend.layer[0], layer.feed.layer
+    norm = "norm_in" if layer.norm_first else "norm_out"
+
+    def of(name):
+        return [weights[name + part] for part in ("weight", "bias")]
+
+    def by_head(fused):  # PyTorch orders the columns by kind, then by head
+        parts = fused.reshape(*fused.shape[:-1], 3, layer.num_heads, -1)
+        return parts.swapaxes(-3, -2).reshape(fused.shape)
+
+    attention.project_in.set_weights([by_head(fused) for fused in of("self_attn.in_proj_")])
+    attention.project_out.set_weights(of("self_attn.out_proj."))
+    expand.set_weights(of("linear1."))
+    contract.set_weights(of("linear2."))
+    getattr(layer.attend, norm).set_weights(of("norm1."))
+    getattr(layer.feed, norm).set_weights(of("norm2."))
+
+
 def branches(pick):
     """What the block makes by its sizes, or layers that take its place."""
     attention = pick(
@@ -69,7 +90,7 @@ CARD = Card(
         kernel_initializer=pick(["glorot_uniform", "he_normal"]),
         seed=pick([None, 3]),
     ),
-    dims=lambda pick, config: dict(d=pick([8, 4])),
+    dims=lambda pick, config: dict(d=pick([8, 12])),
     traits=Traits(
         masking="propagates",
         strict_masks=True,
@@ -114,4 +135,5 @@ CARD = Card(
         "attend": "self-attention, add and norm",
         "feed": "feed-forward, add and norm",
     },
+    weights_from={"torch": from_torch},
 )
