@@ -36,7 +36,7 @@ from layerzoo.catalogue import Card, Traits, catalogue, find
 from layerzoo.channels import ConvolutionalBlockAttention, EfficientChannelAttention, SqueezeExcite
 from layerzoo.gated import GatedMLP
 from layerzoo.positions import AlibiBias, RelativePositionBias, RotaryEmbedding
-from layerzoo.residual import DropPath, LayerScale, ReZero, Residual
+from layerzoo.residual import DropPath, HyperConnections, LayerScale, Residual, ReZero
 
 __all__ = [
     "AlibiBias",
@@ -51,6 +51,7 @@ __all__ = [
     "EfficientChannelAttention",
     "GatedAttentionPooling",
     "GatedMLP",
+    "HyperConnections",
     "InvertedResidual",
     "LayerScale",
     "LinearAttention",

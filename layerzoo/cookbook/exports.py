@@ -29,7 +29,7 @@ def exports(house: Path) -> dict[Path, str]:
             family, {f"{module}.{k}": v for k, v in found.items()}
         )
         if found:
-            everything[module] = sorted(name for names in found.values() for name in names)
+            everything[module] = sorted(chain(*found.values()), key=str.lower)  # as ruff does
     texts[house / "__init__.py"] = _text(house, everything)
     return texts
 

@@ -85,13 +85,11 @@ class HyperConnections(layers.Layer):
         import keras
         from layerzoo import GatedMLP, HyperConnections, SelfAttention
 
-        norm = keras.layers.RMSNormalization
         model = keras.Sequential([
             keras.Input((None, 16)),
-            HyperConnections([norm(), SelfAttention(4)], 4, enter=True),
-            HyperConnections([norm(), GatedMLP(32)], 4),
-            HyperConnections([norm(), SelfAttention(4)], 4),
-            HyperConnections([norm(), GatedMLP(32)], 4, leave=True),
+            HyperConnections([keras.layers.RMSNormalization(), SelfAttention(4)], 4, enter=True),
+            HyperConnections([keras.layers.RMSNormalization(), GatedMLP(32)], 4),
+            HyperConnections([keras.layers.RMSNormalization(), GatedMLP(32)], 4, leave=True),
         ])
         print(model.output_shape)
         #> (None, None, 16)

@@ -77,7 +77,9 @@ def test_without_its_branch_it_is_the_identity(gradients, config):
 def test_the_start_value_of_the_factors():
     layer = ConvNeXtBlock(layer_scale=1e-6)
     layer.build((None, None, None, 4))
-    np.testing.assert_array_equal(ops.convert_to_numpy(layer.scale.gamma), np.full(4, 1e-6, "float32"))
+    np.testing.assert_array_equal(
+        ops.convert_to_numpy(layer.scale.gamma), np.full(4, 1e-6, "float32")
+    )
 
 
 def test_the_global_response_norm_starts_as_the_identity_and_can_be_trained(gradients):

@@ -5,6 +5,7 @@ from keras import layers
 
 from layerzoo.attention.self_attention import SelfAttention
 from layerzoo.card import Card, Peer, Traits
+from layerzoo.residual.cards._wrapped import attends
 from layerzoo.residual.hyper_connections import HyperConnections
 
 
@@ -25,11 +26,6 @@ PEER = Peer(
 )
 
 
-def attends(config):
-    """Whether the branch mixes the steps of a sequence."""
-    return isinstance(config["layer"], SelfAttention)
-
-
 CARD = Card(
     layer=HyperConnections,
     inputs=lambda config: "b t d" if config["enter"] else "b t n d",
@@ -43,7 +39,7 @@ CARD = Card(
         )(),
         num_streams=pick([2, 3]),
         constrained=pick([True, False]),
-        enter=pick([False, True, False]),
+        enter=pick([True, False]),
         leave=pick([False, True]),
         epsilon=pick([1e-6, 0.1]),
     ),
