@@ -30,7 +30,7 @@ from layerzoo.residual.drop_path import DropPath
 @keras.saving.register_keras_serializable(package="layerzoo")
 @recipe
 class InvertedResidual(layers.Layer):
-    r"""Inverted residual (MBConv): expands the channels, mixes pixels channel by channel, and projects back.
+    r"""Inverted residual (MBConv): expand the channels, filter each by itself, and project back.
 
     $$
     y = S(x) + D(N_3(K_3 * E(h_2))), \qquad

@@ -26,7 +26,7 @@ from layerzoo.residual.residual import Residual
 @keras.saving.register_keras_serializable(package="layerzoo")
 @recipe
 class TransformerDecoderBlock(layers.Layer):
-    r"""Transformer decoder block: causal self-attention, cross-attention if there is a context, and an MLP.
+    r"""Transformer decoder block: causal self-attention, cross-attention to a context if any, and an MLP.
 
     $$
     \begin{aligned}

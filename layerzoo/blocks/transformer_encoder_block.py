@@ -20,7 +20,7 @@ from layerzoo.residual.residual import Residual
 @keras.saving.register_keras_serializable(package="layerzoo")
 @recipe
 class TransformerEncoderBlock(layers.Layer):
-    r"""Transformer encoder block: self-attention and a feed-forward network, each with a shortcut and a norm.
+    r"""Transformer encoder block: self-attention and a feed-forward network, each with a shortcut.
 
     $$
     \begin{aligned}

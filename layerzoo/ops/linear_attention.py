@@ -57,36 +57,40 @@ def linear_attention(query, key, value, key_mask=None, causal=False, epsilon=1e-
 
 
 def _causal(query, key, value, epsilon, chunk_size):
-    b, t, n, h = ops.shape(value)
+    t = ops.shape(value)[1]
     size = min(chunk_size, t or 1) if isinstance(t, int) else chunk_size
-    query, value = (_chunks(x, size, (0, 1, 3, 2, 4)) for x in (query, value))  # (b, c, n, l, ...)
-    key = _chunks(key, size, (0, 1, 3, 4, 2))  # (b, c, n, m, l)
+    query, key, value = (_chunks(x, size) for x in (query, key, value))  # (b, n, c, l, m or h)
+    key = ops.swapaxes(key, -1, -2)  # (b, n, c, m, l)
 
     weights = ops.where(
         visible(ops.arange(size), ops.arange(size), causal=True), ops.matmul(query, key), 0.0
     )
-    state = _sum_before(ops.matmul(key, value))  # (b, c, n, m, h)
-    normaliser = _sum_before(ops.sum(key, axis=-1, keepdims=True))  # (b, c, n, m, 1)
+    state = _sum_before(ops.matmul(key, value))  # (b, n, c, m, h)
+    normaliser = _sum_before(ops.sum(key, axis=-1, keepdims=True))  # (b, n, c, m, 1)
     total = ops.matmul(query, normaliser) + ops.sum(weights, axis=-1, keepdims=True)
     attended = ops.matmul(query, state) + ops.matmul(weights, value)
-    attended = ops.transpose(attended / (total + epsilon), (0, 1, 3, 2, 4))
-    return ops.reshape(attended, (b, ops.shape(attended)[1] * size, n, h))[:, :t]
+    b, n, c, _, h = ops.shape(attended)
+    attended = ops.reshape(attended / (total + epsilon), (b, n, c * size, h))[:, :, :t]
+    return ops.transpose(attended, (0, 2, 1, 3))
 
 
-def _chunks(x, size, order):
-    """Cut `x: (b, t, n, m)` into `(b, c, l, n, m)`, padded with zeros, and transpose it by `order`."""
+def _chunks(x, size):
+    """Cut `x: (b, t, n, m)` into `(b, n, c, l, m)`, padded with zeros.
+
+    The heads move first: with one head, tf2onnx writes a transpose of five axes as a wrong reshape.
+    """
     b, t, n, m = ops.shape(x)
     count = (t + size - 1) // size
     # if the length is unknown: every exporter can handle a constant amount of padding
     missing = -t % size if isinstance(t, int) else size - 1
-    x = ops.pad(x, ((0, 0), (0, missing), (0, 0), (0, 0)))[:, : count * size]
-    return ops.transpose(ops.reshape(x, (b, count, size, n, m)), order)
+    x = ops.pad(ops.transpose(x, (0, 2, 1, 3)), ((0, 0), (0, 0), (0, missing), (0, 0)))
+    return ops.reshape(x[:, :, : count * size], (b, n, count, size, m))
 
 
 def _sum_before(x):
-    """Replace each chunk of `x: (b, c, ...)` by the sum of the chunks before it.
+    """Replace each chunk of `x: (b, n, c, ...)` by the sum of the chunks before it.
 
     It does not subtract a chunk from an inclusive sum: later steps must not matter, not even by rounding.
     """
-    before = ops.pad(x, ((0, 0), (1, 0), (0, 0), (0, 0), (0, 0)))[:, :-1]
-    return ops.cumsum(before, axis=1)
+    before = ops.pad(x, ((0, 0), (0, 0), (1, 0), (0, 0), (0, 0)))[:, :, :-1]
+    return ops.cumsum(before, axis=2)

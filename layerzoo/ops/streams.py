@@ -16,12 +16,13 @@ def plain_start(num_streams, constrained):
             through `doubly_stochastic`.
 
     Returns:
-        What reads each stream, what writes to each, and what the matrix that mixes them has on its diagonal,
-        beside zeros.
+        A list of numbers: what reads each stream, what writes to each, and the rows of the matrix that mixes
+        them.
     """
-    if constrained:
-        return -math.log(num_streams - 1), 0.0, 4.0
-    return 1 / num_streams, 1.0, 1.0
+    n = num_streams
+    read, write, mix = (-math.log(n - 1), 0.0, 4.0) if constrained else (1 / n, 1.0, 1.0)
+    matrix = [mix if row == column else 0.0 for row in range(n) for column in range(n)]
+    return [read] * n + [write] * n + matrix
 
 
 def doubly_stochastic(scores, iterations=20):

@@ -21,7 +21,7 @@ from layerzoo.ops.streams import doubly_stochastic, plain_start
 @keras.saving.register_keras_serializable(package="layerzoo")
 @recipe
 class HyperConnections(layers.Layer):
-    r"""Hyper-connections (HC, mHC): a residual connection of several streams, which learn how they are mixed.
+    r"""Hyper-connections (HC, mHC): a residual connection of several streams that learn how they mix.
 
     $$
     y_k = \sum_j C_{jk}\, x_j + \beta_k\, F\Big(\sum_j \alpha_j\, x_j\Big)
@@ -133,10 +133,13 @@ class HyperConnections(layers.Layer):
         kernel, precise = initializers.RandomNormal(stddev=0.02), dict(autocast=False)
         self.kernel = self.add_weight((n * width, n * (n + 2)), kernel, name="kernel", **precise)
         self.scales = self.add_weight((3,), "zeros", name="scales", **precise)
-        read, write, mix = plain_start(n, self.constrained)
-        self.read = self.add_weight((n,), initializers.Constant(read), name="read", **precise)
-        self.write = self.add_weight((n,), initializers.Constant(write), name="write", **precise)
-        self.mix = self.add_weight((n, n), initializers.Identity(mix), name="mix", **precise)
+        start = plain_start(n, self.constrained)
+        self.offsets = self.add_weight(
+            (n * (n + 2),),
+            lambda shape, dtype: ops.convert_to_tensor(start, dtype),
+            name="offsets",
+            **precise,
+        )
         self.input_spec = layers.InputSpec(min_ndim=len(axes) + 1, axes=axes)
 
     def call(self, inputs, mask=None, training=None):
@@ -184,10 +187,10 @@ class HyperConnections(layers.Layer):
         square = ops.mean(ops.square(flat), axis=-1, keepdims=True)
         scores = ops.matmul(flat * ops.rsqrt(square + self.epsilon), self.kernel)
         scores = scores if self.constrained else ops.tanh(scores)
+        scales = ops.take(self.scales, [0] * n + [1] * n + [2] * n * n)
+        scores = scales * scores + self.offsets
         read, write, mix = ops.split(scores, [n, 2 * n], axis=-1)
-        read = self.scales[0] * read + self.read
-        write = self.scales[1] * write + self.write
-        mix = self.scales[2] * ops.reshape(mix, (*sizes, n, n)) + self.mix
+        mix = ops.reshape(mix, (*sizes, n, n))
         if not self.constrained:
             return read, write, mix
         return ops.sigmoid(read), 2 * ops.sigmoid(write), doubly_stochastic(mix)

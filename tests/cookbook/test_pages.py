@@ -111,7 +111,9 @@ def test_a_block_among_hand_written_lines_is_replaced_and_they_stay(tmp_path):
 @pytest.mark.parametrize("name", CARDS)
 def test_a_page_has_its_parts_in_order(name, rendered):
     page = page_of(rendered, name)
-    assert re.findall(r"^## (.*?)(?: \{.*\})?$", page, re.MULTILINE) == HEADINGS
+    weights = ["Weights from elsewhere"] if CARDS[name].weights_from else []
+    due = [*HEADINGS[:-1], *weights, HEADINGS[-1]]
+    assert re.findall(r"^## (.*?)(?: \{.*\})?$", page, re.MULTILINE) == due
     assert (
         page.index(CARDS[name].summary)
         < page.index('--8<-- "docs/layers/')
@@ -131,7 +133,7 @@ def test_a_page_says_every_name_before_the_picture(name, rendered):
 
 
 def test_names_that_the_search_would_split_are_there_in_small_letters(rendered):
-    assert "rezero" in page_of(rendered, "Residual").partition("<figure")[0]
+    assert "rezero" in page_of(rendered, "ReZero").partition("<figure")[0]
     assert "alibi" in page_of(rendered, "AlibiBias").partition("<figure")[0]
 
 
@@ -143,7 +145,7 @@ def test_the_page_of_names_leads_from_each_alias_to_its_layers(rendered):
             assert f"[{card.name}]({layer_page.page_path(card)})" in row
     assert "## From TensorFlow Addons" in page
     named = {a.partition(".")[0] for c in CARDS.values() for a in c.aliases if "." in a}
-    assert named == set(lists.LIBRARIES)
+    assert named >= set(lists.LIBRARIES), "each library is one from which a name comes"
 
 
 def fields_of(entry):
@@ -153,7 +155,7 @@ def fields_of(entry):
     fields = [re.fullmatch(r"  (\w+) = \{(.+)\},", line).groups() for line in lines]
     assert end == "}"
     assert len(dict(fields)) == len(fields), "each field once"
-    return re.fullmatch(r"@misc\{([a-z]+\d{4}[a-z]+),", head)[1], dict(fields)
+    return re.fullmatch(r"@misc\{([a-z]+\d{4}[a-z][a-z0-9]+),", head)[1], dict(fields)
 
 
 @pytest.mark.parametrize("name", CARDS)

@@ -163,7 +163,10 @@ FAMILIAR = {
     "ECA": {"EfficientChannelAttention"},
     "Swin": {"WindowAttention"},
     "stochastic_depth StochasticDepth": {"DropPath", "Residual"},
-    "LayerScale layer-scale ReZero": {"Residual"},
+    "LayerScale layer-scale": {"LayerScale"},
+    "ReZero re_zero": {"ReZero"},
+    "TCN": {"TemporalBlock"},
+    "mHC hyper-connections": {"HyperConnections"},
 }
 
 

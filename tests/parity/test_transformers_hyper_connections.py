@@ -28,12 +28,9 @@ def test_hyper_connections(num_streams, enter, leave):
     layer = HyperConnections(layers.Dense(width, "tanh"), n, enter=enter, leave=leave)
     x = random(2, 5, width) if enter else random(2, 5, n, width)
     layer(x)
-    read, write, mix = np.split(number(theirs.base), [n, 2 * n])
     layer.kernel.assign(number(theirs.fn).T)
     layer.scales.assign(number(theirs.scale))
-    layer.read.assign(read)
-    layer.write.assign(write)
-    layer.mix.assign(mix.reshape(n, n))
+    layer.offsets.assign(number(theirs.base))
 
     streams = torch.tensor(np.stack([x] * n, axis=-2) if enter else x)
     with torch.no_grad():  # as its decoder layer puts the parts together

@@ -141,10 +141,10 @@ CARD = Card(
     ],
     peer=PEER,
     boxes={
-        "attend": "self-attention, add and norm",
+        "attend": "self-attention",
         "cross": "cross-attention",
         "cross_norm": "norm",
-        "feed": "feed-forward, add and norm",
+        "feed": "feed-forward",
     },
     weights_from={"torch": from_torch},
 )

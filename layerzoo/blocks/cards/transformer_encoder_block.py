@@ -132,8 +132,8 @@ CARD = Card(
     ],
     peer=PEER,
     boxes={
-        "attend": "self-attention, add and norm",
-        "feed": "feed-forward, add and norm",
+        "attend": "self-attention",
+        "feed": "feed-forward",
     },
     weights_from={"torch": from_torch},
 )

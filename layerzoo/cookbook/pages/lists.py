@@ -135,8 +135,11 @@ LIBRARIES = {
     "fla": "flash-linear-attention",
     "flamingo_pytorch": "flamingo-pytorch",
     "x_transformers": "x-transformers",
+    "transformers": "transformers",
+    "tcn": "keras-tcn",
+    "hyper_connections": "hyper-connections",
 }
-"""What the first words of aliases stand for, in the order of the page."""
+"""What the first words of aliases stand for, in the order of the page. Other words are shown as they are."""
 
 
 def _names_page(cards):

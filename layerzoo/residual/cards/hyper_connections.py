@@ -71,4 +71,10 @@ CARD = Card(
         "hyper_connections.HyperConnections",
     ],
     peer=PEER,
+    boxes={
+        "_weights": "read, write, mix",
+        "kernel": "W",
+        "scales": "s",
+        "offsets": "d",
+    },
 )

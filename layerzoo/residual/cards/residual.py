@@ -69,16 +69,12 @@ CARD = Card(
     aliases=[
         "skip connection",
         "shortcut",
-        "LayerScale",
-        "ReZero",
         "stochastic depth",
         "pre-norm",
         "post-norm",
         "sandwich norm",
         "tfa.layers.StochasticDepth",
         "keras_cv.layers.StochasticDepth",
-        "timm.layers.LayerScale",
-        "timm.models.vision_transformer.LayerScale",
     ],
     peer=PEER,
     boxes={
