@@ -178,6 +178,20 @@ def bench(options) -> int:
     return 1 if absent else 0
 
 
+def evidence(options) -> int:
+    """Run the experiments of layers, or list them. A claim that is not reproduced is no failure."""
+    from pathlib import Path
+
+    from layerzoo.cookbook.evidence import files
+
+    if not options.names:
+        return files.listing(_say)
+    cards = [card_named(name) for name in options.names]
+    out = options.out or (None if options.measured else Path("layerzoo-evidence"))
+    files.run(cards, options.seeds, out, options.measured, console)
+    return 0
+
+
 def export_check(options) -> int:
     """Export layers and run the files. The exit code is 1 if one is wrong or was not tried."""
     from layerzoo.cookbook import exporting
@@ -208,5 +222,6 @@ COMMANDS = {
     "eject": eject,
     "docs": docs,
     "bench": bench,
+    "evidence": evidence,
     "export-check": export_check,
 }

@@ -251,6 +251,34 @@ def parser() -> argparse.ArgumentParser:
     )
 
     each = commands.add_parser(
+        "evidence",
+        help="train a layer and a baseline, and say whether a claim of its paper holds",
+        description=(
+            "Run the experiments of layers: train each layer and what it is compared with from fixed seeds, "
+            "on data that packages ship or that is made on the spot. Print the numbers, and write them and "
+            "a plot. Exit code 0: the experiments ran, whether or not the claims were reproduced."
+        ),
+    )
+    each.add_argument(
+        "names", nargs="*", metavar="NAME", help="layers; default: list those with an experiment"
+    )
+    each.add_argument(
+        "--seeds", type=natural, metavar="N", help="use the seeds 0 to N - 1 (default: 3 seeds)"
+    )
+    each.add_argument(
+        "--out",
+        type=Path,
+        metavar="FOLDER",
+        help="folder for numbers and plot (default: layerzoo-evidence, unless --measured is given)",
+    )
+    each.add_argument(
+        "--measured",
+        type=Path,
+        metavar="FOLDER",
+        help="write one file per layer below this folder, which the pages read: measured",
+    )
+
+    each = commands.add_parser(
         "export-check",
         help="export layers, run the files, and compare what they compute with the layers",
         description=(

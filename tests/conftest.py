@@ -54,6 +54,7 @@ ONCE = (
     "cookbook/test_demo.py",
     "cookbook/test_drawing.py",
     "cookbook/test_eject.py",
+    "cookbook/test_evidence.py",
     "cookbook/test_pages.py",
     "cookbook/test_plain_text.py",
     "cookbook/test_weights_from.py",

@@ -101,9 +101,9 @@ def html(site):
 
 def test_every_layer_has_a_page_with_a_drawing(html):
     for name, card in layerzoo.catalogue().items():
-        assert html[f"layers/{card.family}/{snake_case(name)}/index.html"].drawings == 2, (
-            "and the trace"
-        )
+        page = f"layers/{card.family}/{snake_case(name)}"
+        plots = (ROOT / "docs" / f"{page}.evidence.svg").is_file()
+        assert html[f"{page}/index.html"].drawings == 2 + plots, "and the trace, and a plot"
     assert html["catalogue/index.html"].drawings == len(layerzoo.catalogue())
 
 

@@ -13,6 +13,8 @@ from layerzoo.cookbook.pages import lists
 from layerzoo.cookbook.pages.kit import properties_page
 from layerzoo.cookbook.pages.layer import (
     PICTURES,
+    PLOT,
+    evidence_plot,
     layer_page,
     ours,
     page_path,
@@ -50,6 +52,9 @@ def render(docs: Path = Path("docs"), package: str = "layerzoo") -> dict[Path, s
     pages = {page_path(card): layer_page(card, folder) for card in cards}
     pages |= {
         page_path(card, suffix): picture_file(card, suffix) for card in cards for suffix in PICTURES
+    }
+    pages |= {
+        page_path(card, PLOT): plot for card in cards if (plot := evidence_plot(card, folder))
     }
     if package != "layerzoo":
         return {docs / path: text for path, text in pages.items()}

@@ -15,6 +15,8 @@ from layerzoo import measured
 from layerzoo.card import Card
 from layerzoo.catalogue import catalogue
 from layerzoo.cookbook.drawing import picture, snake_case, trace
+from layerzoo.cookbook.evidence.plot import plot, standalone
+from layerzoo.cookbook.pages.evidence import evidence_section, table_of_numbers
 from layerzoo.cookbook.pages.kit import GROUPS, NAMES
 from layerzoo.cookbook.pages.where import where_it_runs
 from layerzoo.testing import PROPERTIES
@@ -37,6 +39,9 @@ SIZES = {"b": 13, "t": 17, "s": 19, "y": 23, "x": 29}
 
 PICTURES = (".svg", ".trace.svg")
 """The endings of the files with a layer's picture, and with the trace of every operation in it."""
+
+PLOT = ".evidence.svg"
+"""The ending of the file with the plot of a layer's experiment."""
 
 SHOWN = {"b": 2, "n": 4, "t": 10, "s": 12, "y": 8, "x": 8}
 WIDTH = 64
@@ -172,6 +177,7 @@ def layer_page(card, folder):
         _recipe(card),
         _configuration(card, doc),
         _tensors(doc),
+        _evidence(card, measured.read(folder, "evidence", card.name)),
         _verified(card, verified),
         _cost(card, measured.read(folder, "cost", card.name)),
         where_it_runs(card, measured.read(folder, "exports", card.name), verified),
@@ -472,6 +478,26 @@ def _tensors(doc):
 
 def _line(text):
     return " ".join((text or "").split())
+
+
+def evidence_plot(card, folder):
+    """The plot of a layer's experiment, as the text of a file; empty if there is none."""
+    found = measured.read(folder, "evidence", card.name)
+    drawn = plot(card.name, found) if found else ""
+    return drawn if ours(card) else standalone(drawn)
+
+
+def _evidence(card, found):
+    if not found:
+        return ""
+    path = page_path(card, PLOT)
+    if ours(card):
+        shown = f'<figure class="lz-picture">\n--8<-- "docs/{path}"\n</figure>'
+    else:
+        shown = f"![What the experiment found]({path.split('/')[-1]})"
+    return evidence_section(
+        found, shown, folded(card, "The numbers of each seed", table_of_numbers(found))
+    )
 
 
 def _verified(card, found):
