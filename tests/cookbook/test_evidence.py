@@ -111,6 +111,17 @@ def test_a_measurement_is_of_what_is_declared_and_its_verdict_follows_from_its_n
     assert found["holds"] == running.verdicts(evidence, running.runs_of(found))
 
 
+def test_every_file_with_an_experiment_is_found():
+    house = Path(layerzoo.__file__).parent
+    files_of = [
+        f"layerzoo.{path.parent.parent.name}.evidence.{path.stem}"
+        for path in house.glob("*/evidence/[!_]*.py")
+        if path.parent.parent.name != "cookbook"
+    ]
+    found = {declared.module_of(catalogue()[name]) for name in DECLARED}
+    assert set(files_of) == {name for name in found if name.startswith("layerzoo.")}
+
+
 def test_an_experiment_is_looked_for_beside_its_layer():
     card = catalogue()["GatedMLP"]
     assert declared.module_of(card) == "layerzoo.gated.evidence.gated_mlp"
