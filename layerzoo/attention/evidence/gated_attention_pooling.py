@@ -33,7 +33,7 @@ def looked_at(model, inputs, positive, place):
 
 EVIDENCE = Evidence(
     claim="It finds the one instance that decides about a bag, and judges bags better than the mean.",
-    source="arXiv:1802.04712, figures 1 and 2",
+    source="arXiv:1802.04712, section 4.2",
     task=f"{BAGS} The second row is the share of the bags with a 9 in which the 9 has the largest weight.",
     run=run,
     metric="share of held-out bags",
