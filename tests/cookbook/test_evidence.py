@@ -353,7 +353,8 @@ def test_nothing_finite_is_not_drawn():
 
 def test_a_page_has_the_section_where_something_was_measured(tmp_path):
     docs, folder = tmp_path / "docs", tmp_path / "measured"
-    measured.write(folder, "evidence", "DropPath", reproduce("DropPath", by_length()))
+    evidence = by_length(limits="It is a toy.")
+    measured.write(folder, "evidence", "DropPath", reproduce("DropPath", evidence))
     with pytest.MonkeyPatch.context() as patch:
         few = {name: layerzoo.catalogue()[name] for name in ("DropPath", "GatedMLP")}
         patch.setattr(pages, "catalogue", lambda: few)
@@ -372,7 +373,9 @@ def test_a_page_has_the_section_where_something_was_measured(tmp_path):
     assert "- ours at 16 is below 1.5: true with 1 of 3 seeds." in section
     assert "| ours | 16 | 1.100 | 2.100 | 3.100 | 2.100 | 2.000 |" in section
     assert "| other | 16 | 9.000 | not finite | not finite | not finite | not finite |" in section
-    assert "```bash\nlayerzoo evidence DropPath\n```" in section
+    command = f"KERAS_BACKEND={keras.backend.backend()} layerzoo evidence DropPath"
+    assert f"```bash\n{command}\n```" in section
+    assert "**Limits.** It is a toy.\n" in section
     assert '--8<-- "docs/layers/residual/drop_path.evidence.svg"' in section
     ElementTree.fromstring(found["drop_path.evidence.svg"])
 

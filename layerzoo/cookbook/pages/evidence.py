@@ -25,17 +25,17 @@ def evidence_section(found: dict, picture: str, numbers: str) -> str:
     claim = f"**The claim.** {found['claim']} ({_linked(found['source'])})"
     mark = "" if reproduced(found) else "The claim did not show here. "
     listed = "\n".join(f"- {sentence}: {count} seeds." for sentence, count in conditions(found))
-    limits = f" {found['limits']}" if found["limits"] else ""
     versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
     return "\n\n".join(
         [
             "## Does it do what the paper says?",
             claim,
-            f"**The experiment.** {found['task']}{limits}",
+            f"**The experiment.** {found['task']}",
             picture,
             f"**The result.** {mark}{verdict(found)}\n\n{listed}",
+            *([f"**Limits.** {found['limits']}"] if found["limits"] else []),
             numbers,
-            f"```bash\n{found['command']}\n```",
+            f"```bash\nKERAS_BACKEND={found['backend']} {found['command']}\n```",
             f"Measured on {found['date']} with {NAMES[found['backend']]} ({found['machine']}; {versions}) in "
             f"{found['cpu_seconds']:,} s of CPU time. Another machine, backend or version gives somewhat "
             "other numbers.",
