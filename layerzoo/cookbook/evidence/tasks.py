@@ -91,12 +91,13 @@ def deep_accuracy(block: Callable[[], layers.Layer], seed: int) -> float:
     return accuracy(model, test_images, test_labels)
 
 
-CHANNELS = 16
+CHANNELS, DRAWS = 16, 4
 BROKEN = (
     f"Handwritten digits of scikit-learn in {CHANNELS} channels, each with noise of its own. In each image a "
     "random half of the channels is broken: their noise is 12 times as strong. A depthwise convolution "
-    "with ReLU, the gate, a convolution with 32 filters and ReLU, the mean over the image and a dense layer; "
-    "15 epochs of Adam at 3e-3 in batches of 32."
+    "with ReLU, the gate, a convolution with 32 filters and ReLU, a maximum over 2 by 2 pixels and a dense "
+    f"layer. Each training image is there {DRAWS} times, with other noise; 5 epochs of Adam at 3e-3 in "
+    "batches of 32."
 )
 
 
@@ -115,7 +116,8 @@ def broken_channels(seed: int):
         noise = generator.normal(size=(*clean.shape[:3], CHANNELS))
         return (clean + strength * noise).astype("float32")
 
-    return spoilt(images), spoilt(test_images), labels, test_labels
+    training = spoilt(np.repeat(images, DRAWS, axis=0))
+    return training, spoilt(test_images), np.repeat(labels, DRAWS), test_labels
 
 
 def gated_accuracy(gate: Callable[[], layers.Layer] | None, seed: int) -> float:
@@ -129,12 +131,13 @@ def gated_accuracy(gate: Callable[[], layers.Layer] | None, seed: int) -> float:
                 layers.DepthwiseConv2D(3, padding="same", activation="relu"),
                 *([gate()] if gate else []),
                 layers.Conv2D(32, 3, padding="same", activation="relu"),
-                layers.GlobalAveragePooling2D(),
+                layers.MaxPooling2D(),
+                layers.Flatten(),
                 layers.Dense(10),
             ]
         )
 
-    model = trained(make, images, labels, seed, epochs=15, learning_rate=3e-3)
+    model = trained(make, images, labels, seed, epochs=5, learning_rate=3e-3)
     return accuracy(model, test_images, test_labels)
 
 
