@@ -41,3 +41,35 @@ def doubly_stochastic(scores, iterations=20):
         matrix = matrix / ops.sum(matrix, axis=-1, keepdims=True)
         matrix = matrix / ops.sum(matrix, axis=-2, keepdims=True)
     return matrix
+
+
+def flat_and_normalized(x, epsilon):
+    """The streams of a step side by side, by their root mean square: `(..., n, d)` to `(..., n d)`."""
+    *sizes, n, width = ops.shape(x)
+    flat = ops.reshape(x, (*sizes, n * width))
+    return flat * ops.rsqrt(ops.mean(ops.square(flat), axis=-1, keepdims=True) + epsilon)
+
+
+def mixing(scores, scales, offsets, num_streams, constrained):
+    """How strongly a branch reads each stream and writes to it, and how the streams are mixed.
+
+    Args:
+        scores: `(..., n (n + 2))`, computed from the streams: `n` for reading, `n` for writing, and the rows
+            of the matrix that mixes.
+        scales: `(3,)`, by which the three kinds of scores are multiplied.
+        offsets: `(n (n + 2),)`, which are then added.
+        num_streams: `n`.
+        constrained: whether the matrix becomes doubly stochastic, and the others lie between 0 and 1 or 2.
+
+    Returns:
+        `(..., n)`, `(..., n)` and `(..., n, n)`.
+    """
+    n = num_streams
+    scores = scores if constrained else ops.tanh(scores)
+    scales = ops.take(ops.cast(scales, scores.dtype), [0] * n + [1] * n + [2] * n * n)
+    scores = scales * scores + ops.cast(offsets, scores.dtype)
+    read, write, mix = ops.split(scores, [n, 2 * n], axis=-1)
+    mix = ops.reshape(mix, (*ops.shape(mix)[:-1], n, n))
+    if not constrained:
+        return read, write, mix
+    return ops.sigmoid(read), 2 * ops.sigmoid(write), doubly_stochastic(mix)

@@ -15,7 +15,7 @@ from layerzoo.building.wrapped import (
 from layerzoo.ops.channels import known_channels
 from layerzoo.ops.dtypes import floating
 from layerzoo.ops.masks import fitting_mask
-from layerzoo.ops.streams import doubly_stochastic, plain_start
+from layerzoo.ops.streams import flat_and_normalized, mixing, plain_start
 
 
 @keras.saving.register_keras_serializable(package="layerzoo")
@@ -87,7 +87,7 @@ class HyperConnections(layers.Layer):
 
         model = keras.Sequential([
             keras.Input((None, 16)),
-            HyperConnections([keras.layers.RMSNormalization(), SelfAttention(4)], 4, enter=True),
+            HyperConnections(SelfAttention(4), 4, enter=True),
             HyperConnections([keras.layers.RMSNormalization(), GatedMLP(32)], 4),
             HyperConnections([keras.layers.RMSNormalization(), GatedMLP(32)], 4, leave=True),
         ])
@@ -130,15 +130,21 @@ class HyperConnections(layers.Layer):
             known_streams(n, input_shape)
             axes, shape = {-1: width, -2: n}, (*input_shape[:-2], width)
         must_keep_shape(self, chain_of(self.layer), shape)
-        kernel, precise = initializers.RandomNormal(stddev=0.02), dict(autocast=False)
-        self.kernel = self.add_weight((n * width, n * (n + 2)), kernel, name="kernel", **precise)
-        self.scales = self.add_weight((3,), "zeros", name="scales", **precise)
+        self.project = layers.Dense(
+            n * (n + 2),
+            use_bias=False,
+            kernel_initializer=initializers.RandomNormal(stddev=0.02),
+            dtype=self.dtype_policy,
+            name="project",
+        )
+        self.project.build((*shape[:-1], n * width))
+        self.scales = self.add_weight((3,), "zeros", name="scales", autocast=False)
         start = plain_start(n, self.constrained)
         self.offsets = self.add_weight(
             (n * (n + 2),),
             lambda shape, dtype: ops.convert_to_tensor(start, dtype),
             name="offsets",
-            **precise,
+            autocast=False,
         )
         self.input_spec = layers.InputSpec(min_ndim=len(axes) + 1, axes=axes)
 
@@ -148,7 +154,10 @@ class HyperConnections(layers.Layer):
         x = ops.cast(x, backend.result_type(x.dtype, "float32"))
         if self.enter:
             x = ops.repeat(ops.expand_dims(x, -2), self.num_streams, axis=-2)
-        read, write, mix = self._weights(x)
+        scores = ops.cast(self.project(flat_and_normalized(x, self.epsilon)), x.dtype)
+        read, write, mix = mixing(
+            scores, self.scales, self.offsets, self.num_streams, self.constrained
+        )
         inside = ops.cast(ops.sum(ops.expand_dims(read, -1) * x, axis=-2), self.compute_dtype)
         branch = kept(apply_in_turn(chain_of(self.layer), inside, mask), inside)
         branch = ops.expand_dims(ops.cast(branch, x.dtype), -2)
@@ -179,18 +188,3 @@ class HyperConnections(layers.Layer):
     def from_config(cls, config):
         layer = keras.saving.deserialize_keras_object(config["layer"])
         return super().from_config({**config, "layer": layer})
-
-    def _weights(self, x):
-        """How strongly the branch reads each stream and writes to it, and how the streams are mixed."""
-        n, sizes = self.num_streams, ops.shape(x)[:-2]
-        flat = ops.reshape(x, (*sizes, n * x.shape[-1]))
-        square = ops.mean(ops.square(flat), axis=-1, keepdims=True)
-        scores = ops.matmul(flat * ops.rsqrt(square + self.epsilon), self.kernel)
-        scores = scores if self.constrained else ops.tanh(scores)
-        scales = ops.take(self.scales, [0] * n + [1] * n + [2] * n * n)
-        scores = scales * scores + self.offsets
-        read, write, mix = ops.split(scores, [n, 2 * n], axis=-1)
-        mix = ops.reshape(mix, (*sizes, n, n))
-        if not self.constrained:
-            return read, write, mix
-        return ops.sigmoid(read), 2 * ops.sigmoid(write), doubly_stochastic(mix)

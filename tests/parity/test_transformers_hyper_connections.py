@@ -28,7 +28,7 @@ def test_hyper_connections(num_streams, enter, leave):
     layer = HyperConnections(layers.Dense(width, "tanh"), n, enter=enter, leave=leave)
     x = random(2, 5, width) if enter else random(2, 5, n, width)
     layer(x)
-    layer.kernel.assign(number(theirs.fn).T)
+    layer.project.kernel.assign(number(theirs.fn).T)
     layer.scales.assign(number(theirs.scale))
     layer.offsets.assign(number(theirs.base))
 

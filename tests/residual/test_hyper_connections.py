@@ -23,7 +23,7 @@ def reference(x, weights, branch, num_streams, constrained, enter, leave, epsilo
     for place in np.ndindex(x.shape[:-2]):
         streams = x[place]
         flat = streams.ravel()
-        scores = flat / np.sqrt(np.mean(flat**2) + epsilon) @ weights["kernel"]
+        scores = flat / np.sqrt(np.mean(flat**2) + epsilon) @ weights["project/kernel"]
         scores = scores if constrained else np.tanh(scores)
         a = s[0] * scores[:n] + read
         b = s[1] * scores[n : 2 * n] + write

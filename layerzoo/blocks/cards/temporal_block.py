@@ -3,6 +3,7 @@
 import keras
 
 from layerzoo.blocks.cards._dilated import temporal
+from layerzoo.blocks.cards._traits import empty_batches
 from layerzoo.blocks.temporal_block import TemporalBlock
 from layerzoo.card import Card, Peer, Traits
 
@@ -31,6 +32,7 @@ CARD = Card(
         masking="propagates",
         strict_masks=True,
         dynamic="b t",
+        zero_batch=empty_batches,
         causal=True,
         reach=lambda config: (2 * (config["kernel_size"] - 1) * config["dilation"], 0),
         stochastic=lambda config: config["dropout"] > 0,

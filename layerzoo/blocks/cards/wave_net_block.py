@@ -1,6 +1,7 @@
 """The card of `WaveNetBlock`: what it claims, and the peer it is measured against."""
 
 from layerzoo.blocks.cards._dilated import wave_net
+from layerzoo.blocks.cards._traits import empty_batches
 from layerzoo.blocks.wave_net_block import WaveNetBlock
 from layerzoo.card import Card, Peer, Traits
 
@@ -27,6 +28,7 @@ CARD = Card(
         masking="propagates",
         strict_masks=True,
         dynamic="b t",
+        zero_batch=empty_batches,
         causal=True,
         reach=lambda config: ((config["kernel_size"] - 1) * config["dilation"], 0),
     ),

@@ -72,8 +72,9 @@ CARD = Card(
     ],
     peer=PEER,
     boxes={
-        "_weights": "read, write, mix",
-        "kernel": "W",
+        "flat_and_normalized": "norm",
+        "mixing": "mixing",
+        "project": "W",
         "scales": "s",
         "offsets": "d",
     },
