@@ -81,8 +81,8 @@ def test_a_branch_that_starts_at_zero_leaves_the_shortcut_and_can_be_trained(
     np.testing.assert_array_equal(*map(ops.convert_to_numpy, (layer(x), due)))
     last = layer.convolution_2.kernel if preactivation else layer.norm_2.gamma
     paths = [weight.path for weight in layer.trainable_weights]
-    moved = gradients(layer, x, training=True)[1:][paths.index(last.path)]
-    assert np.abs(moved).min() > 0
+    moved = gradients(layer, x)[1:][paths.index(last.path)]
+    assert np.mean(moved != 0) > 0.5
 
 
 def test_training_moves_the_statistics_by_the_momentum_and_a_frozen_block_keeps_them(randomise):
