@@ -23,7 +23,7 @@ from layerzoo.building.sublayers import build_function, serialized
 from layerzoo.channels.squeeze_excite import SqueezeExcite
 from layerzoo.ops.channels import channel_axis, known_channels
 from layerzoo.ops.dtypes import floating
-from layerzoo.ops.images import channels_restored, channels_to_end
+from layerzoo.ops.images import channels_restored, channels_to_end, convolved
 from layerzoo.residual.drop_path import DropPath
 
 
@@ -150,14 +150,12 @@ class InvertedResidual(layers.Layer):
 
     def build(self, input_shape):
         channels = known_channels(input_shape, self.data_format)
-        width = self.expansion * channels
+        width, size = self.expansion * channels, self.kernel_size
         self.expand = None
         if self.expansion > 1:
             self.expand = convolution(self, channels, width, 1, "expand")
             self.expand_norm = batch_norm(self, width, "expand_norm")
-        self.depthwise = depthwise_convolution(
-            self, width, self.kernel_size, "depthwise", self.strides
-        )
+        self.depthwise = depthwise_convolution(self, width, size, "depthwise", self.strides)
         self.depthwise_norm = batch_norm(self, width, "depthwise_norm")
         self.excite = None
         if self.squeeze_ratio is not None:
@@ -185,7 +183,8 @@ class InvertedResidual(layers.Layer):
         x = branch = channels_to_end(floating(inputs, self.compute_dtype), self.data_format)
         if self.expand is not None:
             branch = self.activation(self.expand_norm(self.expand(x), training=training))
-        branch = self.activation(self.depthwise_norm(self.depthwise(branch), training=training))
+        branch = self.depthwise_norm(convolved(self.depthwise, branch), training=training)
+        branch = self.activation(branch)
         if self.excite is not None:
             branch = self.excite(branch)
         branch = self.project_norm(self.project(branch), training=training)

@@ -4,7 +4,9 @@ Axis letters: `b` batch, `y x` rows and columns, `c` channels.
 """
 
 import keras
-from keras import backend, ops
+from keras import backend, layers, ops
+
+from layerzoo.ops.attention_torch import exporting
 
 
 def channels_to_end(x, data_format):
@@ -21,27 +23,52 @@ def channels_restored(x, data_format):
 
 
 def convolved(layer, x):
-    """`layer(x)`, where `layer` is a `Conv2D` without bias and activation, for images `(b, y, x, c)`.
+    """`layer(x)` for images `(b, y, x, c)`, of operations that every exporter can handle.
 
     On TensorFlow, Keras compiles a convolution in groups by XLA, anew at each eager call. On a CPU, this is
     more than a hundred times slower than one convolution for each group, and no exporter takes it.
+    On PyTorch, Keras pads a convolution with strides for the size that it is traced with. In a file, the
+    padding is therefore computed from the size.
+
+    Args:
+        layer: a `Conv2D` or `DepthwiseConv2D` with padding `"same"`, without bias and activation.
+        x: the images.
     """
-    symbolic = keras.utils.is_keras_tensor(x)
-    if layer.groups == 1 or symbolic or backend.backend() != "tensorflow":
+    grouped, strided = getattr(layer, "groups", 1) > 1, max(layer.strides) > 1
+    if keras.utils.is_keras_tensor(x):
         return layer(x)
+    if backend.backend() == "tensorflow" and grouped:
+        return _group_by_group(layer, x)
+    if backend.backend() == "torch" and strided and exporting():
+        return _padded_by_size(layer, x)
+    return layer(x)
+
+
+def _group_by_group(layer, x):
     kernel = ops.convert_to_tensor(layer.kernel)
-    parts = zip(
-        ops.split(ops.cast(x, kernel.dtype), layer.groups, axis=-1),
-        ops.split(kernel, layer.groups, axis=-1),
-        strict=True,
-    )
+    parts = ops.split(ops.cast(x, kernel.dtype), layer.groups, axis=-1)
+    kernels = ops.split(kernel, layer.groups, axis=-1)
     return ops.concatenate(
         [
             ops.conv(part, own, list(layer.strides), layer.padding, "channels_last")
-            for part, own in parts
+            for part, own in zip(parts, kernels, strict=True)
         ],
         axis=-1,
     )
+
+
+def _padded_by_size(layer, x):
+    import torch
+
+    (size, _), (stride, _) = layer.kernel_size, layer.strides
+    if size < stride:  # the padding is zero for some sizes, which no formula says without a branch
+        return layer(x)
+    totals = [size - stride + -length % stride for length in (x.shape[2], x.shape[1])]
+    ends = [end for total in totals for end in (total // 2, total - total // 2)]
+    x = torch.nn.functional.pad(x, [0, 0, *ends])
+    kernel = ops.cast(layer.kernel, x.dtype)
+    convolution = ops.depthwise_conv if isinstance(layer, layers.DepthwiseConv2D) else ops.conv
+    return convolution(x, kernel, list(layer.strides), "valid", "channels_last")
 
 
 def global_response_norm(x, gamma, beta, epsilon):

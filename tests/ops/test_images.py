@@ -41,6 +41,22 @@ def test_a_convolution_in_groups_is_one_for_each_group(groups, size, strides):
     assert tuple(convolved(layer, symbol).shape) == (None, None, -(-4 // strides), 12)
 
 
+@pytest.mark.parametrize("strides", [2, 3, 4])
+@pytest.mark.parametrize("kind", [layers.Conv2D, layers.DepthwiseConv2D])
+def test_a_file_of_pytorch_pads_by_the_size(kind, strides, monkeypatch):
+    if keras.backend.backend() != "torch":
+        pytest.skip("the other backends pad in their own convolutions")
+    monkeypatch.setattr("layerzoo.ops.images.exporting", lambda: True)
+    size = {"filters": 6} if kind is layers.Conv2D else {}
+    for kernel_size in (1, 3, 5):
+        config = dict(strides=strides, padding="same", use_bias=False, **size)
+        layer = kind(kernel_size=kernel_size, data_format="channels_last", **config)
+        layer.build((None, None, None, 4))
+        for height, width in ((5, 6), (7, 8), (9, 4)):
+            x = ops.convert_to_tensor(random(2, height, width, 4))
+            close(convolved(layer, x), layer(x))
+
+
 def test_the_response_of_a_channel_relative_to_the_others():
     x = np.zeros((1, 2, 1, 2), "float32")
     x[0, :, 0] = [[3.0, 1.0], [4.0, 0.0]]  # norms 5 and 1, whose mean is 3
