@@ -206,7 +206,8 @@ def export_check(options) -> int:
         _say(foreign.printable(line))
     if options.measured:
         for name, each in found.items():
-            measured.write(options.measured, "exports", name, each)
+            old = measured.read(options.measured, "exports", name)
+            measured.write(options.measured, "exports", name, exporting.merged(old, each))
     return 1 if faults else 0
 
 

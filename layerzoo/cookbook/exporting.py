@@ -87,8 +87,16 @@ def verify(names: Sequence[str], exports: Sequence[str], turn: int | None = None
             for export in here:
                 untried = {"free": {"status": "not_tried", "reason": missing[export]}}
                 found[name][export] = untried if missing[export] else results[name][export]
-    about = {"keras": keras.__version__, "versions": _versions(), "lengths": LENGTHS}
+    about = {"keras": keras.__version__, "versions": _versions(), "lengths": [*LENGTHS]}
     return {name: {**about, "results": results} for name, results in found.items()}
+
+
+def merged(old: dict, new: dict) -> dict:
+    """What was found of a layer, with what an older run of the same versions found of other exports."""
+    if {**old, "results": {}} != {**new, "results": {}}:
+        return new
+    results = {**old["results"], **new["results"]}
+    return {**new, "results": {export: results[export] for export in EXPORTS if export in results}}
 
 
 def table(found: dict) -> Table:
@@ -150,7 +158,8 @@ def _judged(export, kind, jobs, turn) -> dict[str, Any]:
         at = list(steps(case, kind, place))[: None if turn is None else 3]
         lengths |= {size for _, given in at for letter, size in given.items() if letter != "b"}
         what = f"{case.written or 'the plain layer'}{', with masks' if masked else ''}"
-        reason = case.card.failing_exports(case.config).get(export, "")
+        reasons = case.card.failing_exports(case.config)
+        reason = reasons.get(export) or reasons.get(f"{export}, {kind} sizes", "")
         try:
             with _quiet():
                 worst = max(worst, foreign.contained(difference, case, export, masked, at))

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 from keras import ops
 
 
@@ -66,7 +67,8 @@ def mixing(scores, scales, offsets, num_streams, constrained):
     """
     n = num_streams
     scores = scores if constrained else ops.tanh(scores)
-    scales = ops.take(ops.cast(scales, scores.dtype), [0] * n + [1] * n + [2] * n * n)
+    kinds = np.repeat(np.eye(3), [n, n, n * n], axis=1)  # which of the scales each score has
+    scales = ops.matmul(ops.cast(scales, scores.dtype), ops.cast(kinds, scores.dtype))
     scores = scales * scores + ops.cast(offsets, scores.dtype)
     read, write, mix = ops.split(scores, [n, 2 * n], axis=-1)
     mix = ops.reshape(mix, (*ops.shape(mix)[:-1], n, n))

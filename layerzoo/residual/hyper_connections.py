@@ -153,7 +153,7 @@ class HyperConnections(layers.Layer):
         x = floating(inputs, self.compute_dtype)
         x = ops.cast(x, backend.result_type(x.dtype, "float32"))
         if self.enter:
-            x = ops.repeat(ops.expand_dims(x, -2), self.num_streams, axis=-2)
+            x = ops.stack([x] * self.num_streams, axis=-2)
         scores = ops.cast(self.project(flat_and_normalized(x, self.epsilon)), x.dtype)
         read, write, mix = mixing(
             scores, self.scales, self.offsets, self.num_streams, self.constrained

@@ -131,6 +131,15 @@ def test_a_pattern_that_matches_nothing_is_refused(capsys):
     assert "Received: 'onyx@*'" in capsys.readouterr().err
 
 
+def test_a_part_joins_what_an_older_run_of_the_same_versions_found():
+    here, there = list(exporting.EXPORTS)[:2]
+    old = {"keras": "3.15.1", "results": {there: "right", here: "failed"}}
+    new = {"keras": "3.15.1", "results": {here: "right"}}
+    assert exporting.merged(old, new)["results"] == {here: "right", there: "right"}
+    assert exporting.merged({**old, "keras": "3.14.0"}, new) == new
+    assert exporting.merged({}, new) == new
+
+
 @pytest.mark.proof
 def test_the_command_writes_what_the_page_reads(tmp_path, capsys):
     arguments = ["export-check", "DropPath", "--only", EXPORT, "--measured", str(tmp_path)]

@@ -16,3 +16,11 @@ def kinked_by_relu(config):
 def empty_batches(config):
     """On a CPU, TensorFlow's convolutions give an empty batch the channels of their input."""
     return None if keras.backend.backend() == "tensorflow" else True
+
+
+def strided_on_jax(config):
+    """Exports of a block with strides that fail, and why."""
+    if config["strides"] == 1:
+        return {}
+    reason = "JAX cannot tell that two formulas for the height of the outputs are equal"
+    return {"tf_saved_model@jax, free sizes": reason}

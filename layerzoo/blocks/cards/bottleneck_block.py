@@ -3,7 +3,7 @@
 import keras
 
 from layerzoo.blocks.bottleneck_block import BottleneckBlock
-from layerzoo.blocks.cards._traits import empty_batches, images, kinked_by_relu
+from layerzoo.blocks.cards._traits import empty_batches, images, kinked_by_relu, strided_on_jax
 from layerzoo.card import Card, Peer, Traits
 
 
@@ -102,6 +102,7 @@ CARD = Card(
         "timm.models.resnet.Bottleneck",
         "torchvision.models.resnet.Bottleneck",
     ],
+    failing_exports=strided_on_jax,
     peer=PEER,
     weights_from={"timm": from_timm},
     boxes={

@@ -2,7 +2,7 @@
 
 import keras
 
-from layerzoo.blocks.cards._traits import empty_batches, images, kinked_by_relu
+from layerzoo.blocks.cards._traits import empty_batches, images, kinked_by_relu, strided_on_jax
 from layerzoo.blocks.inverted_residual import InvertedResidual
 from layerzoo.card import Card, Peer, Traits
 
@@ -107,6 +107,7 @@ CARD = Card(
         "torchvision.models.mobilenetv2.InvertedResidual",
         "keras_cv.layers.MBConvBlock",
     ],
+    failing_exports=strided_on_jax,
     peer=PEER,
     weights_from={"timm": from_timm},
     boxes={

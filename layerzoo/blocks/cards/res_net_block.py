@@ -2,7 +2,7 @@
 
 import keras
 
-from layerzoo.blocks.cards._traits import empty_batches, images, kinked_by_relu
+from layerzoo.blocks.cards._traits import empty_batches, images, kinked_by_relu, strided_on_jax
 from layerzoo.blocks.res_net_block import ResNetBlock
 from layerzoo.card import Card, Peer, Traits
 
@@ -101,6 +101,7 @@ CARD = Card(
         "torchvision.models.resnet.BasicBlock",
         "keras_cv.models.ResNetBackbone",
     ],
+    failing_exports=strided_on_jax,
     peer=PEER,
     weights_from={"timm": from_timm},
     boxes={
