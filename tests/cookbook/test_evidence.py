@@ -412,6 +412,7 @@ def test_without_scikit_learn_the_extra_is_named(monkeypatch):
         tasks.digits(0)
 
 
+@pytest.mark.proof
 def test_half_of_the_channels_are_broken_and_others_in_each_image():
     pytest.importorskip("sklearn", reason="the extra `demo` is not installed")
     images, _, _, _ = tasks.broken_channels(0)
@@ -434,6 +435,7 @@ def test_cross_entropy_is_that_of_keras():
         )
 
 
+@pytest.mark.proof
 def test_training_is_the_same_from_the_same_seed():
     inputs, targets = np.eye(4, dtype="float32"), np.arange(4)
     made = lambda: keras.Sequential([keras.Input((4,)), keras.layers.Dense(4)])  # noqa: E731
