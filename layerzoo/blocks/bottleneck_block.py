@@ -31,18 +31,18 @@ from layerzoo.residual.drop_path import DropPath
 @keras.saving.register_keras_serializable(package="layerzoo")
 @recipe
 class BottleneckBlock(layers.Layer):
-    r"""Bottleneck block of a ResNet, ResNeXt or SE-ResNet: 1×1, 3×3 and 1×1 convolutions, and a shortcut.
+    r"""Bottleneck block of a ResNet, ResNeXt or SE-ResNet: 1x1, 3x3 and 1x1 convolutions, and a shortcut.
 
     $$
     y = \sigma\big(S(x) + D(E(N_3(K_3 * h_2)))\big), \qquad
     h_2 = \sigma(N_2(K_2 * h_1)), \qquad h_1 = \sigma(N_1(K_1 * x))
     $$
 
-    $K_1$ is a 1×1 convolution to `width` channels, $K_2$ a 3×3 convolution that moves by `strides`, in
-    `groups` groups of channels, and $K_3$ a 1×1 convolution to `filters` channels. None has a bias. $N_1$,
+    $K_1$ is a 1x1 convolution to `width` channels, $K_2$ a 3x3 convolution that moves by `strides`, in
+    `groups` groups of channels, and $K_3$ a 1x1 convolution to `filters` channels. None has a bias. $N_1$,
     $N_2$ and $N_3$ are batch normalisations, $\sigma$ is `activation`, and $D$ is a `DropPath`. $E$ is a
     `SqueezeExcite`, only with `squeeze_ratio`. $S(x) = x$ if the shape is kept. Otherwise
-    $S(x) = N_S(K_S * x)$, where $K_S$ is a 1×1 convolution that moves by `strides`.
+    $S(x) = N_S(K_S * x)$, where $K_S$ is a 1x1 convolution that moves by `strides`.
 
     Use when:
         - you build a ResNet of 50 layers or more: at the same number of channels, the block has a seventeenth
@@ -57,9 +57,9 @@ class BottleneckBlock(layers.Layer):
         filters: Positive integer. Number of channels of the output: four times what the paper calls the
             planes.
         strides: Positive integer. Height and width are divided by it and rounded up. Defaults to 1.
-        groups: Positive integer. The 3×3 convolution works in as many separate groups of channels. It must
+        groups: Positive integer. The 3x3 convolution works in as many separate groups of channels. It must
             divide `width`. Defaults to 1.
-        width: Positive integer. Number of channels of the 3×3 convolution. Defaults to `filters // 4`.
+        width: Positive integer. Number of channels of the 3x3 convolution. Defaults to `filters // 4`.
         squeeze_ratio: Positive integer. `ratio` of a `SqueezeExcite` at the end of the branch. Defaults to
             None: no `SqueezeExcite`.
         zero_init: Boolean. Whether the last gamma starts at 0, so that the block starts as its shortcut,
@@ -114,7 +114,7 @@ class BottleneckBlock(layers.Layer):
         [Deep Residual Learning](https://arxiv.org/abs/1512.03385). `groups` is from
         [ResNeXt](https://arxiv.org/abs/1611.05431), `squeeze_ratio` from
         [Squeeze-and-Excitation Networks](https://arxiv.org/abs/1709.01507). The first paper has the stride in
-        the first convolution. Here it is in the 3×3 convolution, as in torchvision, timm and ResNeXt. The
+        the first convolution. Here it is in the 3x3 convolution, as in torchvision, timm and ResNeXt. The
         convolutions are padded as Keras's `"same"`. With `strides=2` and an even height or width, it pads one
         row less at the start than PyTorch does: its windows are centred at rows 1, 3, ... and PyTorch's at
         rows 0, 2, .... For odd sizes both are the same. `momentum=0.9` is PyTorch's `momentum=0.1`.

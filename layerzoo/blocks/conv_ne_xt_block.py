@@ -27,7 +27,7 @@ from layerzoo.residual.layer_scale import LayerScale
 @keras.saving.register_keras_serializable(package="layerzoo")
 @recipe
 class ConvNeXtBlock(layers.Layer):
-    r"""ConvNeXt block, V1 or V2: a depthwise 7×7 convolution, and an MLP for each pixel.
+    r"""ConvNeXt block, V1 or V2: a depthwise 7x7 convolution, and an MLP for each pixel.
 
     $$
     y = x + D\big(\gamma \odot W_2\, R(\sigma(W_1\, N(K \circledast x)))\big), \qquad

@@ -37,8 +37,8 @@ class InvertedResidual(layers.Layer):
     h_2 = \sigma(N_2(K_2 \circledast h_1)), \qquad h_1 = \sigma(N_1(K_1 * x))
     $$
 
-    $K_1$ is a 1×1 convolution to `expansion` times as many channels. $K_2 \circledast$ is a depthwise
-    convolution, one kernel for each channel, that moves by `strides`. $K_3$ is a 1×1 convolution to `filters`
+    $K_1$ is a 1x1 convolution to `expansion` times as many channels. $K_2 \circledast$ is a depthwise
+    convolution, one kernel for each channel, that moves by `strides`. $K_3$ is a 1x1 convolution to `filters`
     channels, and no activation follows it. None has a bias. $N_1$, $N_2$ and $N_3$ are batch normalisations,
     $\sigma$ is `activation`, and $D$ is a `DropPath`. $E$ is a `SqueezeExcite`, only with `squeeze_ratio`.
     $S(x) = x$ if the block keeps the shape. Otherwise there is no shortcut, and $S(x) = 0$ and $D$ drops

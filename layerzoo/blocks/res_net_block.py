@@ -42,7 +42,7 @@ class ResNetBlock(layers.Layer):
 
     $K_1$ and $K_2$ are convolutions without bias; $K_1$ moves by `strides`. $N_1$ and $N_2$ are batch
     normalisations, $\sigma$ is `activation`, and $D$ is a `DropPath`. $S(x) = x$ if the shape is kept.
-    Otherwise $S$ is a 1×1 convolution that moves by `strides`: $S(x) = N_S(K_S * x)$, or $K_S * a$ with
+    Otherwise $S$ is a 1x1 convolution that moves by `strides`: $S(x) = N_S(K_S * x)$, or $K_S * a$ with
     `preactivation`.
 
     Use when:

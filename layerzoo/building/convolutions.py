@@ -97,7 +97,7 @@ def batch_norm(owner, channels, name, zeros=False):
 
 
 def shortcut_projection(owner, channels, normalised=True) -> tuple:
-    """The 1×1 convolution of a shortcut and its batch norm, each None where there is none.
+    """The 1x1 convolution of a shortcut and its batch norm, each None where there is none.
 
     A shortcut that keeps the shape needs neither.
     """

@@ -15,7 +15,7 @@ def test_a_page_shows_the_source_of_what_carries_weights(tmp_path):
     page = layer_page(CARD, tmp_path)
     shown = page.split(HEADING)[1].split("\n## ")[0]
     assert "From timm:\n\n```python\ndef from_timm(theirs, layer):\n" in shown
-    assert '        layer.gamma.assign(weights["gamma"])\n```' in shown
+    assert '        layer.scale.gamma.assign(weights["gamma"])\n```' in shown
     other = dataclasses.replace(CARD, weights_from={"nowhere": from_nowhere})
     source = 'def from_nowhere(theirs, layer):\n    """Copy nothing."""'
     assert f"From nowhere:\n\n```python\n{source}\n```" in layer_page(other, tmp_path)

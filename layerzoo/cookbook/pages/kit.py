@@ -80,20 +80,22 @@ def _proof(kills) -> str:
 def _drawing(drawing) -> str:
     if not drawing:
         return ""
-    backends = ", ".join(f"{NAMES[name]} (Keras {each['keras']})" for name, each in drawing.items())
-    rows = ["| Defect | Examples | Found | Smallest example |", "| --- | ---: | ---: | --- |"]
-    rows += [
-        f"| {each['defect']} | {each['examples']} | {each['found']} of {each['of']} "
-        f"| `{each['shown']}` |"
-        for found in drawing.values()
-        for each in found["layers"].values()
+    first = next(iter(drawing.values()))
+    names = " | ".join(f"Found, {NAMES[backend]}" for backend in drawing)
+    rows = [
+        f"| Defect | Examples | {names} | Smallest example |",
+        f"| --- | ---: |{' ---: |' * len(drawing)} --- |",
     ]
+    for name, each in first["layers"].items():
+        here = (backend["layers"][name] for backend in drawing.values())
+        found = " | ".join(f"{one['found']} of {one['of']}" for one in here)
+        rows.append(f"| {each['defect']} | {each['examples']} | {found} | `{each['shown']}` |")
     return (
         "## Sizes drawn freely\n\n"
         "Some defects show only at sizes that no fixed sample has. These layers have such defects. "
         "Hypothesis looked for each of them with twenty seeds, with the number of examples that the tests "
-        f"of a layer draw by default, on {backends}. The last column is what it printed, after making the "
-        "example as small as it can.\n\n" + "\n".join(rows)
+        "of a layer draw by default. The last column is what it printed, after making the example as small "
+        "as it can.\n\n" + "\n".join(rows) + f"\n\nKeras {first['keras']}."
     )
 
 
