@@ -16,6 +16,7 @@ from layerzoo.ops.attention_blocks import attend, attend_in_blocks, blocks, sigh
 from layerzoo.ops.attention_jax import attend_on_jax
 from layerzoo.ops.attention_tensorflow import attend_on_tensorflow
 from layerzoo.ops.attention_torch import attend_in_kernels, attend_on_torch, has_kernel
+from layerzoo.ops.randomness import made_up
 
 
 def attention(
@@ -52,7 +53,7 @@ def attention(
     fused = bias is window is dropout is None and not (causal and key_mask is not None)
     if backend.backend() == "torch" and fused:
         return attend_on_torch(query, key, value, key_mask, causal)
-    q, k, v = heads_first(query, key, value)
+    q, k, v = heads_first(query, key, value, dropout)
     in_kernel = dropout is None and not weights and has_kernel(q, v)
     spans = blocks(ops.shape(q)[3], ops.shape(v)[2], causal, window, in_kernel)
     if backend.backend() == "jax":
@@ -84,11 +85,12 @@ def attention_and_scores(
     dropout=None,
 ):
     """Like `attention`, but also return the scores, `(b, n, t, s)`, which are all kept in memory."""
-    q, k, v = heads_first(query, key, value)
+    q, k, v = heads_first(query, key, value, dropout)
     span = (0, ops.shape(q)[3], 0, ops.shape(v)[2])
     sight = sight_of(q, [span], key_mask, causal, window, bias, dropout)(0, span, weights)
     attended, scores = attend(q, k, v, sight)
     b, t, n, _ = ops.shape(query)
+    scores = scores if dropout is None else made_up(scores, dropout[0])
     return time_first(attended), ops.reshape(scores, (b, n, t, ops.shape(key)[1]))
 
 
@@ -118,12 +120,16 @@ def split_groups(together, groups, counts):
     return [ops.reshape(part, (b, t, groups * count, h)) for part, count in parts]
 
 
-def heads_first(query, key, value):
-    """The scaled queries `(b, g, r, t, h)`, the keys `(b, g, s, h)` and the values `(b, g, s, v)`."""
+def heads_first(query, key, value, dropout=None):
+    """The scaled queries `(b, g, r, t, h)`, the keys `(b, g, s, h)` and the values `(b, g, s, v)`.
+
+    The values make up for the scores that dropout takes away.
+    """
     b, t, n, h = ops.shape(query)
     g = key.shape[2]
     query = ops.reshape(query * h**-0.5, (b, t, g, n // g, h))
     query = ops.transpose(query, (0, 2, 3, 1, 4))
+    value = value if dropout is None else made_up(value, dropout[0])
     return query, ops.transpose(key, (0, 2, 1, 3)), ops.transpose(value, (0, 2, 1, 3))
 
 

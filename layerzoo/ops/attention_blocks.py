@@ -17,8 +17,8 @@ Sight = namedtuple("Sight", ["bias", "allowed", "some", "kept"])
 """What is applied to the scores of a block. Each field may be None.
 
 `bias`: added to the scores, `(g, r, m, k)`. `allowed`: which scores count, `(m, k)` or `(b, 1, 1, m, k)`.
-`some`: whether a query may attend to any key, `(b, 1, 1, m, 1)`. `kept`: the factors of dropout,
-`(b, g, r, m, k)`.
+`some`: whether a query may attend to any key, `(b, 1, 1, m, 1)`. `kept`: which scores dropout keeps,
+`(b, g, r, m, k)`. The values make up for the others.
 """
 
 
@@ -110,7 +110,7 @@ def attend(q, k, v, sight):
     scores = ops.matmul(ops.reshape(q, (b, g, r * m, h)), ops.swapaxes(k, 2, 3))
     scores = weigh(ops.reshape(scores, (b, g, r, m, s)), sight.bias, sight.allowed)
     if sight.kept is not None:
-        scores = scores * ops.cast(sight.kept, scores.dtype)
+        scores = ops.where(sight.kept, scores, 0.0)
     if sight.some is not None:
         scores = ops.where(sight.some, scores, 0.0)
     scores = ops.cast(scores, v.dtype)

@@ -37,7 +37,7 @@ def gradient_of_block(q, k, v, u, sight, matmul):
         used, ds = p, p * ops.cast(dp_uy, p.dtype)
     else:
         dp = ops.cast(ops.reshape(matmul(u, v, transpose_b=True), scores_shape), p.dtype)
-        used = p * ops.cast(sight.kept, p.dtype)
+        used = ops.where(sight.kept, p, 0.0)
         ds = used * dp - p * ops.cast(ops.reshape(uy, (b, g, r, m, 1)), p.dtype)
     by_bias = None if sight.bias is None else ops.cast(ops.sum(ds, axis=0), sight.bias.dtype)
 

@@ -9,7 +9,7 @@ from keras import ops
 from layerzoo.ops.attention import heads_first, time_first
 from layerzoo.ops.attention_blocks import Sight, attend
 from layerzoo.ops.positions import per_head
-from layerzoo.ops.randomness import kept
+from layerzoo.ops.randomness import kept, made_up
 
 
 def windows_along(size, window):
@@ -95,8 +95,9 @@ def attend_in_windows(query, key, value, parts, bias, dropout=None):
     if dropout is not None:
         used = kept((b, n, 1, p, p), *dropout)
     sight = Sight(ops.expand_dims(bias, 1), allowed, some, used)
-    q, k, v = heads_first(query, key, value)
+    q, k, v = heads_first(query, key, value, dropout)
     attended, scores = attend(q, k, v, sight)
+    scores = scores if dropout is None else made_up(scores, dropout[0])
     return time_first(attended), scores[:, :, 0]
 
 
