@@ -59,6 +59,7 @@ PROFILES = {
     "smoke": Profile(_by_cost(2, 2, 2, 0), _by_cost(0, 0, 0, 0)),
     "proof": Profile(_by_cost(2, 2, 2, 1), _by_cost(0, 0, 0, 0)),
     "dev": Profile(_by_cost(2, 2, 2, 0), _by_cost(1, 0, 0, 0)),
+    "pages": Profile(_by_cost(2, 2, 2, 1), _by_cost(1, 0, 0, 0)),
     "ci": Profile(_by_cost(30, 12, 4, 2), _by_cost(20, 6, 1, 0), brief=False),
     "deep": Profile(_by_cost(60, 60, 20, 8), _by_cost(500, 100, 20, 2), brief=False),
 }
@@ -67,7 +68,7 @@ PROFILES = {
 POOL = 4
 """The minimum size of the pool of random samples. Each sample costs a compilation on JAX."""
 
-TOO_LONG = "it takes seconds; the profiles `ci` and `deep` run it"
+TOO_LONG = "it takes seconds; the profiles `pages`, `ci` and `deep` run it"
 
 
 VIOLATION = ("violation",)

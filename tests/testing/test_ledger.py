@@ -323,7 +323,7 @@ def test_a_result_with_the_key_of_another_check_is_not_known(tmp_path):
 
 
 def test_a_result_of_a_profile_counts_for_those_whose_samples_it_tries(tmp_path):
-    profiles, some = ("smoke", "dev", "ci"), ("S1", "C1", "G1")
+    profiles, some = ("smoke", "dev", "pages", "ci"), ("S1", "C1", "G1")
     tried = {(profile, identity): set() for profile in profiles for identity in some}
     for (profile, identity), seen in tried.items():
 
