@@ -162,9 +162,10 @@ ALLOWED: dict[str, tuple] = {
 class Peer:
     """What a user would take instead of a layer, and the workloads on which the two are measured.
 
-    A workload gives axis sizes by letter, as in `dict(b=8, t=128, d=256)`. Two other keys have a meaning:
-    `jit` compiles the step with XLA, and `alone` leaves out the peer. Any other key is a setting and is
-    passed to `layer` and `peer`.
+    A workload gives axis sizes by letter, as in `dict(b=8, t=128, d=256)`. Three other keys have a meaning:
+    `jit` compiles the step with XLA, `alone` leaves out the peer, and `instead` is another peer than the
+    usual one, which `peer` gets as a setting. It begins with the package that it needs, if that is not Keras.
+    Any other key is a setting and is passed to `layer` and `peer`.
 
     Attributes:
         instead: What the peer is, in one line.
@@ -215,8 +216,9 @@ class Card:
             id, in the same way. The property must stay inconclusive. Without a reason here, an
             inconclusive property fails a run.
         failing_exports: A function of the config that returns the reason for each export that fails with
-            it, by Keras's name of the format and the backend, as in `{"onnx@tensorflow": "..."}`. The
-            export must keep failing.
+            it, by Keras's name of the format and the backend, as in `{"onnx@tensorflow": "..."}`. With
+            `"onnx@tensorflow, free sizes"` or `"..., fixed sizes"`, only such files fail. The export must
+            keep failing.
         inert: The reason for each constructor argument that changes nothing that the kit can see, by its
             name. It must keep changing nothing.
         paper: arXiv id or URL.

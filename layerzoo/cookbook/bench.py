@@ -53,9 +53,9 @@ def measure_on(backends: Sequence[str], names: list[str], pairs: int, long: bool
     return found
 
 
-def missing(backend: str) -> bool:
-    """Whether a backend is not installed."""
-    return importlib.util.find_spec(backend) is None
+def missing(package: str) -> bool:
+    """Whether a backend or another package is not installed."""
+    return importlib.util.find_spec(package) is None
 
 
 def merged(old: dict | None, new: dict) -> dict:
@@ -154,7 +154,8 @@ def processes(number: int) -> ProcessPoolExecutor:
 def works_of(name: str, long: bool = False) -> Sequence[Mapping[str, Any]]:
     """The workloads with which a layer is measured on this backend, as `Peer` describes them.
 
-    Only TensorFlow's work can be compiled in addition: JAX's always is, and PyTorch's never.
+    Only TensorFlow's work can be compiled in addition: JAX's always is, and PyTorch's never. Work whose
+    `instead` names a package that is not installed is left out.
 
     Raises:
         ValueError: the layer has no peer, or its peer has no long work.
@@ -163,7 +164,17 @@ def works_of(name: str, long: bool = False) -> Sequence[Mapping[str, Any]]:
     if long and not peer.long:
         raise ValueError(f"The layer's peer must have `long` work. Received: {name!r}")
     works = peer.long if long else peer.work
-    return [work for work in works if BACKEND == "tensorflow" or not work.get("jit")]
+    return [
+        work
+        for work in works
+        if (BACKEND == "tensorflow" or not work.get("jit")) and _installed(work.get("instead", ""))
+    ]
+
+
+def _installed(instead) -> bool:
+    """Whether a name such as `package.Layer` can be imported. Anything else is made of Keras's layers."""
+    package = instead.partition(".")[0]
+    return not package.isidentifier() or not missing(package)
 
 
 def measurable(long: bool = False) -> list[str]:
@@ -218,7 +229,7 @@ def peak(name: str, index: int, long: bool, side: str) -> float:
     Run this in a new process, because an earlier peak hides what the step takes.
     """
     work = works_of(name, long)[index]
-    step = _step(getattr(peer_of(name), side), work)
+    step = _step_of(_layer(peer_of(name), side, work), work)
     before = _highest()
     step()
     return _highest() - before
@@ -236,7 +247,7 @@ def beside(name: str, index: int, pairs: int, long: bool = False) -> dict:
     work = works_of(name, long)[index]
     peer = peer_of(name)
     sides = ["layer"] if work.get("alone") else ["layer", "peer"]
-    layers = [_layer(getattr(peer, side), work) for side in sides]
+    layers = [_layer(peer, side, work) for side in sides]
     steps = [_step_of(layer, work) for layer in layers]
     product = _product()
     for step in (*steps, product):
@@ -252,9 +263,9 @@ def beside(name: str, index: int, pairs: int, long: bool = False) -> dict:
     rate = PRODUCT / medians[-1]
     operations = peer.operations(**work) if peer.operations else None
     return {
-        "work": ", ".join(f"{letter} {size}" for letter, size in work.items()),
+        "work": ", ".join(f"{key} {value}" for key, value in work.items() if key != "instead"),
         "layer": type(layers[0]).__name__,
-        "instead": peer.instead if len(layers) == 2 else "",
+        "instead": work.get("instead", peer.instead) if len(layers) == 2 else "",
         "parameters": layers[0].count_params(),
         "parameters_instead": layers[1].count_params() if len(layers) == 2 else None,
         "ms": 1e3 * medians[0],
@@ -279,16 +290,13 @@ def _product():
     return lambda: float(keras.ops.matmul(matrix, matrix)[0, 0])
 
 
-def _layer(make, work):
-    """The built layer of one side."""
-    settings = {k: v for k, v in work.items() if len(k) > 1 and k not in ("jit", "alone")}
-    layer = make(_sizes(work), **settings)
+def _layer(peer, side, work):
+    """The built layer of one side, `"layer"` or `"peer"`."""
+    ours = {"jit", "alone"} if side == "peer" else {"jit", "alone", "instead"}
+    settings = {key: value for key, value in work.items() if len(key) > 1 and key not in ours}
+    layer = getattr(peer, side)(_sizes(work), **settings)
     layer.build(tuple(_sizes(work).values()))
     return layer
-
-
-def _step(make, work):
-    return _step_of(_layer(make, work), work)
 
 
 def _step_of(layer, work):

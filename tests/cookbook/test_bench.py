@@ -74,6 +74,26 @@ def test_each_work_has_a_row_with_both_sides_or_one(peer, here):
     assert "twice as wide" in str(bench.table(report).columns[3]._cells)
 
 
+def test_work_may_name_another_peer(peer, here):
+    work = [dict(b=2, t=3, d=4), dict(b=2, t=3, d=4, instead="twice by hand")]
+    units = {None: 2, "twice by hand": 6}
+    peer(
+        work=work,
+        peer=lambda sizes, instead=None: keras.layers.Dense(units[instead], use_bias=False),
+    )
+    usual, other = bench.measure(["GatedMLP"], 1)["GatedMLP"]["rows"]
+    assert (usual["instead"], usual["parameters_instead"]) == ("twice as wide", 8)
+    assert (other["instead"], other["parameters_instead"]) == ("twice by hand", 24)
+    assert usual["work"] == other["work"] == "b 2, t 3, d 4"
+
+
+def test_a_peer_of_a_package_that_is_not_installed_is_left_out(peer):
+    peer(work=[WORK[0], WORK[0] | {"instead": "not_installed.layers.Dense"}])
+    assert bench.works_of("GatedMLP") == WORK[:1]
+    peer(work=[WORK[0] | {"instead": "keras.layers.Dense"}])
+    assert len(bench.works_of("GatedMLP")) == 1
+
+
 @pytest.mark.skipif(bench.BACKEND == "tensorflow", reason="TensorFlow's work can be compiled")
 def test_work_to_be_compiled_is_left_to_tensorflow(peer, here):
     (row,) = bench.measure(["GatedMLP"], 1, long=True)["GatedMLP"]["rows"]

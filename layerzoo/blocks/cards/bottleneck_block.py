@@ -21,9 +21,14 @@ def by_hand(sizes):
 
 PEER = Peer(
     instead="Conv2D, BatchNormalization, ReLU and Add in a Functional model",
-    work=[dict(b=8, y=28, x=28, c=256), dict(b=8, y=7, x=7, c=1024)],
+    work=[
+        dict(b=8, y=28, x=28, c=256),
+        dict(b=8, y=7, x=7, c=1024),
+        dict(b=8, y=7, x=7, c=1024, jit=True),
+    ],
     layer=lambda sizes: BottleneckBlock(sizes["c"]),
     peer=by_hand,
+    operations=lambda b, y, x, c, **_: 3 * 2 * b * y * x * (2 * c * c // 4 + 9 * c * c // 16),
 )
 
 

@@ -19,9 +19,14 @@ def by_hand(sizes):
 
 PEER = Peer(
     instead="DepthwiseConv2D, LayerNormalization, two Dense and Add, both without the factor per channel",
-    work=[dict(b=8, y=28, x=28, c=96), dict(b=8, y=7, x=7, c=384)],
+    work=[
+        dict(b=8, y=28, x=28, c=96),
+        dict(b=8, y=7, x=7, c=384),
+        dict(b=8, y=7, x=7, c=384, jit=True),
+    ],
     layer=lambda sizes: ConvNeXtBlock(layer_scale=None),
     peer=by_hand,
+    operations=lambda b, y, x, c, **_: 3 * 2 * b * y * x * (2 * 4 * c * c + 49 * c),
 )
 
 

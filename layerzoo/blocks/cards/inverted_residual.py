@@ -23,9 +23,14 @@ def by_hand(sizes):
 
 PEER = Peer(
     instead="Conv2D, DepthwiseConv2D, BatchNormalization, ReLU6 and Add in a Functional model",
-    work=[dict(b=8, y=28, x=28, c=32), dict(b=8, y=7, x=7, c=160)],
+    work=[
+        dict(b=8, y=28, x=28, c=32),
+        dict(b=8, y=7, x=7, c=160),
+        dict(b=8, y=7, x=7, c=160, jit=True),
+    ],
     layer=lambda sizes: InvertedResidual(sizes["c"]),
     peer=by_hand,
+    operations=lambda b, y, x, c, **_: 3 * 2 * b * y * x * (2 * 6 * c * c + 9 * 6 * c),
 )
 
 

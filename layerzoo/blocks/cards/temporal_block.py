@@ -9,9 +9,10 @@ from layerzoo.card import Card, Peer, Traits
 
 PEER = Peer(
     instead="Conv1D, SpatialDropout1D, ReLU and Add in a Functional model",
-    work=[dict(b=8, t=128, d=64), dict(b=8, t=1024, d=64)],
+    work=[dict(b=8, t=128, d=64), dict(b=8, t=1024, d=64), dict(b=8, t=1024, d=64, jit=True)],
     layer=lambda sizes: TemporalBlock(sizes["d"], 3, 4, dropout=0.1),
     peer=temporal,
+    operations=lambda b, t, d, **_: 3 * 2 * b * t * 2 * 3 * d * d,
 )
 
 CARD = Card(

@@ -4,18 +4,32 @@ import keras
 
 from layerzoo.attention.cards._position import position
 from layerzoo.attention.self_attention import SelfAttention
-from layerzoo.blocks.cards._by_hand import decoder
+from layerzoo.blocks.cards._by_hand import decoder, operations
 from layerzoo.blocks.transformer_decoder_block import TransformerDecoderBlock
 from layerzoo.card import Card, Peer, Traits
 from layerzoo.gated.gated_mlp import GatedMLP
 
+HUB = "keras_hub.layers.TransformerDecoder"
+
 PEER = Peer(
     instead="MultiHeadAttention, Dense, LayerNormalization and Add in a Functional model; pre-norm, "
     "without a context",
-    work=[dict(b=8, t=128, d=256), dict(b=4, t=512, d=256)],
-    long=[dict(b=2, t=2048, d=512), dict(b=2, t=2048, d=512, jit=True)],
+    work=[
+        dict(b=8, t=128, d=256),
+        dict(b=4, t=512, d=256),
+        dict(b=4, t=512, d=256, jit=True),
+        dict(b=4, t=512, d=256, instead=HUB),
+        dict(b=4, t=512, d=256, jit=True, instead=HUB),
+    ],
+    long=[
+        dict(b=2, t=2048, d=512),
+        dict(b=2, t=2048, d=512, jit=True),
+        dict(b=2, t=2048, d=512, instead=HUB),
+        dict(b=2, t=2048, d=512, jit=True, instead=HUB),
+    ],
     layer=lambda sizes: TransformerDecoderBlock(8, 4 * sizes["d"], norm_first=True),
     peer=decoder,
+    operations=lambda **work: operations(causal=True, **work),
 )
 
 

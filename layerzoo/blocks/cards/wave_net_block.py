@@ -7,9 +7,10 @@ from layerzoo.card import Card, Peer, Traits
 
 PEER = Peer(
     instead="two Conv1D, Multiply, Dense and Add in a Functional model",
-    work=[dict(b=8, t=128, d=64), dict(b=8, t=1024, d=64)],
+    work=[dict(b=8, t=128, d=64), dict(b=8, t=1024, d=64), dict(b=8, t=1024, d=64, jit=True)],
     layer=lambda sizes: WaveNetBlock(sizes["d"], 2, 4),
     peer=wave_net,
+    operations=lambda b, t, d, **_: 3 * 2 * b * t * (2 * 2 * d * d + d * d),
 )
 
 CARD = Card(

@@ -504,7 +504,7 @@ def _verified(card, found):
     head = f"## Properties verified{_unsearched(card)}\n\n"
     if not found:
         return head + (
-            f"Not measured yet: `layerzoo check {card.name} --profile ci --backend all "
+            f"Not measured yet: `layerzoo check {card.name} --profile pages --backend all "
             "--measured measured` measures it."
         )
     results, backends = found["results"], list(found["backends"])
@@ -581,26 +581,56 @@ def _cost(card, found):
             f"Not measured yet: `layerzoo bench {card.name} --measured measured` measures it."
         )
     rows = found["rows"]
-    lines = [
-        f"A training step of `{card.name}`, compared with {rows[0]['instead']}. A ratio below 1 means that "
-        f"`{card.name}` is faster. *Peak* is the most memory that the step takes beyond what the process had "
-        "before.\n",
-        "| Backend | Work | Time | Instead | Ratio | Peak | Instead | Parameters | Instead |",
-        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
-    ]
-    lines += [
-        f"| {NAMES[row['backend']]} | {row['work']} | {row['ms']:.3g} ms | {row['ms_instead']:.3g} ms "
-        f"| {row['ratio']:.2f} | {_megabytes(row['peak_mb'])} | {_megabytes(row['peak_mb_instead'])} "
-        f"| {row['parameters']:,} | {row['parameters_instead']:,} |"
-        for row in rows
-    ]
+    about = (
+        f"A training step of `{card.name}`. A ratio below 1 means that `{card.name}` is faster. *Peak* is "
+        "the most memory that the step takes beyond what the process had before."
+    )
+    if any(row["share"] for row in rows):
+        about += (
+            " *Share* is the rate of a step's multiplications and additions, as a share of the "
+            "rate at which the machine multiplied two large matrices in the same run."
+        )
+    parts = [about + "\n"]
+    for instead in dict.fromkeys(row["instead"] for row in rows):
+        own = [row for row in rows if row["instead"] == instead]
+        parts.append(f"Compared with {instead}:\n\n{_compared(own)}\n")
     pairs = sorted({row["pairs"] for row in rows})
     counted = " to ".join(dict.fromkeys([f"{pairs[0]}", f"{pairs[-1]}"]))
     return (
         head
-        + "\n".join(lines)
-        + f"\n\nMedians of {counted} alternating pairs of runs. {measured_on(found)}"
+        + "\n".join(parts)
+        + f"\nMedians of {counted} alternating pairs of runs. {measured_on(found)}"
     )
+
+
+def _compared(rows):
+    """The rows of one peer, as a table."""
+    shares = any(row["share"] for row in rows)
+    heads = [
+        "Backend",
+        "Work",
+        "Time",
+        "Instead",
+        "Ratio",
+        "Peak",
+        "Instead",
+        "Parameters",
+        "Instead",
+    ]
+    lines = [[*heads, *["Share"] * shares], ["---"] * 2 + ["---:"] * (7 + shares)]
+    for row in rows:
+        times = [f"{row[key]:.3g} ms" for key in ("ms", "ms_instead")]
+        peaks = [_megabytes(row[key]) for key in ("peak_mb", "peak_mb_instead")]
+        parameters = [f"{row[key]:,}" for key in ("parameters", "parameters_instead")]
+        measured = [*times, f"{row['ratio']:.2f}", *peaks, *parameters]
+        share = [f"{row['share']:.0%}" if row["share"] else ""] * shares
+        lines.append([NAMES[row["backend"]], in_words(row["work"]), *measured, *share])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def in_words(work):
+    """A workload as the pages write it."""
+    return work.replace(", jit True", ", compiled").replace(", alone True", "")
 
 
 def _megabytes(size):

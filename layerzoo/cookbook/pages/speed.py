@@ -3,7 +3,7 @@
 from html import escape
 
 from layerzoo.cookbook.pages.kit import NAMES
-from layerzoo.cookbook.pages.layer import measured_on
+from layerzoo.cookbook.pages.layer import in_words, measured_on
 
 GENERATED = "<!-- Written by `layerzoo docs` from `measured/cost_long`. -->"
 PICTURE = "assets/speed.svg"
@@ -45,10 +45,12 @@ def speed_page(long: dict) -> str:
     for name, found in long.items():
         rows = found["rows"]
         parts.append(f"## `{name}`")
-        parts += [f"Instead: {what}." for what in sorted({row["instead"] for row in rows} - {""})]
-        for backend in NAMES:
-            own = [row for row in rows if row["backend"] == backend]
-            parts += [f"**{NAMES[backend]}**", _table(own)] if own else []
+        alone = [row for row in rows if not row["instead"]]
+        for instead in dict.fromkeys(row["instead"] for row in rows if row["instead"]):
+            parts.append(f"Instead: {instead}.")
+            parts += _tables([row for row in rows if row["instead"] == instead])
+        if alone:
+            parts += [f"Without a comparison, `{name}` alone.", *_tables(alone)]
         parts.append(measured_on(found))
     parts.append(
         "To repeat the measurements:\n\n```bash\n"
@@ -105,7 +107,7 @@ def speed_picture(long: dict) -> str:
     works = dict.fromkeys(row["work"] for row in rows)
     shapes, told, y = [], [], 30
     for work in works:
-        shapes.append(f'<text class="sp-work" x="0" y="{y + 13}">{escape(_words(work))}</text>')
+        shapes.append(f'<text class="sp-work" x="0" y="{y + 13}">{escape(in_words(work))}</text>')
         y += GROUP - 6
         own = [i for i, row in enumerate(rows) if row["work"] == work]
         for i in sorted(own, key=lambda i: order[rows[i]["backend"]]):
@@ -123,7 +125,7 @@ def speed_picture(long: dict) -> str:
                     f'<text x="{left + max(width, scale) + 5:.1f}" y="{y + 12}">{value:.2f}</text>'
                 )
                 said.append(f"{title.lower()} {value:.2f}")
-            told.append(f"{_words(work)}, {name}: {', '.join(said)}")
+            told.append(f"{in_words(work)}, {name}: {', '.join(said)}")
             y += ROW
         y += 8
     for panel, title in enumerate(panels):
@@ -149,12 +151,20 @@ def _share(part, whole):
     return None if part is None or not whole else part / whole
 
 
+def _tables(rows):
+    """A table for each backend, under its name."""
+    by_backend = {
+        name: [row for row in rows if row["backend"] == each] for each, name in NAMES.items()
+    }
+    return [f"**{name}**\n\n{_table(own)}" for name, own in by_backend.items() if own]
+
+
 def _table(rows):
     head = "| Work | ms | Instead, ms | Ratio | Peak MB | Instead, MB | Matrix rate, GF/s | Share |"
     lines = [head, "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"]
     for row in rows:
         cells = [
-            _words(row["work"]),
+            in_words(row["work"]),
             f"{row['ms']:,.1f}",
             *(_number(row[key], form) for key, form in (("ms_instead", ",.1f"), ("ratio", ".2f"))),
             *(_number(row[key], ",.0f") for key in ("peak_mb", "peak_mb_instead")),
@@ -163,10 +173,6 @@ def _table(rows):
         ]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
-
-
-def _words(work):
-    return work.replace(", jit True", ", compiled").replace(", alone True", "")
 
 
 def _number(value, form):

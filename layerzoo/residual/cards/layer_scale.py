@@ -8,7 +8,7 @@ from layerzoo.residual.layer_scale import LayerScale
 
 PEER = Peer(
     instead="keras.layers.EinsumDense with one factor per channel",
-    work=[dict(b=8, t=128, d=256), dict(b=8, t=512, d=768)],
+    work=[dict(b=8, t=128, d=256), dict(b=8, t=512, d=768), dict(b=8, t=512, d=768, jit=True)],
     layer=lambda sizes: LayerScale(1e-5),
     peer=lambda sizes: keras.layers.EinsumDense(
         "btd,d->btd",

@@ -32,7 +32,7 @@ def by_hand(sizes):
 
 PEER = Peer(
     instead="Dense, a layer with one factor, and Add in a Functional model",
-    work=[dict(b=8, t=128, d=256)],
+    work=[dict(b=8, t=128, d=256), dict(b=8, t=128, d=256, jit=True)],
     layer=lambda sizes: ReZero(keras.layers.Dense(sizes["d"], activation="relu")),
     peer=by_hand,
 )
