@@ -1,8 +1,4 @@
-"""Parity of the dilated causal blocks with PyTorch's convolutions, padded on the left alone.
-
-`TemporalBlock` follows keras-tcn, which runs on TensorFlow's own Keras and is written out here: twice
-convolution, activation and dropout; a projection if the channels change; the activation of the sum.
-"""
+"""Parity of the dilated causal blocks with PyTorch's convolutions, padded on the left alone."""
 
 import numpy as np
 import pytest
