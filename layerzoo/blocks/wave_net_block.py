@@ -90,8 +90,7 @@ class WaveNetBlock(layers.Layer):
         ```
 
     Reference:
-        [WaveNet](https://arxiv.org/abs/1609.03499), its Figure 4, without conditioning. One kernel computes
-        both convolutions: the first half of its columns is $K_f$, the second $K_g$.
+        [WaveNet](https://arxiv.org/abs/1609.03499), its Figure 4, without conditioning.
     """
 
     def __init__(
@@ -117,7 +116,8 @@ class WaveNetBlock(layers.Layer):
     def build(self, input_shape):
         channels = known_channels(input_shape, "channels_last")
         shape = (*input_shape[:-1], self.filters)
-        self.convolve = causal_convolution(self, 2 * self.filters, input_shape, "filter_gate")
+        self.filter = causal_convolution(self, self.filters, input_shape, "filter")
+        self.gate = causal_convolution(self, self.filters, input_shape, "gate")
         self.project = dense(self, channels, shape, "residual")
         if self.skip_filters is not None:
             self.project_skip = dense(self, self.skip_filters, shape, "skip")
@@ -126,8 +126,7 @@ class WaveNetBlock(layers.Layer):
     def call(self, inputs, mask=None):
         mask = fitting_mask(mask, inputs.shape[:2])
         x = zero_padding(floating(inputs, self.compute_dtype), mask)
-        signal, gate = ops.split(self.convolve(x), 2, axis=-1)
-        z = ops.tanh(signal) * ops.sigmoid(gate)
+        z = ops.tanh(self.filter(x)) * ops.sigmoid(self.gate(x))
         outputs = zero_padding(x + self.project(z), mask)
         if self.skip_filters is None:
             return outputs

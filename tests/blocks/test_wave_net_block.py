@@ -11,15 +11,20 @@ from layerzoo import WaveNetBlock
 
 def reference(x, weights, dilation):
     """The docstring's equations in float64, step by step and tap by tap: the output, and the skip output."""
-    kernel, bias = weights["filter_gate/kernel"], weights["filter_gate/bias"]
-    k = len(kernel)
-    sums = np.zeros((*x.shape[:2], kernel.shape[-1])) + bias
-    for t in range(x.shape[1]):
-        for i in range(k):
-            if t - i * dilation >= 0:
-                sums[:, t] += x[:, t - i * dilation] @ kernel[k - 1 - i]  # Keras's last tap is now
-    filters = kernel.shape[-1] // 2
-    z = np.tanh(sums[..., :filters]) / (1 + np.exp(-sums[..., filters:]))
+
+    def convolved(name):
+        kernel = weights[f"{name}/kernel"]
+        k = len(kernel)
+        sums = np.zeros((*x.shape[:2], kernel.shape[-1])) + weights[f"{name}/bias"]
+        for t in range(x.shape[1]):
+            for i in range(k):
+                if t - i * dilation >= 0:
+                    sums[:, t] += (
+                        x[:, t - i * dilation] @ kernel[k - 1 - i]
+                    )  # Keras's last tap is now
+        return sums
+
+    z = np.tanh(convolved("filter")) / (1 + np.exp(-convolved("gate")))
     y = x + z @ weights["residual/kernel"] + weights["residual/bias"]
     if "skip/kernel" not in weights:
         return [y]
