@@ -162,14 +162,13 @@ class DifferentialAttention(layers.Layer):
         n, h = self.heads
         together = self.project_in(zero_padding(inputs, mask))
         queries, keys, value = split_groups(together, n, (2, 2, 2))
-        queries, keys = (ops.reshape(x, (b, t, n, 2, h)) for x in (queries, keys))
         value = ops.reshape(value, (b, t, n, 2 * h))
 
         attend = attention_and_scores if return_attention_scores else attention
         maps = []
         for i in range(2):
             sees = dict(causal=self.causal, dropout=drawn_dropout(self, training))
-            maps.append(attend(queries[:, :, :, i], keys[:, :, :, i], value, mask, **sees))
+            maps.append(attend(queries[:, :, i::2], keys[:, :, i::2], value, mask, **sees))
         if return_attention_scores:
             maps, scores = map(list, zip(*maps, strict=True))
         attended = normalized(self.head_norm, self._difference(*maps))
