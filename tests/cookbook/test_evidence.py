@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import layerzoo
-from layerzoo import measured
+from layerzoo import InvertedResidual, ResNetBlock, measured
 from layerzoo.card import Card
 from layerzoo.catalogue import catalogue
 from layerzoo.cookbook import pages
@@ -87,7 +87,14 @@ def given(monkeypatch):
 
 def test_layers_have_experiments():
     assert {name: each for name, each in DECLARED.items() if isinstance(each, str)} == {}
-    assert {"AlibiBias", "SelfAttention", "GatedMLP", "Residual"} <= set(DECLARED)
+    some = {
+        "AlibiBias",
+        "ConvolutionalBlockAttention",
+        "GatedMLP",
+        "HyperConnections",
+        "ResNetBlock",
+    }
+    assert some <= set(DECLARED)
 
 
 @pytest.mark.parametrize("name", DECLARED)
@@ -404,6 +411,13 @@ def test_half_of_the_bags_hold_the_wanted_digit_where_it_is_said():
     np.testing.assert_array_equal((shown == 9).sum(1), positive[:, 0])
     right = positive[:, 0] == 1
     assert (shown[right, place[right]] == 9).all()
+
+
+def test_weights_of_a_block_are_counted_with_and_without_those_that_do_not_multiply():
+    assert tasks.weights_of(ResNetBlock(64), 64) == 2 * 9 * 64 * 64 + 4 * 64
+    assert tasks.weights_of(ResNetBlock(64), 64, kernels=True) == 2 * 9 * 64 * 64
+    block = InvertedResidual(8, expansion=6)
+    assert tasks.weights_of(block, 8, kernels=True) == 48 * 8 + 9 * 48 + 48 * 8
 
 
 def test_without_scikit_learn_the_extra_is_named(monkeypatch):

@@ -91,6 +91,47 @@ def deep_accuracy(block: Callable[[], layers.Layer], seed: int) -> float:
     return accuracy(model, test_images, test_labels)
 
 
+def convolutional_accuracy(
+    blocks: Callable[[], Sequence[layers.Layer]],
+    filters: int,
+    seed: int,
+    count: int | None = None,
+    **training,
+) -> float:
+    """The accuracy of a stack of blocks of images on held-out digits.
+
+    Args:
+        blocks: Makes the blocks, which stand between a convolution and the mean over all pixels.
+        filters: The number of channels that the first block takes.
+        seed: The seed of the split and of the training.
+        count: How many digits to train on. Default: all that are not held out.
+        **training: Arguments of `trained`.
+    """
+    images, test_images, labels, test_labels = digits(seed)
+
+    def make():
+        start = [keras.Input((8, 8, 1)), layers.Conv2D(filters, 3, padding="same")]
+        return keras.Sequential(
+            [*start, *blocks(), layers.GlobalAveragePooling2D(), layers.Dense(10)]
+        )
+
+    model = trained(make, images[:count], labels[:count], seed, **training)
+    return accuracy(model, test_images, test_labels)
+
+
+def weights_of(block: layers.Layer, channels: int, kernels: bool = False) -> int:
+    """How many trained weights a block of images has.
+
+    Args:
+        block: The block.
+        channels: The number of channels of its inputs.
+        kernels: Whether to count the convolutions' kernels alone: as many multiplications a pixel.
+    """
+    block.build((None, 8, 8, channels))
+    found = [weight for weight in block.trainable_weights if not kernels or weight.shape[1:]]
+    return sum(int(np.prod(weight.shape)) for weight in found)
+
+
 CHANNELS, DRAWS = 16, 4
 BROKEN = (
     f"Handwritten digits of scikit-learn in {CHANNELS} channels, each with noise of its own. In each image a "
