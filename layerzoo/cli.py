@@ -192,6 +192,17 @@ def evidence(options) -> int:
     return 0
 
 
+def depth(options) -> int:
+    """Stack blocks deep. The exit code is 1 if one could not be measured, or is not finite."""
+    from pathlib import Path
+
+    from layerzoo.cookbook.depth import files
+
+    cards = [card_named(name) for name in options.names]
+    out = options.out or (None if options.measured else Path("layerzoo-depth"))
+    return files.run(cards, options.blocks, options.steps, out, options.measured, console, _say)
+
+
 def export_check(options) -> int:
     """Export layers and run the files. The exit code is 1 if one is wrong or was not tried."""
     from layerzoo.cookbook import exporting
@@ -224,5 +235,6 @@ COMMANDS = {
     "docs": docs,
     "bench": bench,
     "evidence": evidence,
+    "depth": depth,
     "export-check": export_check,
 }

@@ -279,6 +279,37 @@ def parser() -> argparse.ArgumentParser:
     )
 
     each = commands.add_parser(
+        "depth",
+        help="stack blocks deep: is the first one reached by a gradient, and does the stack train?",
+        description=(
+            "Stack the blocks of layers, in float32 and mixed_bfloat16. Record the norm of the gradient at "
+            "each block, train the stack for a few steps on handwritten digits, and record each loss. "
+            "Exit code 1: something is not finite, or could not be measured."
+        ),
+    )
+    each.add_argument(
+        "names", nargs="*", metavar="NAME", help="layers; default: all that have deep stacks"
+    )
+    each.add_argument(
+        "--blocks", type=natural, default=64, metavar="N", help="blocks in a stack [%(default)s]"
+    )
+    each.add_argument(
+        "--steps", type=natural, default=20, metavar="N", help="steps of training [%(default)s]"
+    )
+    each.add_argument(
+        "--out",
+        type=Path,
+        metavar="FOLDER",
+        help="folder for numbers and plots (default: layerzoo-depth, unless --measured is given)",
+    )
+    each.add_argument(
+        "--measured",
+        type=Path,
+        metavar="FOLDER",
+        help="write one file per layer below this folder, which the pages read: measured",
+    )
+
+    each = commands.add_parser(
         "export-check",
         help="export layers, run the files, and compare what they compute with the layers",
         description=(

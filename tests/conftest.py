@@ -52,6 +52,7 @@ LAYERS = [
 ONCE = (
     "cookbook/test_bench.py",
     "cookbook/test_demo.py",
+    "cookbook/test_depth.py",
     "cookbook/test_drawing.py",
     "cookbook/test_eject.py",
     "cookbook/test_evidence.py",

@@ -143,11 +143,13 @@ def test_a_layer_without_one_has_none(module):
 
 def test_what_is_no_experiment_is_told(given):
     card = given(None)
-    with pytest.raises(TypeError, match=r"evidence\.drop_path` must have an `Evidence`.* None"):
+    with pytest.raises(
+        TypeError, match=r"evidence\.drop_path\.EVIDENCE` must be .* `Evidence`\. R.* None"
+    ):
         evidence_of(card)
     ((name, problem),) = all_evidence()
     assert name == "DropPath"
-    assert problem.startswith("cannot be loaded: TypeError: `layerzoo.residual.evidence.drop_path`")
+    assert problem.startswith("cannot be loaded: TypeError: `layerzoo.residual.evidence.drop_path.")
 
 
 def test_a_layer_without_an_experiment_is_refused(given):

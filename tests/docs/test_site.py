@@ -102,8 +102,8 @@ def html(site):
 def test_every_layer_has_a_page_with_a_drawing(html):
     for name, card in layerzoo.catalogue().items():
         page = f"layers/{card.family}/{snake_case(name)}"
-        plots = (ROOT / "docs" / f"{page}.evidence.svg").is_file()
-        assert html[f"{page}/index.html"].drawings == 2 + plots, "and the trace, and a plot"
+        plots = sum((ROOT / "docs" / f"{page}.{of}.svg").is_file() for of in ("evidence", "depth"))
+        assert html[f"{page}/index.html"].drawings == 2 + plots, "and the trace, and plots"
     assert html["catalogue/index.html"].drawings == len(layerzoo.catalogue())
 
 

@@ -1,15 +1,12 @@
 """The declaration of an experiment, and where a layer's is found."""
 
-import importlib
-import importlib.util
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from layerzoo import foreign
 from layerzoo.card import Card
 from layerzoo.catalogue import catalogue
-from layerzoo.cookbook.drawing import snake_case
+from layerzoo.cookbook import beside
 
 Results = Mapping[str, Any]
 """What one seed gave: for each model by its name, a number, or with `x` a dict of numbers by `x`."""
@@ -67,8 +64,7 @@ class Evidence:
 
 def module_of(card: Card) -> str:
     """The module in which a layer's experiment is looked for, beside the layer's own."""
-    module = card.layer.__module__
-    return f"{module.rpartition('.')[0] or module}.evidence.{snake_case(card.name)}"
+    return beside.module_of(card, "evidence")
 
 
 def evidence_of(card: Card) -> Evidence | None:
@@ -77,30 +73,12 @@ def evidence_of(card: Card) -> Evidence | None:
     Raises:
         TypeError: its module has no `EVIDENCE`.
     """
-    module = module_of(card)
-    package = module.rpartition(".")[0]
-    try:
-        if not (importlib.util.find_spec(package) and importlib.util.find_spec(module)):
-            return None
-    except ModuleNotFoundError:  # the layer's module is no package, so that nothing can be inside
-        return None
-    found = getattr(importlib.import_module(module), "EVIDENCE", None)
-    if not isinstance(found, Evidence):
-        raise TypeError(f"`{module}` must have an `Evidence` named EVIDENCE. Received: {found!r}")
-    return found
+    return beside.declared(card, "evidence", Evidence)
 
 
 def all_evidence() -> Iterator[tuple[str, Evidence | str]]:
     """Each layer that has an experiment, by its name: the experiment, or why it cannot be loaded."""
-    for name, card in catalogue().items():
-        try:
-            with foreign.undisturbed():
-                found = foreign.contained(evidence_of, card)
-        except Exception as error:  # a plug-in may raise anything
-            yield name, f"cannot be loaded: {foreign.told(error)}"
-            continue
-        if found:
-            yield name, found
+    return beside.every(catalogue().values(), evidence_of)
 
 
 def demanded(card: Card) -> Evidence:

@@ -1,7 +1,7 @@
 """What `layerzoo evidence` prints and writes. Nothing is written before an experiment is complete."""
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -46,12 +46,7 @@ def run(
         ValueError: a layer has no experiment, or a file that another program wrote is in the way.
     """
     declared = {card.name: demanded(card) for card in cards}
-    if out:
-        for suffix, mark in MARKS.items():
-            paths = [out / f"{name}{suffix}" for name in declared]
-            demand_ours(paths, mark, advice="name another folder with `--out`")
-    if folder:
-        measured.demand_ours(folder, KIND, declared)
+    demand_free(KIND, declared, out, folder, MARKS)
     every = []
     for name, evidence in declared.items():
         with console.status(name) as status:
@@ -62,21 +57,54 @@ def run(
         for sentence, count in conditions(found):
             console.print(f"- {sentence}: {count} seeds", markup=False, highlight=False)
         console.print(verdict(found), style="bold", highlight=False)
-        if out:
-            drawing = standalone(plot(name, found))
-            for path in (_write(out, name, found), _place(out / f"{name}.svg", drawing)):
-                console.print(f"wrote {path}", soft_wrap=True, highlight=False)
-        if folder:
-            path = _write(folder / KIND, name, found)
+        for path in write(KIND, name, found, plot(name, found), out, folder):
             console.print(f"wrote {path}", soft_wrap=True, highlight=False)
         every.append(found)
     return every
 
 
+def demand_free(
+    kind: str, names: Iterable[str], out: Path | None, folder: Path | None, marks: Mapping[str, str]
+) -> None:
+    """Demand that `write` overwrites nothing but what it wrote.
+
+    Args:
+        kind: The kind of measurement.
+        names: The layers.
+        out: A folder for numbers and plots, or None.
+        folder: The folder of measurements that the pages read, or None.
+        marks: What is in each file of numbers or plots, by its ending.
+
+    Raises:
+        ValueError: a file that another program wrote is in the way.
+    """
+    names = list(names)
+    if out:
+        for suffix, mark in marks.items():
+            paths = [out / f"{name}{suffix}" for name in names]
+            demand_ours(paths, mark, advice="name another folder with `--out`")
+    if folder:
+        measured.demand_ours(folder, kind, names)
+
+
+def write(
+    kind: str, name: str, found: dict, drawing: str, out: Path | None, folder: Path | None
+) -> list[Path]:
+    """Write what was found, and its plot, and return the paths. The arguments are those of `demand_free`."""
+    paths = []
+    if out:
+        paths.append(_write(out, name, found))
+        if drawing:
+            paths.append(_place(out / f"{name}.svg", standalone(drawing)))
+    if folder:
+        paths.append(_write(folder / kind, name, found))
+    return paths
+
+
 def _write(folder: Path, name: str, found: dict) -> Path:
     """Write the numbers, in the form of every other measurement."""
     with tempfile.TemporaryDirectory() as scratch:
-        text = measured.write(Path(scratch), KIND, name, found).read_text(encoding="utf-8")
+        text = measured.write(Path(scratch), "found", name, found).read_text(encoding="utf-8")
     return _place(folder / f"{name}.json", text)
 
 

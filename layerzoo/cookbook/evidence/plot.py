@@ -58,13 +58,13 @@ def standalone(drawing: str) -> str:
 def _dots(name, found, values):
     models = list(found["results"])
     left = max(len(model) for model in models) * LETTER + 14
-    place, ticks = _axis(values, left, left + PLOT)
+    place, ticks = axis(values, left, left + PLOT)
     bottom = TOP + ROW * len(models)
-    shapes = [_text(0, 14, found["metric"], "ev-head")]
+    shapes = [text(0, 14, found["metric"], "ev-head")]
     for tick in ticks:
         x = place(tick)
         shapes.append(f'<path class="ev-grid" d="M{x:.1f} {TOP - 6}V{bottom}"/>')
-        shapes.append(_text(x, bottom + 16, _tick(tick), anchor="middle"))
+        shapes.append(text(x, bottom + 16, in_short(tick), anchor="middle"))
     for row, model in enumerate(models):
         y = TOP + ROW * (row + 0.5)
         each = found["results"][model]
@@ -77,26 +77,26 @@ def _dots(name, found, values):
         middle = median(each)
         if middle is not None:
             marks.append(f'<path class="ev-line" d="M{place(middle):.1f} {y - 10:.1f}v20"/>')
-        label = _text(0, y + 4, model, "ev-head" if row == 0 else "", fill=True)
+        label = text(0, y + 4, model, "ev-head" if row == 0 else "", fill=True)
         shapes.append(f"<g{own}>{label}{''.join(marks)}</g>")
-        shapes.append(_text(left + PLOT + 8, y + 4, number(middle)))
+        shapes.append(text(left + PLOT + 8, y + 4, number(middle)))
     return _svg(name, found, shapes, left + PLOT + 8 + LETTER * 10, bottom + 24)
 
 
 def _lines(name, found, values):
     models = list(found["results"])
     xs = [json.loads(x) for x in next(iter(found["results"].values()))]
-    left, height = max(len(_tick(t)) for t in _ticks(values)) * LETTER + 12, 210
-    vertical, ticks = _axis(values, TOP + height, TOP)
+    left, height = max(len(in_short(t)) for t in _ticks(values)) * LETTER + 12, 210
+    vertical, ticks = axis(values, TOP + height, TOP)
     horizontal = _along(xs, left + 12, left + PLOT)
     bottom = TOP + height
-    shapes = [_text(0, 14, found["metric"], "ev-head")]
+    shapes = [text(0, 14, found["metric"], "ev-head")]
     for tick in ticks:
         y = vertical(tick)
         shapes.append(f'<path class="ev-grid" d="M{left:.1f} {y:.1f}H{left + PLOT}"/>')
-        shapes.append(_text(left - 6, y + 4, _tick(tick), anchor="end"))
-    shapes += [_text(horizontal(x), bottom + 20, _tick(x), anchor="middle") for x in xs]
-    shapes.append(_text(left + PLOT / 2, bottom + 38, found["x"], anchor="middle"))
+        shapes.append(text(left - 6, y + 4, in_short(tick), anchor="end"))
+    shapes += [text(horizontal(x), bottom + 20, in_short(x), anchor="middle") for x in xs]
+    shapes.append(text(left + PLOT / 2, bottom + 38, found["x"], anchor="middle"))
     ends = []
     for index, model in enumerate(models):
         points, marks = [], []
@@ -124,7 +124,7 @@ def _lines(name, found, values):
         after[0] = max(after[0], before[0] + 16)
     for y, model, index in ends:
         kind = ("ev-head", ' class="ev-own"') if index == 0 else ("", "")
-        label = _text(left + PLOT + 12, y + 4, model, kind[0], fill=True)
+        label = text(left + PLOT + 12, y + 4, model, kind[0], fill=True)
         shapes.append(f"<g{kind[1]}>{label}</g>")
     width = left + PLOT + 12 + max(len(model) for model in models) * LETTER + 8
     return _svg(name, found, shapes, width, max(bottom + 46, ends[-1][0] + 12 if ends else 0))
@@ -136,7 +136,12 @@ def _svg(name, found, shapes, width, height):
         f"{model}{f', {x}' if x else ''}: {number(median(each))}" for model, x, each in rows(found)
     ]
     story = f"Medians of {len(found['seeds'])} seeds. {'; '.join(told)}. {verdict(found)}"
-    width = max(width, len(found["metric"]) * LETTER) + 2 * MARGIN
+    return svg(title, story, shapes, max(width, len(found["metric"]) * LETTER), height)
+
+
+def svg(title: str, story: str, shapes: list[str], width: float, height: float) -> str:
+    """A drawing with a margin around it; `story` tells a reader who cannot see it what it shows."""
+    width += 2 * MARGIN
     height += 2 * MARGIN
     return (
         f'<svg class="lz-drawing" xmlns="http://www.w3.org/2000/svg" role="img" '
@@ -147,14 +152,15 @@ def _svg(name, found, shapes, width, height):
     )
 
 
-def _text(x, y, words, kind="", anchor="start", fill=False):
+def text(x, y, words, kind="", anchor="start", fill=False):
+    """Words at a place; with `fill`, in the colour of the group that they are in."""
     kind = f' class="{kind}"' if kind else ""
     where = f' text-anchor="{anchor}"' if anchor != "start" else ""
     colour = ' fill="currentColor"' if fill else ""
     return f'<text{kind} x="{x:.1f}" y="{y:.1f}"{where}{colour}>{escape(words)}</text>'
 
 
-def _axis(values, start: float, end: float) -> tuple[Callable[[float], float], list[float]]:
+def axis(values, start: float, end: float) -> tuple[Callable[[float], float], list[float]]:
     """Where a number stands between two pixels, and the numbers to mark."""
     ticks = _ticks(values)
     low, high = min(ticks[0], *values), max(ticks[-1], *values)
@@ -188,5 +194,6 @@ def _along(xs, start, end):
     return lambda x: start + step * xs.index(x)
 
 
-def _tick(value):
+def in_short(value: float) -> str:
+    """A number beside an axis."""
     return f"{value:.0e}" if value and not 1e-3 <= abs(value) < 1e5 else f"{value:g}"

@@ -51,7 +51,6 @@ def reproduce(
                 "`run` must return the same names with every seed. "
                 f"Received: {_names(runs[0])}, {_names(runs[-1])}"
             )
-    backend = keras.backend.backend()
     return {
         "claim": evidence.claim,
         "source": evidence.source,
@@ -63,7 +62,20 @@ def reproduce(
         "seeds": list(chosen),
         "results": {model: _by_x([run[model] for run in runs]) for model in runs[0]},
         "holds": verdicts(evidence, runs),
-        "command": f"layerzoo evidence {name}",
+        **about(f"layerzoo evidence {name}", start),
+    }
+
+
+def about(command: str, start: float) -> dict:
+    """How, when and where something was measured.
+
+    Args:
+        command: What repeats it.
+        start: The process's CPU time when it began, in seconds.
+    """
+    backend = keras.backend.backend()
+    return {
+        "command": command,
         "backend": backend,
         "date": datetime.date.today().isoformat(),
         "machine": platform.machine(),

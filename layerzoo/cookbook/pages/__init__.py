@@ -10,10 +10,13 @@ from layerzoo import measured
 from layerzoo.catalogue import catalogue
 from layerzoo.cookbook import exports
 from layerzoo.cookbook.pages import lists
+from layerzoo.cookbook.pages.depth import TITLES, depth_page, depth_picture, picture_path
 from layerzoo.cookbook.pages.kit import properties_page
 from layerzoo.cookbook.pages.layer import (
+    DEEP,
     PICTURES,
     PLOT,
+    depth_plot,
     evidence_plot,
     layer_page,
     ours,
@@ -53,9 +56,8 @@ def render(docs: Path = Path("docs"), package: str = "layerzoo") -> dict[Path, s
     pages |= {
         page_path(card, suffix): picture_file(card, suffix) for card in cards for suffix in PICTURES
     }
-    pages |= {
-        page_path(card, PLOT): plot for card in cards if (plot := evidence_plot(card, folder))
-    }
+    for suffix, draw in ((PLOT, evidence_plot), (DEEP, depth_plot)):
+        pages |= {page_path(card, suffix): plot for card in cards if (plot := draw(card, folder))}
     if package != "layerzoo":
         return {docs / path: text for path, text in pages.items()}
     pages |= lists.pages(cards)
@@ -64,6 +66,16 @@ def render(docs: Path = Path("docs"), package: str = "layerzoo") -> dict[Path, s
     if long:
         pages["guide/speed.md"] = speed_page(long)
         pages |= {PICTURE: picture} if (picture := speed_picture(long)) else {}
+    deep = {
+        card.name: found for card in cards if (found := measured.read(folder, "depth", card.name))
+    }
+    if deep:
+        pages["guide/depth.md"] = depth_page(
+            deep, {card.name: f"../{page_path(card)}" for card in cards}
+        )
+        pages |= {
+            picture_path(each): drawn for each in TITLES if (drawn := depth_picture(deep, each))
+        }
     checkout = lists.blocks(docs.parent, [card for card in cards if ours(card)])
     return {docs / path: text for path, text in pages.items()} | checkout
 

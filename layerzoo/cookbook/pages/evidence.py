@@ -22,7 +22,7 @@ def evidence_section(found: dict, picture: str, numbers: str) -> str:
         picture: The lines that show the plot.
         numbers: The lines that show `table_of_numbers`.
     """
-    claim = f"**The claim.** {found['claim']} ({_linked(found['source'])})"
+    claim = f"**The claim.** {found['claim']} ({linked(found['source'])})"
     mark = "" if reproduced(found) else "The claim did not show here. "
     listed = "\n".join(f"- {sentence}: {count} seeds." for sentence, count in conditions(found))
     versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
@@ -57,5 +57,6 @@ def table_of_numbers(found: dict) -> str:
     return f"{what} *Spread* is the largest number minus the smallest.\n\n{table}"
 
 
-def _linked(source):
+def linked(source: str) -> str:
+    """A source with links to the papers in it."""
     return re.sub(r"arXiv:(\d{4}\.\d{4,5})", r"[arXiv:\1](https://arxiv.org/abs/\1)", source)

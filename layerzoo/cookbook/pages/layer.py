@@ -14,8 +14,10 @@ import keras
 from layerzoo import measured
 from layerzoo.card import Card
 from layerzoo.catalogue import catalogue
+from layerzoo.cookbook import depth
 from layerzoo.cookbook.drawing import picture, snake_case, trace
 from layerzoo.cookbook.evidence.plot import plot, standalone
+from layerzoo.cookbook.pages.depth import depth_section
 from layerzoo.cookbook.pages.evidence import evidence_section, table_of_numbers
 from layerzoo.cookbook.pages.kit import GROUPS, NAMES
 from layerzoo.cookbook.pages.where import where_it_runs
@@ -42,6 +44,9 @@ PICTURES = (".svg", ".trace.svg")
 
 PLOT = ".evidence.svg"
 """The ending of the file with the plot of a layer's experiment."""
+
+DEEP = ".depth.svg"
+"""The ending of the file with the plot of a layer's deep stacks."""
 
 SHOWN = {"b": 2, "n": 4, "t": 10, "s": 12, "y": 8, "x": 8}
 WIDTH = 64
@@ -178,6 +183,7 @@ def layer_page(card, folder):
         _configuration(card, doc),
         _tensors(doc),
         _evidence(card, measured.read(folder, "evidence", card.name)),
+        _depth(card, measured.read(folder, "depth", card.name)),
         _verified(card, verified),
         _cost(card, measured.read(folder, "cost", card.name)),
         where_it_runs(card, measured.read(folder, "exports", card.name), verified),
@@ -487,17 +493,32 @@ def evidence_plot(card, folder):
     return drawn if ours(card) else standalone(drawn)
 
 
+def depth_plot(card, folder):
+    """The plot of a layer's deep stacks, as the text of a file; empty if there is none."""
+    found = measured.read(folder, "depth", card.name)
+    drawn = depth.plot(card.name, {card.name: found}) if found else ""
+    return drawn if ours(card) else standalone(drawn)
+
+
 def _evidence(card, found):
     if not found:
         return ""
-    path = page_path(card, PLOT)
-    if ours(card):
-        shown = f'<figure class="lz-picture">\n--8<-- "docs/{path}"\n</figure>'
-    else:
-        shown = f"![What the experiment found]({path.split('/')[-1]})"
+    shown = _shown(card, PLOT, "What the experiment found")
     return evidence_section(
         found, shown, folded(card, "The numbers of each seed", table_of_numbers(found))
     )
+
+
+def _depth(card, found):
+    return depth_section(found, _shown(card, DEEP, "The gradient at each block")) if found else ""
+
+
+def _shown(card, suffix, words):
+    """The lines that show a plot: ours in the page's own colours, a plug-in's as an image."""
+    path = page_path(card, suffix)
+    if ours(card):
+        return f'<figure class="lz-picture">\n--8<-- "docs/{path}"\n</figure>'
+    return f"![{words}]({path.split('/')[-1]})"
 
 
 def _verified(card, found):
