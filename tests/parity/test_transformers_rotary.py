@@ -5,13 +5,14 @@ import pytest
 from arrays import by_group, close, random
 from parity.upstream import copy, kernel, number, randomised, run, torch
 
-from layerzoo import RotaryEmbedding, SelfAttention
+from layerzoo import AxialRotaryEmbedding, RotaryEmbedding, SelfAttention
 
 transformers = pytest.importorskip(
     "transformers", reason="these layers are compared with those of transformers"
 )
 llama = pytest.importorskip("transformers.models.llama.modeling_llama")
 phi = pytest.importorskip("transformers.models.phi.modeling_phi")
+qwen2_vl = pytest.importorskip("transformers.models.qwen2_vl.modeling_qwen2_vl")
 
 LLAMA3 = dict(
     rope_type="llama3",
@@ -94,3 +95,48 @@ def agrees(layer, theirs, rotary):
         attention_mask=np.where(np.tri(30, dtype=bool), 0, -1e9).astype("float32")[None, None],
     )
     close(layer(x), expected)
+
+
+@pytest.mark.parametrize("offset", [0, 40])
+def test_sections_of_qwen2_vl(offset):
+    rope = dict(rope_type="default", rope_theta=1e6, mrope_section=[2, 3, 3])
+    config = transformers.Qwen2VLTextConfig(
+        hidden_size=32, num_attention_heads=2, rope_parameters=rope
+    )
+    rotary = qwen2_vl.Qwen2VLRotaryEmbedding(config)
+    positions = offset + np.random.default_rng(0).integers(0, 60, size=(2, 30, 3))
+    x = random(2, 30, 2, 16)
+    cos, sin = rotary(torch.tensor(x), torch.tensor(np.moveaxis(positions, -1, 0)))
+    theirs = run(lambda q: qwen2_vl.apply_rotary_pos_emb(q, q, cos, sin, unsqueeze_dim=2), x)
+    layer = AxialRotaryEmbedding((None, None, None), base=1e6, sections=(2, 3, 3))
+    close(layer(x, positions=positions), theirs)
+
+
+@pytest.mark.parametrize("groups", [4, 2])
+def test_self_attention_of_qwen2_vl_over_a_video(groups):
+    rope = dict(rope_type="default", rope_theta=10_000.0, mrope_section=[1, 1, 2])
+    config = transformers.Qwen2VLTextConfig(
+        hidden_size=32, num_attention_heads=4, num_key_value_heads=groups, rope_parameters=rope
+    )
+    config._attn_implementation = "eager"
+    theirs = randomised(qwen2_vl.Qwen2VLAttention(config, layer_idx=0))
+    position = AxialRotaryEmbedding((2, 3, 5), sections=(1, 1, 2))
+    layer = SelfAttention(4, groups, causal=True, position=position)
+    layer.build((None, None, 32))
+    kinds = (theirs.q_proj, theirs.k_proj, theirs.v_proj)
+    layer.project_in.kernel.assign(by_group(groups, *map(kernel, kinds)))
+    layer.project_in.bias.assign(by_group(groups, *(number(kind.bias) for kind in kinds)))
+    layer.project_out.kernel.assign(kernel(theirs.o_proj))
+    layer.project_out.bias.assign(np.zeros(32))  # theirs has none
+    places = torch.tensor(list(np.ndindex(2, 3, 5))).T[:, None].expand(3, 2, 30)
+    agrees(layer, theirs, lambda x, _: qwen2_vl.Qwen2VLRotaryEmbedding(config)(x, places))
+
+
+def test_rows_and_columns_of_the_vision_tower_of_qwen2_vl():
+    config = qwen2_vl.Qwen2VLVisionConfig(embed_dim=32, num_heads=2)
+    rotary = qwen2_vl.Qwen2VLVisionRotaryEmbedding(config)
+    x = random(1, 35, 2, 16)
+    places = torch.tensor(list(np.ndindex(5, 7)))
+    cos, sin = rotary(torch.tensor(x), places)
+    theirs = run(lambda q: qwen2_vl.apply_rotary_pos_emb_vision(q, q, cos, sin), x[0])
+    close(AxialRotaryEmbedding((5, 7))(x), theirs[None])
