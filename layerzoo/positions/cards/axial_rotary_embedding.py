@@ -40,9 +40,9 @@ CARD = Card(
     configs=lambda pick: dict(
         **pick(
             [
-                dict(axes=[20, 3], sections=None),
-                dict(axes=[20, 3], sections=[1, 3]),
-                dict(axes=[10, 2, 3], sections=None),
+                dict(axes=[200, 3], sections=None),
+                dict(axes=[200, 3], sections=[1, 3]),
+                dict(axes=[100, 2, 3], sections=None),
                 dict(axes=[None, 2, 2], sections=[1, 2, 2]),
             ]
         ),
