@@ -5,16 +5,15 @@ from layerzoo.building.arguments import (
     InitializerLike,
     boolean,
     initializer,
-    known_width,
     optional_layer,
     optional_seed,
     probability,
 )
-from layerzoo.building.heads import attention_spec, head_width, valid_heads
+from layerzoo.building.heads import attention_spec, head_width, known_context, valid_heads
 from layerzoo.building.recipe import recipe
 from layerzoo.building.seeds import drawn_dropout
 from layerzoo.building.sublayers import build_position, dense, positioned, rms_norm, serialized
-from layerzoo.ops.attention import attention_with_scores, split_groups
+from layerzoo.ops.attention import attention_with_scores, gated, split_groups
 from layerzoo.ops.dtypes import floating
 from layerzoo.ops.masks import with_masks, zero_padding
 from layerzoo.ops.norms import normalized
@@ -26,7 +25,7 @@ class CrossAttention(layers.Layer):
     r"""Multi-head cross-attention (MHA, GQA, MQA): each step of a sequence attends to another sequence.
 
     $$
-    y_t = W_O \Big[ \sum_{s \in S} p^{(n)}_{ts}\, v^{(g)}_s \Big]_n, \qquad
+    y_t = W_O \Big[ z^{(n)}_t \odot \sum_{s \in S} p^{(n)}_{ts}\, v^{(g)}_s \Big]_n, \qquad
     p^{(n)}_{ts} = \operatorname*{softmax}_{s \in S} \Big(
         \frac{\langle R_t\, q^{(n)}_t,\; R_s\, k^{(g)}_s \rangle}{\sqrt h} + B^{(n)}_{ts} \Big)
     $$
@@ -34,7 +33,7 @@ class CrossAttention(layers.Layer):
     $q = W_Q\, x$ comes from the inputs and $k, v = W_{KV}\, c$ from the context. All are split into heads of
     width $h$. Query head $n$ uses the key/value head $g$ of its group. $S$ is the set of context steps that
     are not padding. `position` provides the rotations $R$ or the biases $B$. $[\cdot]_n$ concatenates the
-    heads.
+    heads. $z^{(n)}_t = \sigma(W_Z\, x_t)^{(n)}$ with `gate`, and 1 without.
 
     Use when:
         - one sequence reads from another: a decoder from an encoder, text from an image.
@@ -53,6 +52,8 @@ class CrossAttention(layers.Layer):
             returns what to add to the scores, as `AlibiBias` and `RelativePositionBias` have. Positions start
             at 0 in both sequences. Defaults to None.
         qk_norm: Boolean. Whether to RMS-normalise queries and keys, before `position`. Defaults to False.
+        gate: Boolean. Whether to multiply what each head attended to by a sigmoid gate, which is computed
+            from the inputs and has a value for each feature of each head. Defaults to False.
         dropout: Float between 0 and 1. Fraction of attention scores to drop during training. Defaults to 0.
         use_bias: Boolean. Whether the three projections have a bias. Defaults to True.
         kernel_initializer: Initializer for the kernels of the three projections. Defaults to
@@ -105,8 +106,10 @@ class CrossAttention(layers.Layer):
     Reference:
         [Attention Is All You Need](https://arxiv.org/abs/1706.03762). Grouped heads follow
         [GQA](https://arxiv.org/abs/2305.13245). A single kernel computes keys and values. Its columns are
-        ordered by key/value head: its key, its value. A query that may attend to nothing gets zeros, not the
-        mean of the padding.
+        ordered by key/value head: its key, its value. With `gate`, a single kernel computes queries and
+        gates: the query heads of a group, and then their gates. The gate is the one of
+        [Gated Attention](https://arxiv.org/abs/2505.06708), as in Keras's `use_gate`, and not Flamingo's
+        gated cross-attention. A query that may attend to nothing gets zeros, not the mean of the padding.
     """
 
     def __init__(
@@ -116,6 +119,7 @@ class CrossAttention(layers.Layer):
         head_dim: int | None = None,
         position: layers.Layer | None = None,
         qk_norm: bool = False,
+        gate: bool = False,
         dropout: float = 0.0,
         use_bias: bool = True,
         kernel_initializer: InitializerLike = "glorot_uniform",
@@ -127,6 +131,7 @@ class CrossAttention(layers.Layer):
         self.num_heads, self.num_key_value_heads, self.head_dim = heads
         self.position = optional_layer(position=position)
         self.qk_norm = boolean(qk_norm=qk_norm)
+        self.gate = boolean(gate=gate)
         self.dropout = probability(dropout=dropout)
         self.use_bias = boolean(use_bias=use_bias)
         self.kernel_initializer = initializer(kernel_initializer=kernel_initializer)
@@ -136,16 +141,12 @@ class CrossAttention(layers.Layer):
 
     def build(self, inputs_shape, context_shape=None):
         context_shape = inputs_shape if context_shape is None else context_shape
-        known_width(context_shape)
-        if len(context_shape) != 3:
-            raise ValueError(
-                f"`context` must have three axes. Received: context_shape={tuple(context_shape)}"
-            )
+        known_context(context_shape)
         n, g = self.num_heads, self.num_key_value_heads or self.num_heads
         h = head_width(n, self.head_dim, inputs_shape)
         width, query_shape = inputs_shape[-1], (*inputs_shape[:-1], n, h)
 
-        self.project_query = dense(self, n * h, inputs_shape, "query")
+        self.project_query = dense(self, (1 + self.gate) * n * h, inputs_shape, "query")
         self.project_context = dense(self, 2 * g * h, context_shape, "key_value")
         self.project_out = dense(self, width, (*inputs_shape[:-1], n * h), "output")
         if self.qk_norm:
@@ -171,7 +172,8 @@ class CrossAttention(layers.Layer):
         inputs, context = (floating(x, self.compute_dtype) for x in (inputs, context))
         n, g, h = self.heads
         b, t, _ = ops.shape(inputs)
-        query = ops.reshape(self.project_query(zero_padding(inputs, mask)), (b, t, n, h))
+        together = self.project_query(zero_padding(inputs, mask))
+        query, *gate = split_groups(together, g, (n // g,) * (1 + self.gate))
         together = self.project_context(zero_padding(context, context_mask))
         key, value = split_groups(together, g, (1, 1))
         if self.qk_norm:
@@ -181,7 +183,8 @@ class CrossAttention(layers.Layer):
         attended, scores = attention_with_scores(
             query, key, value, context_mask, return_attention_scores, **sees
         )
-        outputs = zero_padding(self.project_out(ops.reshape(attended, (b, t, n * h))), mask)
+        attended = ops.reshape(gated(attended, *gate), (b, t, n * h))
+        outputs = zero_padding(self.project_out(attended), mask)
         return (outputs, scores) if return_attention_scores else outputs
 
     def compute_output_shape(self, inputs_shape, context_shape=None):
@@ -203,6 +206,7 @@ class CrossAttention(layers.Layer):
             head_dim=self.head_dim,
             position=serialized(self.position),
             qk_norm=self.qk_norm,
+            gate=self.gate,
             dropout=self.dropout,
             use_bias=self.use_bias,
             kernel_initializer=initializers.serialize(self.kernel_initializer),

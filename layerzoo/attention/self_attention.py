@@ -15,7 +15,7 @@ from layerzoo.building.heads import attention_spec, head_width, valid_heads
 from layerzoo.building.recipe import recipe
 from layerzoo.building.seeds import drawn_dropout
 from layerzoo.building.sublayers import build_position, dense, positioned, rms_norm, serialized
-from layerzoo.ops.attention import attention_with_scores, split_groups
+from layerzoo.ops.attention import attention_with_scores, gated, split_groups
 from layerzoo.ops.dtypes import floating
 from layerzoo.ops.masks import fitting_mask, zero_padding
 from layerzoo.ops.norms import normalized
@@ -27,7 +27,7 @@ class SelfAttention(layers.Layer):
     r"""Multi-head self-attention (MHA), with grouped-query (GQA) and multi-query (MQA) variants.
 
     $$
-    y_t = W_O \Big[ \sum_{s \in S(t)} p^{(n)}_{ts}\, v^{(g)}_s \Big]_n, \qquad
+    y_t = W_O \Big[ z^{(n)}_t \odot \sum_{s \in S(t)} p^{(n)}_{ts}\, v^{(g)}_s \Big]_n, \qquad
     p^{(n)}_{ts} = \operatorname*{softmax}_{s \in S(t)} \Big(
         \frac{\langle R_t\, q^{(n)}_t,\; R_s\, k^{(g)}_s \rangle}{\sqrt h} + B^{(n)}_{ts} \Big)
     $$
@@ -35,7 +35,7 @@ class SelfAttention(layers.Layer):
     $q, k, v = W_{QKV}\, x$ are split into heads of width $h$. Query head $n$ uses the key/value head $g$ of
     its group. $S(t)$ is the set of steps that step $t$ may attend to: those that are not padding and that
     `causal` and `window` allow. `position` provides the rotations $R$ or the biases $B$. $[\cdot]_n$
-    concatenates the heads.
+    concatenates the heads. $z^{(n)}_t = \sigma(W_Z\, x_t)^{(n)}$ with `gate`, and 1 without.
 
     Use when:
         - you map a sequence to a sequence of the same length, also in a Sequential model.
@@ -57,6 +57,8 @@ class SelfAttention(layers.Layer):
             returns what to add to the scores, as `AlibiBias` and `RelativePositionBias` have. Defaults to
             None.
         qk_norm: Boolean. Whether to RMS-normalise queries and keys, before `position`. Defaults to False.
+        gate: Boolean. Whether to multiply what each head attended to by a sigmoid gate, which is computed
+            from the inputs and has a value for each feature of each head. Defaults to False.
         dropout: Float between 0 and 1. Fraction of attention scores to drop during training. Defaults to 0.
         use_bias: Boolean. Whether the two projections have a bias. Defaults to True.
         kernel_initializer: Initializer for the kernels of the two projections. Defaults to
@@ -104,8 +106,10 @@ class SelfAttention(layers.Layer):
     Reference:
         [Attention Is All You Need](https://arxiv.org/abs/1706.03762). Grouped heads follow
         [GQA](https://arxiv.org/abs/2305.13245). A single kernel computes queries, keys and values. Its
-        columns are ordered by key/value head: the query heads of its group, its key, its value. A query that
-        may attend to nothing gets zeros, not the mean of the padding.
+        columns are ordered by key/value head: the query heads of its group, its key, its value, and then the
+        gates of its query heads. The gate is the one of [Gated Attention](https://arxiv.org/abs/2505.06708),
+        as in Qwen3-Next and in Keras's `use_gate`; it is neither `GatedAttentionPooling` nor Flamingo's gated
+        cross-attention. A query that may attend to nothing gets zeros, not the mean of the padding.
     """
 
     def __init__(
@@ -117,6 +121,7 @@ class SelfAttention(layers.Layer):
         window: int | None = None,
         position: layers.Layer | None = None,
         qk_norm: bool = False,
+        gate: bool = False,
         dropout: float = 0.0,
         use_bias: bool = True,
         kernel_initializer: InitializerLike = "glorot_uniform",
@@ -130,6 +135,7 @@ class SelfAttention(layers.Layer):
         self.window = optional_positive_int(window=window)
         self.position = optional_layer(position=position)
         self.qk_norm = boolean(qk_norm=qk_norm)
+        self.gate = boolean(gate=gate)
         self.dropout = probability(dropout=dropout)
         self.use_bias = boolean(use_bias=use_bias)
         self.kernel_initializer = initializer(kernel_initializer=kernel_initializer)
@@ -143,7 +149,8 @@ class SelfAttention(layers.Layer):
         h = head_width(n, self.head_dim, input_shape)
         time = input_shape[:-1]
 
-        self.project_in = dense(self, (n + 2 * g) * h, input_shape, "query_key_value")
+        self.counts = (n // g, 1, 1, n // g) if self.gate else (n // g, 1, 1)
+        self.project_in = dense(self, g * sum(self.counts) * h, input_shape, "query_key_value")
         self.project_out = dense(self, width, (*time, n * h), "output")
         if self.qk_norm:
             self.query_norm = rms_norm(self, (*time, n, h), "query_norm")
@@ -160,7 +167,7 @@ class SelfAttention(layers.Layer):
         b, t, _ = ops.shape(inputs)
         n, g, h = self.heads
         together = self.project_in(zero_padding(inputs, mask))
-        query, key, value = split_groups(together, g, (n // g, 1, 1))
+        query, key, value, *gate = split_groups(together, g, self.counts)
         if self.qk_norm:
             query, key = normalized(self.query_norm, query), normalized(self.key_norm, key)
         query, key, bias = positioned(self.position, query, key)
@@ -169,7 +176,7 @@ class SelfAttention(layers.Layer):
         attended, scores = attention_with_scores(
             query, key, value, mask, return_attention_scores, **sees
         )
-        outputs = self.project_out(ops.reshape(attended, (b, t, n * h)))
+        outputs = self.project_out(ops.reshape(gated(attended, *gate), (b, t, n * h)))
         outputs = zero_padding(outputs, mask)
         return (outputs, scores) if return_attention_scores else outputs
 
@@ -192,6 +199,7 @@ class SelfAttention(layers.Layer):
             window=self.window,
             position=serialized(self.position),
             qk_norm=self.qk_norm,
+            gate=self.gate,
             dropout=self.dropout,
             use_bias=self.use_bias,
             kernel_initializer=initializers.serialize(self.kernel_initializer),

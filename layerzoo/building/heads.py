@@ -40,6 +40,15 @@ def head_width(num_heads, head_dim, input_shape, per_head=1) -> int:
     return head_dim or width // parts
 
 
+def known_context(context_shape) -> None:
+    """A context must have three axes, of which the last has a known size."""
+    known_width(context_shape)
+    if len(context_shape) != 3:
+        raise ValueError(
+            f"`context` must have three axes. Received: context_shape={tuple(context_shape)}"
+        )
+
+
 def attention_spec(layer, outputs, scores, return_attention_scores):
     """Symbolic outputs in the layer's compute dtype, and symbolic scores if they are asked for.
 

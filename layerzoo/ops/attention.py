@@ -116,8 +116,14 @@ def split_groups(together, groups, counts):
     h = d // (groups * heads)
     together = ops.reshape(together, (b, t, groups, heads, h))
     starts = list(accumulate(counts[:-1]))
-    parts = zip(ops.split(together, starts, axis=3), counts, strict=True)
+    parts = ops.split(together, starts, axis=3) if starts else [together]
+    parts = zip(parts, counts, strict=True)
     return [ops.reshape(part, (b, t, groups * count, h)) for part, count in parts]
+
+
+def gated(attended, gate=None):
+    """`attended: (b, t, n, h)` times the sigmoid of `gate`, which has the same shape or is None."""
+    return attended if gate is None else attended * ops.sigmoid(gate)
 
 
 def heads_first(query, key, value, dropout=None):

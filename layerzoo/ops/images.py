@@ -88,3 +88,28 @@ def global_response_norm(x, gamma, beta, epsilon):
     share = norm / (ops.mean(norm, axis=-1, keepdims=True) + epsilon)
     scale = 1 + ops.cast(gamma, precise.dtype) * share
     return ops.cast(precise * scale + ops.cast(beta, precise.dtype), x.dtype)
+
+
+def resized(x, like):
+    """Resize the pixels of `x: (b, ..., c)` to the sizes of `like: (b, ..., d)` by linear interpolation.
+
+    Pixels are areas: the edges of both images are aligned, not the centres of their corners. Computed in
+    float32 or better.
+    """
+    y = ops.cast(x, backend.result_type(x.dtype, "float32"))
+    for axis in range(1, len(x.shape) - 1):
+        y = _resized_along(y, axis, ops.shape(x)[axis], ops.shape(like)[axis])
+    return ops.cast(y, x.dtype)
+
+
+def _resized_along(x, axis, before, after):
+    """Resize one axis of `x` from the size `before` to the size `after`, which may be unknown in a graph."""
+    pixels = ops.cast(ops.arange(0, after), x.dtype)
+    last = ops.cast(ops.arange(0, before), x.dtype)[-1]
+    place = (pixels + 0.5) * (last + 1) / (pixels[-1] + 1) - 0.5
+    place = ops.minimum(ops.maximum(place, 0.0), last)
+    low = ops.floor(place)
+    high = ops.minimum(low + 1, last)
+    share = ops.reshape(place - low, (-1, *[1] * (len(x.shape) - 1 - axis)))
+    start, end = (ops.take(x, ops.cast(index, "int32"), axis=axis) for index in (low, high))
+    return start + share * (end - start)

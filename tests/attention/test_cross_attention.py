@@ -26,6 +26,7 @@ def reference(
     head_dim=None,
     rotary=False,
     qk_norm=False,
+    gate=False,
     use_bias=True,
 ):
     """The docstring's equation in float64: one query of one head at a time, padding left out."""
@@ -46,7 +47,9 @@ def reference(
         seen = [s for s in range(context.shape[1]) if context_mask[b, s]]
         heads = {s: projected("key_value", context[b, s]).reshape(g, 2, h) for s in seen}
         for t in (t for t in range(x.shape[1]) if mask[b, t]):
-            queries = projected("query", x[b, t]).reshape(n, h)
+            r = n // g  # query heads of each group
+            both = projected("query", x[b, t]).reshape(g, 2 * r if gate else r, h)
+            queries, gates = both[:, :r].reshape(n, h), both[:, r:].reshape(-1, h)
             together = np.zeros((n, h))
             for i in range(n if seen else 0):
                 group = i * g // n
@@ -54,6 +57,7 @@ def reference(
                 keys = [prepared(heads[s][group, 0], s, "key_norm") for s in seen]
                 scores = np.exp([query @ key / np.sqrt(h) for key in keys])
                 together[i] = scores @ [heads[s][group, 1] for s in seen] / scores.sum()
+                together[i] /= 1 + (np.exp(-gates[i]) if gate else 0)
             y[b, t] = projected("output", together.reshape(n * h))
     return y
 
@@ -75,9 +79,10 @@ LEFT, RIGHT, INSIDE, NOTHING = [0, 1, 1], [1, 1, 0], [1, 0, 1], [0, 0, 0]
     [
         dict(num_heads=2),
         dict(num_heads=2, qk_norm=True, use_bias=False),
-        dict(num_heads=4, num_key_value_heads=2, head_dim=6, rotary=True, qk_norm=True),
+        dict(num_heads=4, num_key_value_heads=2, head_dim=6, gate=True),
+        dict(num_heads=4, num_key_value_heads=2, head_dim=6, rotary=True, qk_norm=True, gate=True),
     ],
-    ids=["plain", "norm", "all"],
+    ids=["plain", "norm", "gate", "all"],
 )
 def test_equals_the_reference(randomise, config, masks):
     position = RotaryEmbedding() if config.get("rotary") else None

@@ -32,6 +32,7 @@ def reference(
     window=None,
     layout=None,
     qk_norm=False,
+    gate=False,
     use_bias=True,
 ):
     """The docstring's equation in float64: one query of one head at a time, padding left out."""
@@ -51,7 +52,8 @@ def reference(
     for b in range(batch):
         steps = [t for t in range(time) if mask[b, t]]
         projected = {t: x[b, t] @ weights["query_key_value/kernel"] + bias_in for t in steps}
-        heads = {t: projected[t].reshape(g, n // g + 2, h) for t in steps}
+        r = n // g  # query heads of each group
+        heads = {t: projected[t].reshape(g, (2 * r if gate else r) + 2, h) for t in steps}
         for t in steps:
             seen = [
                 s
@@ -60,12 +62,14 @@ def reference(
             ]
             together = []
             for i in range(n):
-                group, place = divmod(i, n // g)
+                group, place = divmod(i, r)
                 query = prepared(heads[t][group, place], t, "query_norm")
-                keys = [prepared(heads[s][group, -2], s, "key_norm") for s in seen]
+                keys = [prepared(heads[s][group, r], s, "key_norm") for s in seen]
                 scores = np.exp([query @ key / np.sqrt(h) for key in keys])
-                values = [heads[s][group, -1] for s in seen]
-                together.append(scores @ values / scores.sum())
+                values = [heads[s][group, r + 1] for s in seen]
+                attended = scores @ values / scores.sum()
+                closed = np.exp(-heads[t][group, r + 2 + place]) if gate else 0
+                together.append(attended / (1 + closed))
             y[b, t] = np.concatenate(together) @ weights["output/kernel"] + bias_out
     return y
 
@@ -84,6 +88,7 @@ def built(randomise, width=8, **config):
     window=st.sampled_from([None, 1, 3]),
     layout=st.sampled_from([None, "half", "interleaved"]),
     qk_norm=st.booleans(),
+    gate=st.booleans(),
     use_bias=st.booleans(),
     mask=st.sampled_from([None, [LEFT, RIGHT], [INSIDE, [0] * 5]]),
     seed=st.integers(0, 99),
@@ -136,6 +141,39 @@ def test_equals_scaled_dot_product_attention_in_torch(randomise, causal, padded)
         attended.transpose(1, 2).flatten(-2), weights["output/kernel"].T, weights["output/bias"]
     ).numpy()
     close(ops.convert_to_numpy(layer(x, mask=mask))[mask], expected[mask])
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_equals_the_gated_attention_of_keras(randomise, grouped):
+    groups = 2 if grouped else 4
+    layer, weights = built(randomise, num_heads=4, num_key_value_heads=groups, gate=True)
+    if grouped:
+        theirs = layers.GroupQueryAttention(2, 4, 2, use_gate=True)
+    else:
+        theirs = layers.MultiHeadAttention(4, 2, use_gate=True)
+    x = random(2, 5, 8)
+    theirs(x, x)
+    r = 4 // groups
+    for name in ("kernel", "bias"):
+        fused = weights[f"query_key_value/{name}"]
+        heads = fused.reshape(*fused.shape[:-1], groups, 2 * r + 2, 2)
+        parts = np.split(heads, [r, r + 1, r + 2], axis=-2)
+        for kind, part in zip(("query", "key", "value", "gate"), parts, strict=True):
+            weight = getattr(getattr(theirs, f"_{kind}_dense"), name)
+            weight.assign(part.reshape(weight.shape))
+    out = theirs._output_dense
+    out.kernel.assign(weights["output/kernel"].reshape(out.kernel.shape))
+    out.bias.assign(weights["output/bias"])
+    close(layer(x), theirs(x, x))
+
+
+def test_a_gate_that_is_closed_lets_nothing_pass(randomise):
+    layer, weights = built(randomise, num_heads=2, num_key_value_heads=1, gate=True)
+    bias = weights["query_key_value/bias"].copy()
+    bias[-8:] = -1e4  # the gates of the two heads come last
+    layer.project_in.bias.assign(bias)
+    y = ops.convert_to_numpy(layer(random(2, 5, 8)))
+    close(y, np.broadcast_to(weights["output/bias"], y.shape))
 
 
 def test_a_window_of_one_sees_only_the_step_itself(randomise):

@@ -10,6 +10,7 @@ from layerzoo.ops.images import (
     channels_to_end,
     convolved,
     global_response_norm,
+    resized,
 )
 
 
@@ -71,3 +72,21 @@ def test_an_activation_keeps_the_dtype_and_gelu_is_keras_s():
         close(activated(function, x), function(x))
     y = activated(layers.ReLU(dtype="float32"), ops.cast(x, "bfloat16"))
     assert keras.backend.standardize_dtype(y.dtype) == "bfloat16"
+
+
+@pytest.mark.parametrize(
+    "sizes", [((4, 6), (2, 3)), ((5, 3), (2, 2)), ((2, 7), (3, 4)), ((1, 1), (4, 1))]
+)
+def test_resized_images_are_those_of_torch(sizes):
+    torch = pytest.importorskip("torch", reason="the other side of the comparison is PyTorch")
+    before, after = sizes
+    x = random(2, *before, 3)
+    moved = torch.tensor(np.moveaxis(x, -1, 1).copy())
+    expected = torch.nn.functional.interpolate(moved, after, mode="bilinear").numpy()
+    y = resized(ops.convert_to_tensor(x), ops.zeros((2, *after, 1)))
+    close(y, np.moveaxis(expected, 1, -1))
+
+
+def test_an_image_of_the_same_size_is_kept_exactly():
+    x = random(2, 5, 7, 3)
+    np.testing.assert_array_equal(ops.convert_to_numpy(resized(ops.convert_to_tensor(x), x)), x)

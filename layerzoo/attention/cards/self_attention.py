@@ -1,6 +1,7 @@
 """The card of `SelfAttention`: what it claims, and the peer it is measured against."""
 
 import keras
+import numpy as np
 
 from layerzoo.attention.cards._position import position
 from layerzoo.attention.self_attention import SelfAttention
@@ -76,6 +77,33 @@ PEER = Peer(
     operations=operations,
 )
 
+
+def from_transformers(theirs, layer):
+    """Copy the weights of a `LlamaAttention`, a `Qwen3Attention` or, with `gate`, a `Qwen3NextAttention`."""
+    weights = {name: value.numpy().T for name, value in theirs.state_dict().items()}
+    n, g, h = layer.heads
+
+    def by_group(part):  # theirs are ordered by kind, and the gate of each head follows its query
+        query, key, value = (weights[f"{kind}_proj.{part}"] for kind in "qkv")
+        kinds = [query, key, value]
+        if layer.gate:
+            heads = query.reshape(*query.shape[:-1], n, 2, h)
+            kinds = [heads[..., 0, :], key, value, heads[..., 1, :]]
+        kinds = [kind.reshape(*query.shape[:-1], g, -1) for kind in kinds]
+        return np.concatenate(kinds, axis=-1).reshape(*query.shape[:-1], -1)
+
+    layer.project_in.kernel.assign(by_group("weight"))
+    layer.project_out.kernel.assign(weights["o_proj.weight"])
+    if layer.use_bias:
+        layer.project_in.bias.assign(by_group("bias"))
+    if "o_proj.bias" in weights:
+        layer.project_out.bias.assign(weights["o_proj.bias"])
+    if layer.qk_norm:
+        more = 1 if layer.gate else 0  # the norms of Qwen3-Next add 1 to their weights
+        layer.query_norm.scale.assign(more + weights["q_norm.weight"])
+        layer.key_norm.scale.assign(more + weights["k_norm.weight"])
+
+
 CARD = Card(
     layer=SelfAttention,
     inputs="b t d",
@@ -87,6 +115,7 @@ CARD = Card(
         window=pick([None, 2]),
         position=position(pick),
         qk_norm=pick([False, True]),
+        gate=pick([False, True]),
         dropout=pick([0.0, 0.4]),
         use_bias=pick([True, False]),
         kernel_initializer=pick(["glorot_uniform", "he_normal"]),
@@ -114,6 +143,7 @@ CARD = Card(
         dict(num_heads=2, window=0),
         dict(num_heads=2, dropout=-0.1),
         dict(num_heads=2, position="rotary"),
+        dict(num_heads=2, gate="sigmoid"),
     ],
     paper="arXiv:1706.03762",
     year=2017,
@@ -134,6 +164,7 @@ CARD = Card(
         "multi-query attention",
         "sliding-window attention",
         "causal attention",
+        "gated attention",
         "tfa.layers.MultiHeadAttention",
         "torch.nn.MultiheadAttention",
         "timm.layers.Attention",
@@ -142,6 +173,7 @@ CARD = Card(
         "flax.linen.SelfAttention",
     ],
     peer=PEER,
+    weights_from={"transformers": from_transformers},
     boxes={
         "RotaryEmbedding": "rotary",
         "query_key_value": "query, key, value",

@@ -20,6 +20,15 @@ class LearnedPosition(keras.layers.Layer):
         return inputs + self.table
 
 
+LLAMA3 = dict(
+    rope_type="llama3",
+    factor=8.0,
+    low_freq_factor=1.0,
+    high_freq_factor=4.0,
+    original_max_position_embeddings=16.0,
+)
+YARN = dict(rope_type="yarn", factor=4.0, original_max_position_embeddings=200.0)
+
 PEER = Peer(
     instead="a learned table of positions, added",
     work=[dict(b=8, t=512, d=256)],
@@ -33,17 +42,29 @@ CARD = Card(
     configs=lambda pick: dict(
         base=pick([10_000.0, 100.0]),
         layout=pick(["half", "interleaved"]),
-        scaling=pick([1.0, 4.0]),
+        scaling=pick([1.0, 4.0, LLAMA3, YARN]),
+        fraction=pick([1.0, 0.5]),
     ),
-    dims=lambda pick, config: dict(d=pick([4, 6])),
+    dims=lambda pick, config: dict(d=pick([4, 6] if config["fraction"] == 1 else [4, 8])),
     traits=Traits(
         masking="propagates",
         dynamic="b t",
         causal=True,
         reach=(0, 0),
-        conserves={"the norm of each step": longer},
+        conserves=lambda config: (
+            {} if config["scaling"] == YARN else {"the norm of each step": longer}
+        ),
     ),
-    errors=[dict(base=-1.0), dict(layout="quarter"), dict(scaling=0)],
+    errors=[
+        dict(base=-1.0),
+        dict(layout="quarter"),
+        dict(scaling=0),
+        dict(scaling=dict(YARN, rope_type="ntk")),
+        dict(scaling=dict(YARN, factor=0)),
+        dict(scaling=dict(LLAMA3, low_freq_factor=4.0)),
+        dict(fraction=0.0),
+        dict(fraction=1.5),
+    ],
     paper="arXiv:2104.09864",
     year=2021,
     paper_title="RoFormer: Enhanced Transformer with Rotary Position Embedding",
@@ -55,6 +76,9 @@ CARD = Card(
         "RoPE",
         "rotary position embedding",
         "rotary positional encoding",
+        "partial rotary",
+        "YaRN",
+        "position interpolation",
         "keras_hub.layers.RotaryEmbedding",
         "timm.layers.RotaryEmbedding",
         "torchtune.modules.RotaryPositionalEmbeddings",
