@@ -1,5 +1,6 @@
 """Bad arguments and inputs are refused with a message that says which, and nothing has changed by then."""
 
+import inspect
 import re
 from numbers import Real
 
@@ -7,7 +8,10 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
+from keras.layers import PReLU
 from recipes import CARDS, arrays, each_draw, first, last, shapes
+
+from layerzoo import BottleneckBlock, InvertedResidual, ResNetBlock
 
 
 def named(error, config):
@@ -53,6 +57,46 @@ def test_what_must_be_a_number_is_one(card, name, value):
     with pytest.raises((ValueError, TypeError), match=r"\. Received: ") as caught:
         card.layer(**{**card.configs(first), name: value})
     assert named(caught.value, {name: value}), str(caught.value)
+
+
+FUNCTIONS = ("activation", "gate_activation", "feature_map")
+
+
+@pytest.mark.parametrize("value", ["nonsense", 3])
+@pytest.mark.parametrize(
+    ("card", "name"),
+    [
+        pytest.param(card, name, id=f"{card.name}-{name}")
+        for card in CARDS
+        for name in FUNCTIONS
+        if name in inspect.signature(card.layer).parameters
+    ],
+)
+def test_what_must_be_an_activation_is_one(card, name, value):
+    with pytest.raises(ValueError, match=rf"^`{name}` must be .* Received: {name}={value!r}$"):
+        card.layer(**{**card.configs(first), name: value})
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (
+            lambda: ResNetBlock(4, activation=PReLU()),
+            r"shape \(None, None, None, 4\).*fully-defined",
+        ),
+        (lambda: BottleneckBlock(8, activation=PReLU(shared_axes=[1, 2])), "axis 3 .* value 2"),
+        (
+            lambda: InvertedResidual(4, squeeze_ratio=2, activation=PReLU(shared_axes=[1, 2])),
+            r"shape \(None, 12\)",
+        ),
+    ],
+)
+def test_an_activation_whose_weights_do_not_fit_is_refused_in_one_line(make, told):
+    layer = make()
+    with pytest.raises(ValueError, match=rf"^`activation` must take inputs of .*{told}") as caught:
+        layer(keras.Input((None, None, 4)))
+    assert "\n" not in str(caught.value)
+    assert not layer.built
 
 
 def fixed_axes(card, config):

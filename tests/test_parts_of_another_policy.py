@@ -12,12 +12,15 @@ from layerzoo import (
     ConvolutionalBlockAttention,
     CrossAttention,
     GatedMLP,
+    HyperConnections,
     LinearAttention,
     RelativePositionBias,
     Residual,
+    ReZero,
     RotaryEmbedding,
     SelfAttention,
     SqueezeExcite,
+    TransformerEncoderBlock,
 )
 
 
@@ -50,6 +53,13 @@ PARTS = {
     "branch of another width": lambda p: Residual(layers.Dense(4), norm="sandwich", dtype=p),
     "branches": lambda p: Residual(
         [SelfAttention(2, position=RotaryEmbedding()), layers.Dense(8)], norm="post", dtype=p
+    ),
+    "ReZero": lambda p: ReZero([layers.Dense(4), layers.Dense(8)], init_value=0.5, dtype=p),
+    "hyper-connections": lambda p: HyperConnections(
+        layers.Dense(8), 2, enter=True, leave=True, dtype=p
+    ),
+    "parts of a block": lambda p: TransformerEncoderBlock(
+        attention=SelfAttention(2), mlp=GatedMLP(6), dtype=p
     ),
     "gate of channels": lambda p: ConvolutionalBlockAttention(2, activation=layers.ReLU(), dtype=p),
 }

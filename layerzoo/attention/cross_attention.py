@@ -87,8 +87,8 @@ class CrossAttention(layers.Layer):
     Raises:
         ValueError: if a size is not a positive integer, `dropout` is not between 0 and 1,
             `num_key_value_heads` does not divide `num_heads`, a width is unknown, `num_heads` does not divide
-            the input width and `head_dim` is not given, the context does not have three axes, or a
-            `context_mask` is passed without a `context`.
+            the input width and `head_dim` is not given, the context does not have three axes or
+            has another number of samples, or a `context_mask` is passed without a `context`.
         ValueError: if a mask has another shape than stated, or other values than booleans, 0 and 1.
         TypeError: if `position` is not a Keras layer.
 

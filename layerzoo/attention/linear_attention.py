@@ -5,6 +5,7 @@ from layerzoo.building.arguments import (
     InitializerLike,
     boolean,
     initializer,
+    known_activation,
     known_width,
     positive_number,
 )
@@ -102,7 +103,7 @@ class LinearAttention(layers.Layer):
         super().__init__(**kwargs)
         self.num_heads, _, self.head_dim = valid_heads(num_heads, head_dim=head_dim)
         self.causal = boolean(causal=causal)
-        self.feature_map = activations.get(feature_map)
+        self.feature_map = known_activation(feature_map=feature_map)
         self.use_bias = boolean(use_bias=use_bias)
         self.kernel_initializer = initializer(kernel_initializer=kernel_initializer)
         self.epsilon = positive_number(epsilon=epsilon)
@@ -114,9 +115,9 @@ class LinearAttention(layers.Layer):
         n, h = self.num_heads, head_width(self.num_heads, self.head_dim, input_shape)
         time = input_shape[:-1]
 
+        build_function(self.feature_map, (*time, n, h), "feature_map")
         self.project_in = dense(self, 3 * n * h, input_shape, "query_key_value")
         self.project_out = dense(self, width, (*time, n * h), "output")
-        build_function(self.feature_map, (*time, n, h))
         self.heads = (n, h)
         self.input_spec = layers.InputSpec(ndim=3, axes={-1: width})
 

@@ -1,11 +1,12 @@
 import keras
-from keras import activations, initializers, layers, ops
+from keras import initializers, layers
 
 from layerzoo.building.arguments import (
     InitializerLike,
     boolean,
     image_format,
     initializer,
+    known_activation,
     optional_positive_int,
     optional_seed,
     positive_int,
@@ -15,6 +16,7 @@ from layerzoo.building.arguments import (
 from layerzoo.building.convolutions import (
     batch_norm,
     convolution,
+    excitation,
     image_shape,
     must_divide,
     shortcut_projection,
@@ -22,6 +24,7 @@ from layerzoo.building.convolutions import (
 from layerzoo.building.recipe import recipe
 from layerzoo.building.sublayers import build_function, serialized
 from layerzoo.channels.squeeze_excite import SqueezeExcite
+from layerzoo.ops.activations import activated
 from layerzoo.ops.channels import channel_axis, known_channels
 from layerzoo.ops.dtypes import floating
 from layerzoo.ops.images import channels_restored, channels_to_end, convolved
@@ -146,7 +149,7 @@ class BottleneckBlock(layers.Layer):
         self.squeeze_ratio = optional_positive_int(squeeze_ratio=squeeze_ratio)
         self.zero_init = boolean(zero_init=zero_init)
         self.drop_path = probability(drop_path=drop_path)
-        self.activation = activations.get(activation)
+        self.activation = known_activation(activation=activation)
         self.kernel_initializer = initializer(kernel_initializer=kernel_initializer)
         self.momentum = probability(momentum=momentum)
         self.epsilon = positive_number(epsilon=epsilon)
@@ -157,6 +160,8 @@ class BottleneckBlock(layers.Layer):
     def build(self, input_shape):
         channels, filters = known_channels(input_shape, self.data_format), self.filters
         width = self.width or max(1, filters // 4)
+        for size in (width, filters):
+            build_function(self.activation, (None, None, None, size))
         self.reduce = convolution(self, channels, width, 1, "reduce")
         self.reduce_norm = batch_norm(self, width, "reduce_norm")
         self.middle = convolution(self, width, width, 3, "middle", self.strides, self.groups)
@@ -164,34 +169,23 @@ class BottleneckBlock(layers.Layer):
         self.expand = convolution(self, width, filters, 1, "expand")
         self.expand_norm = batch_norm(self, filters, "expand_norm", self.zero_init)
         self.project, self.project_norm = shortcut_projection(self, channels)
-        self.excite = None
-        if self.squeeze_ratio is not None:
-            self.excite = SqueezeExcite(
-                self.squeeze_ratio,
-                self.activation,
-                kernel_initializer=self.kernel_initializer,
-                data_format="channels_last",
-                dtype=self.dtype_policy,
-                name="excite",
-            )
-            self.excite.build((None, None, None, filters))
+        self.excite = excitation(self, SqueezeExcite, filters)
         self.drop = DropPath(self.drop_path, self.seed, dtype=self.dtype_policy, name="drop_path")
         self.drop.build((None, None, None, filters))
-        build_function(self.activation, (None, None, None, width))
         self.input_spec = layers.InputSpec(ndim=4, axes={channel_axis(self.data_format): channels})
 
     def call(self, inputs, training=None):
         x = channels_to_end(floating(inputs, self.compute_dtype), self.data_format)
         branch = self.reduce_norm(self.reduce(x), training=training)
-        branch = convolved(self.middle, self.activation(branch))
-        branch = self.activation(self.middle_norm(branch, training=training))
+        branch = convolved(self.middle, activated(self.activation, branch))
+        branch = activated(self.activation, self.middle_norm(branch, training=training))
         branch = self.expand_norm(self.expand(branch), training=training)
         if self.excite is not None:
             branch = self.excite(branch)
         if self.project is not None:
             x = self.project_norm(self.project(x), training=training)
-        y = self.activation(x + self.drop(branch, training=training))
-        return channels_restored(ops.cast(y, self.compute_dtype), self.data_format)
+        y = activated(self.activation, x + self.drop(branch, training=training))
+        return channels_restored(y, self.data_format)
 
     def compute_output_shape(self, input_shape):
         return image_shape(input_shape, self.filters, self.strides, self.data_format)

@@ -1,11 +1,12 @@
 import keras
-from keras import activations, initializers, layers
+from keras import initializers, layers
 
 from layerzoo.building.arguments import (
     InitializerLike,
     boolean,
     image_format,
     initializer,
+    known_activation,
     optional_non_negative_number,
     optional_seed,
     positive_int,
@@ -130,7 +131,7 @@ class ConvNeXtBlock(layers.Layer):
         self.global_response_norm = boolean(global_response_norm=global_response_norm)
         self.layer_scale = optional_non_negative_number(layer_scale=layer_scale)
         self.drop_path = probability(drop_path=drop_path)
-        self.activation = activations.get(activation)
+        self.activation = known_activation(activation=activation)
         self.use_bias = boolean(use_bias=use_bias)
         self.kernel_initializer = initializer(kernel_initializer=kernel_initializer)
         self.epsilon = positive_number(epsilon=epsilon)
@@ -142,12 +143,12 @@ class ConvNeXtBlock(layers.Layer):
         channels = known_channels(input_shape, self.data_format)
         hidden = self.expansion * channels
         image, hidden_image = (None, None, None, channels), (None, None, None, hidden)
+        build_function(self.activation, hidden_image)
         self.depthwise = depthwise_convolution(
             self, channels, self.kernel_size, "depthwise", use_bias=self.use_bias
         )
         self.norm = layer_norm(self, image, "norm")
         self.expand = dense(self, hidden, image, "expand")
-        build_function(self.activation, hidden_image)
         if self.global_response_norm:
             self.response_gamma = self.add_weight((hidden,), "zeros", name="response_gamma")
             self.response_beta = self.add_weight((hidden,), "zeros", name="response_beta")

@@ -1,10 +1,11 @@
 import keras
-from keras import activations, initializers, layers
+from keras import initializers, layers
 
 from layerzoo.building.arguments import (
     InitializerLike,
     image_format,
     initializer,
+    known_activation,
     optional_positive_int,
     optional_seed,
     positive_int,
@@ -15,12 +16,14 @@ from layerzoo.building.convolutions import (
     batch_norm,
     convolution,
     depthwise_convolution,
+    excitation,
     image_shape,
     positive_odd_int,
 )
 from layerzoo.building.recipe import recipe
 from layerzoo.building.sublayers import build_function, serialized
 from layerzoo.channels.squeeze_excite import SqueezeExcite
+from layerzoo.ops.activations import activated
 from layerzoo.ops.channels import channel_axis, known_channels
 from layerzoo.ops.dtypes import floating
 from layerzoo.ops.images import channels_restored, channels_to_end, convolved
@@ -140,7 +143,7 @@ class InvertedResidual(layers.Layer):
         self.strides = positive_int(strides=strides)
         self.squeeze_ratio = optional_positive_int(squeeze_ratio=squeeze_ratio)
         self.drop_path = probability(drop_path=drop_path)
-        self.activation = activations.get(activation)
+        self.activation = known_activation(activation=activation)
         self.kernel_initializer = initializer(kernel_initializer=kernel_initializer)
         self.momentum = probability(momentum=momentum)
         self.epsilon = positive_number(epsilon=epsilon)
@@ -151,23 +154,14 @@ class InvertedResidual(layers.Layer):
     def build(self, input_shape):
         channels = known_channels(input_shape, self.data_format)
         width, size = self.expansion * channels, self.kernel_size
+        build_function(self.activation, (None, None, None, width))
         self.expand = None
         if self.expansion > 1:
             self.expand = convolution(self, channels, width, 1, "expand")
             self.expand_norm = batch_norm(self, width, "expand_norm")
         self.depthwise = depthwise_convolution(self, width, size, "depthwise", self.strides)
         self.depthwise_norm = batch_norm(self, width, "depthwise_norm")
-        self.excite = None
-        if self.squeeze_ratio is not None:
-            self.excite = SqueezeExcite(
-                self.squeeze_ratio,
-                self.activation,
-                kernel_initializer=self.kernel_initializer,
-                data_format="channels_last",
-                dtype=self.dtype_policy,
-                name="excite",
-            )
-            self.excite.build((None, None, None, width))
+        self.excite = excitation(self, SqueezeExcite, width)
         self.project = convolution(self, width, self.filters, 1, "project")
         self.project_norm = batch_norm(self, self.filters, "project_norm")
         self.drop = None
@@ -176,15 +170,14 @@ class InvertedResidual(layers.Layer):
                 self.drop_path, self.seed, dtype=self.dtype_policy, name="drop_path"
             )
             self.drop.build((None, None, None, self.filters))
-        build_function(self.activation, (None, None, None, width))
         self.input_spec = layers.InputSpec(ndim=4, axes={channel_axis(self.data_format): channels})
 
     def call(self, inputs, training=None):
         x = branch = channels_to_end(floating(inputs, self.compute_dtype), self.data_format)
         if self.expand is not None:
-            branch = self.activation(self.expand_norm(self.expand(x), training=training))
+            branch = activated(self.activation, self.expand_norm(self.expand(x), training=training))
         branch = self.depthwise_norm(convolved(self.depthwise, branch), training=training)
-        branch = self.activation(branch)
+        branch = activated(self.activation, branch)
         if self.excite is not None:
             branch = self.excite(branch)
         branch = self.project_norm(self.project(branch), training=training)

@@ -1,11 +1,12 @@
 import keras
-from keras import activations, initializers, layers, ops
+from keras import initializers, layers
 
 from layerzoo.building.arguments import (
     InitializerLike,
     boolean,
     image_format,
     initializer,
+    known_activation,
     optional_seed,
     positive_int,
     positive_number,
@@ -22,6 +23,7 @@ from layerzoo.building.convolutions import (
 )
 from layerzoo.building.recipe import recipe
 from layerzoo.building.sublayers import build_function, serialized
+from layerzoo.ops.activations import activated
 from layerzoo.ops.channels import channel_axis, known_channels
 from layerzoo.ops.dtypes import floating
 from layerzoo.ops.images import channels_restored, channels_to_end, convolved
@@ -146,7 +148,7 @@ class ResNetBlock(layers.Layer):
         self.preactivation = boolean(preactivation=preactivation)
         self.zero_init = boolean(zero_init=zero_init)
         self.drop_path = probability(drop_path=drop_path)
-        self.activation = activations.get(activation)
+        self.activation = known_activation(activation=activation)
         self.kernel_initializer = initializer(kernel_initializer=kernel_initializer)
         self.momentum = probability(momentum=momentum)
         self.epsilon = positive_number(epsilon=epsilon)
@@ -158,6 +160,7 @@ class ResNetBlock(layers.Layer):
         channels, filters = known_channels(input_shape, self.data_format), self.filters
         must_divide_channels(self.groups, channels, input_shape)
         size, groups, early = self.kernel_size, self.groups, self.preactivation
+        build_function(self.activation, (None, None, None, filters))
         self.convolution_1 = convolution(
             self, channels, filters, size, "convolution_1", self.strides, groups
         )
@@ -169,7 +172,6 @@ class ResNetBlock(layers.Layer):
         self.project, self.project_norm = shortcut_projection(self, channels, not early)
         self.drop = DropPath(self.drop_path, self.seed, dtype=self.dtype_policy, name="drop_path")
         self.drop.build((None, None, None, filters))
-        build_function(self.activation, (None, None, None, filters))
         self.input_spec = layers.InputSpec(ndim=4, axes={channel_axis(self.data_format): channels})
 
     def call(self, inputs, training=None):
@@ -201,16 +203,16 @@ class ResNetBlock(layers.Layer):
 
     def _activated(self, x, training):
         branch = self.norm_1(convolved(self.convolution_1, x), training=training)
-        branch = convolved(self.convolution_2, self.activation(branch))
+        branch = convolved(self.convolution_2, activated(self.activation, branch))
         branch = self.drop(self.norm_2(branch, training=training), training=training)
         if self.project is not None:
             x = self.project_norm(self.project(x), training=training)
-        return ops.cast(self.activation(x + branch), self.compute_dtype)
+        return activated(self.activation, x + branch)
 
     def _preactivated(self, x, training):
-        active = self.activation(self.norm_1(x, training=training))
+        active = activated(self.activation, self.norm_1(x, training=training))
         branch = self.norm_2(convolved(self.convolution_1, active), training=training)
-        branch = convolved(self.convolution_2, self.activation(branch))
+        branch = convolved(self.convolution_2, activated(self.activation, branch))
         if self.project is not None:
             x = self.project(active)
         return x + self.drop(branch, training=training)

@@ -1,10 +1,11 @@
 import keras
-from keras import activations, initializers, layers, ops
+from keras import initializers, layers
 
 from layerzoo.building.arguments import (
     InitializerLike,
     boolean,
     initializer,
+    known_activation,
     optional_seed,
     positive_int,
     probability,
@@ -13,6 +14,7 @@ from layerzoo.building.causal import causal_convolution
 from layerzoo.building.recipe import recipe
 from layerzoo.building.seeds import seed_of_part
 from layerzoo.building.sublayers import build_function, dense, serialized
+from layerzoo.ops.activations import activated
 from layerzoo.ops.channels import known_channels
 from layerzoo.ops.dtypes import floating
 from layerzoo.ops.masks import fitting_mask, zero_padding
@@ -112,7 +114,7 @@ class TemporalBlock(layers.Layer):
         self.filters = positive_int(filters=filters)
         self.kernel_size = positive_int(kernel_size=kernel_size)
         self.dilation = positive_int(dilation=dilation)
-        self.activation = activations.get(activation)
+        self.activation = known_activation(activation=activation)
         self.dropout = probability(dropout=dropout)
         self.use_bias = boolean(use_bias=use_bias)
         self.kernel_initializer = initializer(kernel_initializer=kernel_initializer)
@@ -123,22 +125,22 @@ class TemporalBlock(layers.Layer):
     def build(self, input_shape):
         channels = known_channels(input_shape, "channels_last")
         shape = (*input_shape[:-1], self.filters)
+        build_function(self.activation, shape)
         self.convolve_1 = causal_convolution(self, self.filters, input_shape, "convolve_1")
         self.convolve_2 = causal_convolution(self, self.filters, shape, "convolve_2")
         self.drop_1, self.drop_2 = self._dropout(1), self._dropout(2)
         self.project = None
         if channels != self.filters:
             self.project = dense(self, self.filters, input_shape, "project")
-        build_function(self.activation, shape)
         self.input_spec = layers.InputSpec(ndim=3, axes={-1: channels})
 
     def call(self, inputs, mask=None, training=None):
         mask = fitting_mask(mask, inputs.shape[:2])
         x = zero_padding(floating(inputs, self.compute_dtype), mask)
-        hidden = self.drop_1(self._activated(self.convolve_1(x)), training=training)
-        hidden = self._activated(self.convolve_2(zero_padding(hidden, mask)))
+        hidden = self.drop_1(activated(self.activation, self.convolve_1(x)), training=training)
+        hidden = activated(self.activation, self.convolve_2(zero_padding(hidden, mask)))
         shortcut = x if self.project is None else self.project(x)
-        outputs = self._activated(shortcut + self.drop_2(hidden, training=training))
+        outputs = activated(self.activation, shortcut + self.drop_2(hidden, training=training))
         return zero_padding(outputs, mask)
 
     def compute_output_shape(self, input_shape):
@@ -161,9 +163,6 @@ class TemporalBlock(layers.Layer):
             seed=self.seed,
         )
         return config
-
-    def _activated(self, x):
-        return ops.cast(self.activation(x), x.dtype)
 
     def _dropout(self, part):
         return layers.SpatialDropout1D(

@@ -99,8 +99,8 @@ class TransformerDecoderBlock(layers.Layer):
         ValueError: if `num_heads` is not a positive integer that divides the width, or `hidden_dim` is not a
             positive integer; if `hidden_dim` is given beside `mlp`; if a rate is not between 0 and 1, a width
             is unknown, or `attention` or `mlp` changes the shape.
-        ValueError: if a context is passed and the first call had none, or the other way round, or a
-            `context_mask` is passed without a `context`.
+        ValueError: if a context is passed and the first call had none, or the other way round, if it has
+            another number of samples, or a `context_mask` is passed without a `context`.
         ValueError: if a mask has another shape than stated, or other values than booleans, 0 and 1.
         TypeError: if `attention` or `mlp` is not a Keras layer.
 
@@ -167,6 +167,7 @@ class TransformerDecoderBlock(layers.Layer):
 
     def build(self, inputs_shape, context_shape=None):
         width = known_channels(inputs_shape, "channels_last")
+        attention = attention_branch(self, SelfAttention, inputs_shape, causal=True)
         self.cross = None
         if context_shape is not None:
             cross = attention_of(self, CrossAttention, inputs_shape, "cross", 6)
@@ -181,7 +182,6 @@ class TransformerDecoderBlock(layers.Layer):
                 name="cross_path",
             )
             self.cross_path.build(inputs_shape)
-        attention = attention_branch(self, SelfAttention, inputs_shape, causal=True)
         mlp = mlp_branch(self, inputs_shape)
         self.attend = Residual(
             attention, **shortcut(self, 4), dtype=self.dtype_policy, name="attend"

@@ -10,7 +10,7 @@ from numbers import Integral
 
 import keras
 import numpy as np
-from keras import initializers, layers
+from keras import activations, initializers, layers
 
 InitializerLike = str | dict | initializers.Initializer | Callable | None
 """What `keras.initializers.get` accepts: a name, a config, an initializer, a function or None."""
@@ -140,6 +140,18 @@ def initializer(**argument):
     except (ValueError, TypeError) as error:
         raise ValueError(
             f"`{name}` must be the name or config of an initializer, an initializer, a function or None. "
+            f"Received: {name}={value!r}"
+        ) from error
+
+
+def known_activation(**argument):
+    """The argument must be what `keras.activations.get` accepts. None is the identity."""
+    ((name, value),) = argument.items()
+    try:
+        return activations.get(value)
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            f"`{name}` must be the name or config of an activation, a function, a layer or None. "
             f"Received: {name}={value!r}"
         ) from error
 

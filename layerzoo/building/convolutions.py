@@ -96,6 +96,28 @@ def batch_norm(owner, channels, name, zeros=False):
     return layer
 
 
+def excitation(owner, kind, channels):
+    """A built `SqueezeExcite` of channels with its owner's `squeeze_ratio` and activation, or None for None.
+
+    Args:
+        owner: the block.
+        kind: the class of the layer.
+        channels: number of channels.
+    """
+    if owner.squeeze_ratio is None:
+        return None
+    layer = kind(
+        owner.squeeze_ratio,
+        owner.activation,
+        kernel_initializer=owner.kernel_initializer,
+        data_format="channels_last",
+        dtype=owner.dtype_policy,
+        name="excite",
+    )
+    layer.build((None, None, None, channels))
+    return layer
+
+
 def shortcut_projection(owner, channels, normalised=True) -> tuple:
     """The 1x1 convolution of a shortcut and its batch norm, each None where there is none.
 

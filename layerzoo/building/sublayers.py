@@ -2,10 +2,12 @@
 
 import types
 
+import keras
 from keras import activations, layers, ops, saving
 
 from layerzoo.building.arguments import another
 from layerzoo.building.seeds import seed_of_part
+from layerzoo.building.wrapped import build_by_call, in_one_line
 
 
 def dense(owner, units, input_shape, name, use_bias=None, activation=None):
@@ -49,10 +51,26 @@ def layer_norm(owner, input_shape, name):
     return layer
 
 
-def build_function(function, input_shape):
-    """Build an activation if it is a layer that is not built yet. Other activations need nothing."""
-    if isinstance(function, layers.Layer) and not function.built:
-        function.build(input_shape)
+def build_function(function, input_shape, name="activation"):
+    """Build an activation that is a layer, and see that it takes inputs of a shape.
+
+    Args:
+        function: the activation. If it is no layer, there is nothing to do.
+        input_shape: the shape.
+        name: the argument that holds the activation, for the error.
+
+    Raises:
+        ValueError: it does not take such inputs, or has weights for each step or pixel of an unknown number.
+    """
+    if not isinstance(function, layers.Layer):
+        return
+    try:
+        build_by_call(function, keras.KerasTensor(input_shape))
+    except Exception as error:  # of whatever kind: PReLU raises an IndexError for an axis too few
+        raise ValueError(
+            f"`{name}` must take inputs of shape {tuple(input_shape)}. Received: {name}={function}, which "
+            f"raised {type(error).__name__}: {in_one_line(error)}"
+        ) from error
 
 
 def biases(position):

@@ -1,11 +1,10 @@
 """What the Transformer blocks share: their arguments, and the parts that they make or are given."""
 
-from keras import activations
-
 from layerzoo.building.arguments import (
     another,
     boolean,
     initializer,
+    known_activation,
     optional_layer,
     optional_positive_int,
     optional_seed,
@@ -16,7 +15,8 @@ from layerzoo.building.arguments import (
 from layerzoo.building.heads import head_width
 from layerzoo.building.seeds import seed_of_part
 from layerzoo.building.sublayers import build_function, dense, dropping
-from layerzoo.building.wrapped import must_keep_shape
+from layerzoo.building.wrapped import may_keep_shape, must_keep_shape
+from layerzoo.ops.activations import exportable
 
 
 def keep_parts(block, num_heads, hidden_dim, attention, mlp) -> None:
@@ -43,7 +43,7 @@ def keep_settings(
 ) -> None:
     """Check the settings of a block, and keep each as an attribute of its name."""
     block.norm_first = boolean(norm_first=norm_first)
-    block.activation = activations.get(activation)
+    block.activation = known_activation(activation=activation)
     block.dropout = probability(dropout=dropout)
     block.drop_path = probability(drop_path=drop_path)
     block.epsilon = positive_number(epsilon=epsilon)
@@ -77,7 +77,13 @@ def attention_of(block, kind, input_shape, name, part, **config):
 
 
 def attention_branch(block, kind, input_shape, **config) -> list:
-    """The self-attention, which was given or is made as `attention_of` does, and its dropout."""
+    """The self-attention, which was given or is made as `attention_of` does, and its dropout.
+
+    If a part that was given tells, before it is built, that it changes the shape, nothing is made.
+    """
+    for name in ("attention", "mlp"):
+        if getattr(block, name) is not None:
+            may_keep_shape([getattr(block, name)], input_shape, name)
     attention = block.attention
     if attention is None:
         attention = attention_of(block, kind, input_shape, "attention", 0, **config)
@@ -90,8 +96,9 @@ def mlp_branch(block, input_shape) -> list:
     mlp = [block.mlp]
     if block.mlp is None:
         hidden_shape = (*input_shape[:-1], block.hidden_dim)
-        expand = dense(block, block.hidden_dim, input_shape, "expand", activation=block.activation)
         build_function(block.activation, hidden_shape)
+        activation = exportable(block.activation)
+        expand = dense(block, block.hidden_dim, input_shape, "expand", activation=activation)
         contract = dense(block, input_shape[-1], hidden_shape, "contract")
         mlp = [expand, dropping(block, 2), contract]
     must_keep_shape(block, mlp, input_shape, "mlp")

@@ -78,21 +78,77 @@ def build_in_turn(owner, chain, input_shape, name="layer") -> tuple:
         except (TypeError, ValueError) as error:
             raise ValueError(
                 f"`{name}` {ONE_TENSOR}. Received: {name}={layer}, which raised for inputs of shape "
-                f"{x.shape}: {type(error).__name__}: {error}"
+                f"{x.shape}: {type(error).__name__}: {in_one_line(error)}"
             ) from error
         if not isinstance(y, keras.KerasTensor):
-            raise ValueError(
-                f"`{name}` {ONE_TENSOR}. Received: {name}={layer}, which gives {len(y)} outputs"
-            )
+            _demand_one(layer, y, name)
         x = y
     return tuple(x.shape)
+
+
+def _needed(layer):
+    """The names of the inputs without which a layer cannot be called."""
+    return [
+        name
+        for name, each in inspect.signature(layer.call).parameters.items()
+        if each.default is each.empty
+        and each.kind is each.POSITIONAL_OR_KEYWORD
+        and name not in ("training", "mask")
+    ]
+
+
+def _demand_one(layer, given, name):
+    several = f"{len(given)} outputs" if isinstance(given, list | tuple | dict) else f"{given}"
+    raise ValueError(f"`{name}` {ONE_TENSOR}. Received: {name}={layer}, which gives {several}")
+
+
+def in_one_line(error):
+    """What an error says, without what Keras adds to it: where it was raised, and the arguments."""
+    said = str(error).partition("\x1b[1m")[2].partition("\x1b[0m")[0] or str(error)
+    return " ".join(said.split())
+
+
+def foretold_shape(chain, input_shape, name="layer") -> tuple | None:
+    """The shape of what comes out of layers that need not be built yet, or None if one cannot tell it.
+
+    Nothing is built, so that layers which do not fit are as they were when an error is raised.
+
+    Args:
+        chain: the layers.
+        input_shape: the shape of what the first one gets.
+        name: the argument that holds the layers, for the error.
+
+    Raises:
+        ValueError: a layer takes more than one input, or gives more than one output.
+    """
+    shape = tuple(input_shape)
+    for layer in chain:
+        needed = _needed(layer)
+        if len(needed) > 1:
+            raise ValueError(
+                f"`{name}` {ONE_TENSOR}. Received: {name}={layer}, which needs {' and '.join(needed)}"
+            )
+        try:
+            shape = layer.compute_output_shape(shape)
+        except Exception:  # of whatever kind: a layer that is not built yet may not know
+            return None
+        if not isinstance(shape, list | tuple):
+            return None
+        if not all(size is None or isinstance(size, int) for size in shape):
+            _demand_one(layer, shape, name)
+        shape = tuple(shape)
+    return shape
 
 
 def branch_shape_of(owner, chain, input_shape) -> tuple:
     """Build the layers of a branch, and give the shape of what comes out.
 
-    A shape that cannot be added to the input, the channels being projected, raises a `ValueError`.
+    A shape that cannot be added to the input, the channels being projected, raises a `ValueError`, before
+    any layer is built if they tell their shapes.
     """
+    foretold = foretold_shape(chain, input_shape)
+    if foretold is not None:
+        must_fit(foretold, input_shape, owner.data_format)
     shape = build_in_turn(owner, chain, input_shape)
     must_fit(shape, input_shape, owner.data_format)
     return shape
@@ -100,7 +156,15 @@ def branch_shape_of(owner, chain, input_shape) -> tuple:
 
 def must_keep_shape(owner, chain, input_shape, name="layer") -> None:
     """Build the layers of a branch, and raise a `ValueError` unless the shape stays as far as it is known."""
+    may_keep_shape(chain, input_shape, name)
     must_equal(build_in_turn(owner, chain, input_shape, name), input_shape, name)
+
+
+def may_keep_shape(chain, input_shape, name="layer") -> None:
+    """Raise a `ValueError` if layers tell, before they are built, that they change the shape."""
+    foretold = foretold_shape(chain, input_shape, name)
+    if foretold is not None:
+        must_equal(foretold, input_shape, name)
 
 
 def must_equal(output_shape, input_shape, name="layer") -> None:
@@ -147,6 +211,12 @@ def per_channel(weight, x, data_format):
     if data_format == "channels_last":
         return weight
     return ops.expand_dims(weight, tuple(range(1, len(x.shape) - 1)))
+
+
+def scaled(x, factors, data_format):
+    """Multiply each channel by a number, in the dtype of these numbers: half precision has too few digits."""
+    factors = per_channel(ops.convert_to_tensor(factors), x, data_format)
+    return ops.cast(ops.cast(x, factors.dtype) * factors, x.dtype)
 
 
 MUST_FIT = (

@@ -1,15 +1,17 @@
 import keras
-from keras import activations, initializers, layers, ops
+from keras import initializers, layers, ops
 
 from layerzoo.building.arguments import (
     InitializerLike,
     boolean,
     image_format,
     initializer,
+    known_activation,
     positive_int,
 )
 from layerzoo.building.recipe import recipe
 from layerzoo.building.sublayers import build_function, dense, serialized
+from layerzoo.ops.activations import activated
 from layerzoo.ops.channels import channel_axis, known_channels
 from layerzoo.ops.dtypes import floating
 from layerzoo.ops.images import resized
@@ -98,7 +100,7 @@ class AttentionGate(layers.Layer):
     ):
         super().__init__(**kwargs)
         self.units = positive_int(units=units)
-        self.activation = activations.get(activation)
+        self.activation = known_activation(activation=activation)
         self.use_bias = boolean(use_bias=use_bias)
         self.kernel_initializer = initializer(kernel_initializer=kernel_initializer)
         self.data_format = image_format(data_format=data_format)
@@ -110,10 +112,10 @@ class AttentionGate(layers.Layer):
         gate_channels = known_channels(gate_shape, self.data_format)
         self._demand_axes(len(inputs_shape), gate_shape)
         features = (*[None] * (len(inputs_shape) - 1), self.units)
+        build_function(self.activation, features)
         self.project_inputs = dense(self, self.units, (None, channels), "inputs", use_bias=False)
         self.project_gate = dense(self, self.units, (None, gate_channels), "gate")
         self.project_weight = dense(self, 1, features, "weight")
-        build_function(self.activation, features)
         self.input_spec = layers.InputSpec(
             ndim=len(inputs_shape), axes={channel_axis(self.data_format): channels}
         )
@@ -124,7 +126,7 @@ class AttentionGate(layers.Layer):
         inputs, gate = (floating(x, self.compute_dtype) for x in (inputs, gate))
         x, gate = self._channels_last(inputs), self._channels_last(gate)
         features = self.project_inputs(x) + resized(self.project_gate(gate), x)
-        weight = ops.sigmoid(self.project_weight(self.activation(features)))  # (b, ..., 1)
+        weight = ops.sigmoid(self.project_weight(activated(self.activation, features)))  # (b, ..., 1)
         if self.data_format == "channels_first":
             weight = ops.moveaxis(weight, -1, 1)
         return inputs * weight

@@ -1,5 +1,5 @@
 import keras
-from keras import activations, backend, initializers, layers, ops
+from keras import backend, initializers, layers, ops
 
 from layerzoo.building.arguments import (
     InitializerLike,
@@ -7,10 +7,12 @@ from layerzoo.building.arguments import (
     boolean,
     image_format,
     initializer,
+    known_activation,
     positive_int,
 )
 from layerzoo.building.recipe import recipe
 from layerzoo.building.sublayers import build_function, dense, serialized
+from layerzoo.ops.activations import activated
 from layerzoo.ops.channels import channel_axis, known_channels, position_axes, scale_channels
 from layerzoo.ops.dtypes import floating
 
@@ -95,7 +97,7 @@ class ConvolutionalBlockAttention(layers.Layer):
         super().__init__(**kwargs)
         self.ratio = positive_int(ratio=ratio)
         self.kernel_size = positive_int(kernel_size=kernel_size)
-        self.activation = activations.get(activation)
+        self.activation = known_activation(activation=activation)
         self.use_bias = boolean(use_bias=use_bias)
         self.kernel_initializer = initializer(kernel_initializer=kernel_initializer)
         self.data_format = image_format(data_format=data_format)
@@ -104,9 +106,9 @@ class ConvolutionalBlockAttention(layers.Layer):
     def build(self, input_shape):
         channels = known_channels(input_shape, self.data_format)
         hidden = max(1, channels // self.ratio)
+        build_function(self.activation, (None, 2, hidden))
         self.reduce = dense(self, hidden, (None, 2, channels), "reduce")
         self.expand = dense(self, channels, (None, 2, hidden), "expand")
-        build_function(self.activation, (None, 2, hidden))
         self.convolution = layers.Conv2D(
             1,
             self.kernel_size,
@@ -123,7 +125,7 @@ class ConvolutionalBlockAttention(layers.Layer):
     def call(self, inputs):
         inputs = floating(inputs, self.compute_dtype)
         pooled = self._mean_and_max(inputs, position_axes(inputs, self.data_format), 1)  # (b, 2, c)
-        gates = self.expand(self.activation(self.reduce(pooled)))
+        gates = self.expand(activated(self.activation, self.reduce(pooled)))
         x = scale_channels(inputs, ops.sigmoid(ops.sum(gates, 1)), self.data_format)
         channels = channel_axis(self.data_format)
         pooled = self._mean_and_max(x, channels, -1)  # (b, y, x, 2)

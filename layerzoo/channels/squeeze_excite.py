@@ -1,15 +1,17 @@
 import keras
-from keras import activations, initializers, layers
+from keras import initializers, layers
 
 from layerzoo.building.arguments import (
     InitializerLike,
     boolean,
     image_format,
     initializer,
+    known_activation,
     positive_int,
 )
 from layerzoo.building.recipe import recipe
 from layerzoo.building.sublayers import build_function, dense, serialized
+from layerzoo.ops.activations import activated
 from layerzoo.ops.channels import (
     channel_axis,
     known_channels,
@@ -102,8 +104,8 @@ class SqueezeExcite(layers.Layer):
     ):
         super().__init__(**kwargs)
         self.ratio = positive_int(ratio=ratio)
-        self.activation = activations.get(activation)
-        self.gate_activation = activations.get(gate_activation)
+        self.activation = known_activation(activation=activation)
+        self.gate_activation = known_activation(gate_activation=gate_activation)
         self.use_bias = boolean(use_bias=use_bias)
         self.kernel_initializer = initializer(kernel_initializer=kernel_initializer)
         self.data_format = image_format(data_format=data_format)
@@ -113,10 +115,10 @@ class SqueezeExcite(layers.Layer):
     def build(self, input_shape):
         channels = known_channels(input_shape, self.data_format)
         hidden = max(1, channels // self.ratio)
+        build_function(self.activation, (None, hidden))
+        build_function(self.gate_activation, (None, channels), "gate_activation")
         self.reduce = dense(self, hidden, (None, channels), "reduce")
         self.expand = dense(self, channels, (None, hidden), "expand")
-        build_function(self.activation, (None, hidden))
-        build_function(self.gate_activation, (None, channels))
         self.input_spec = layers.InputSpec(
             min_ndim=3, axes={channel_axis(self.data_format): channels}
         )
@@ -125,8 +127,8 @@ class SqueezeExcite(layers.Layer):
         mask = fitting_mask(mask, position_sizes(inputs, self.data_format))
         inputs = floating(inputs, self.compute_dtype)
         x, mean = mean_over_positions(inputs, mask, self.data_format)
-        hidden = self.activation(self.reduce(mean))
-        gate = self.gate_activation(self.expand(hidden))
+        hidden = activated(self.activation, self.reduce(mean))
+        gate = activated(self.gate_activation, self.expand(hidden))
         return scale_channels(x, gate, self.data_format)
 
     def compute_output_shape(self, input_shape):

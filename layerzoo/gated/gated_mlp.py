@@ -1,10 +1,11 @@
 import keras
-from keras import activations, initializers, layers, ops
+from keras import initializers, layers
 
 from layerzoo.building.arguments import (
     InitializerLike,
     boolean,
     initializer,
+    known_activation,
     known_width,
     optional_positive_int,
     optional_seed,
@@ -13,6 +14,7 @@ from layerzoo.building.arguments import (
 )
 from layerzoo.building.recipe import recipe
 from layerzoo.building.sublayers import build_function, dense, serialized
+from layerzoo.ops.activations import activated
 from layerzoo.ops.dtypes import floating
 
 
@@ -92,7 +94,7 @@ class GatedMLP(layers.Layer):
         super().__init__(**kwargs)
         self.hidden_dim = positive_int(hidden_dim=hidden_dim)
         self.units = optional_positive_int(units=units)
-        self.activation = activations.get(activation)
+        self.activation = known_activation(activation=activation)
         self.dropout = probability(dropout=dropout)
         self.use_bias = boolean(use_bias=use_bias)
         self.kernel_initializer = initializer(kernel_initializer=kernel_initializer)
@@ -103,9 +105,9 @@ class GatedMLP(layers.Layer):
     def build(self, input_shape):
         width = known_width(input_shape)
         hidden_shape = (*input_shape[:-1], self.hidden_dim)
+        build_function(self.activation, hidden_shape)
         self.gate = dense(self, self.hidden_dim, input_shape, "gate")
         self.up = dense(self, self.hidden_dim, input_shape, "up")
-        build_function(self.activation, hidden_shape)
         self.drop = layers.Dropout(
             self.dropout, seed=self.seed, dtype=self.dtype_policy, name="dropout"
         )
@@ -114,8 +116,7 @@ class GatedMLP(layers.Layer):
 
     def call(self, inputs, training=None):
         inputs = floating(inputs, self.compute_dtype)
-        up = self.up(inputs)
-        hidden = ops.cast(self.activation(self.gate(inputs)), up.dtype) * up
+        hidden = activated(self.activation, self.gate(inputs)) * self.up(inputs)
         return self.down(self.drop(hidden, training=training))
 
     def compute_output_shape(self, input_shape):

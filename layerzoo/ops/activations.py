@@ -15,6 +15,11 @@ def gelu(x):
     return 0.5 * x * (1 + ops.erf(x * 0.5**0.5))
 
 
+def exportable(activation):
+    """An activation; in place of Keras's `"gelu"` one of operations that every exporter can handle."""
+    return gelu if activation is activations.gelu else activation
+
+
 def activated(activation, x):
-    """`activation(x)` in the dtype of `x`; Keras's `"gelu"` of operations that every exporter can handle."""
-    return ops.cast(gelu(x) if activation is activations.gelu else activation(x), x.dtype)
+    """`exportable(activation)` of `x`, in the dtype of `x`."""
+    return ops.cast(exportable(activation)(x), x.dtype)

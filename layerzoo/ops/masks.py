@@ -36,8 +36,7 @@ def fitting_mask(mask, sizes, name="mask"):
         raise ValueError(f"{_mask_rule(name, sizes)} Received: {name}={mask!r}") from error
     shape, dtype = tuple(tensor.shape), backend.standardize_dtype(tensor.dtype)
     fits = min(2, len(sizes)) <= len(shape) <= len(sizes)
-    known = (x for x in zip(shape, sizes, strict=False) if all(isinstance(size, int) for size in x))
-    if not fits or any(have != due for have, due in known):
+    if not fits or _differ(shape, sizes):
         raise ValueError(f"{_mask_rule(name, sizes)} Received: {name} of shape {shape}")
     if dtype == "bool":
         return tensor
@@ -51,6 +50,13 @@ def fitting_mask(mask, sizes, name="mask"):
                 f"{_mask_rule(name, sizes)} Received: {name} with the value {others[0]}"
             )
     return ops.cast(tensor, "bool")
+
+
+def _differ(sizes, others):
+    """Whether two sizes at the same place are known and not equal."""
+    pairs = zip(sizes, others, strict=False)
+    known = (pair for pair in pairs if all(isinstance(size, int) for size in pair))
+    return any(size != other for size, other in known)
 
 
 def _mask_rule(name, sizes):
@@ -83,7 +89,8 @@ def with_masks(inputs, context=None, context_mask=None, mask=None, inputs_mask=N
         inputs_mask: `(b, t)` or None: what Keras passes if `mask` is None.
 
     Raises:
-        ValueError: a mask does not fit, or there is a `context_mask` and no context.
+        ValueError: a mask does not fit, there is a `context_mask` and no context, or the context has another
+            number of samples.
     """
     if context is None and context_mask is not None:
         raise ValueError("`context_mask` needs a `context`. Received: context=None")
@@ -92,6 +99,11 @@ def with_masks(inputs, context=None, context_mask=None, mask=None, inputs_mask=N
     mask = inputs_mask if mask is None else mask
     if context is None:
         return inputs, mask, mask
+    if _differ(inputs.shape[:1], context.shape[:1]):
+        raise ValueError(
+            "`context` must have as many samples as the inputs. Received: inputs of shape "
+            f"{tuple(inputs.shape)}, context of shape {tuple(context.shape)}"
+        )
     return context, fitting_mask(context_mask, context.shape[:2], "context_mask"), mask
 
 

@@ -1,9 +1,9 @@
 import keras
-from keras import initializers, layers, ops
+from keras import initializers, layers
 
 from layerzoo.building.arguments import image_format, non_negative_number
 from layerzoo.building.recipe import recipe
-from layerzoo.building.wrapped import per_channel
+from layerzoo.building.wrapped import scaled
 from layerzoo.ops.channels import channel_axis, known_channels
 from layerzoo.ops.dtypes import floating
 
@@ -87,8 +87,7 @@ class LayerScale(layers.Layer):
 
     def call(self, inputs):
         inputs = floating(inputs, self.compute_dtype)
-        gamma = per_channel(ops.convert_to_tensor(self.gamma), inputs, self.data_format)
-        return ops.cast(ops.cast(inputs, gamma.dtype) * gamma, self.compute_dtype)
+        return scaled(inputs, self.gamma, self.data_format)
 
     def compute_output_shape(self, input_shape):
         return input_shape

@@ -18,7 +18,7 @@ from layerzoo.building.wrapped import (
     data_format_of,
     demand_layers,
     over_channels,
-    per_channel,
+    scaled,
 )
 from layerzoo.ops.channels import channel_axis, known_channels, position_sizes
 from layerzoo.ops.dtypes import floating
@@ -140,7 +140,8 @@ class Residual(layers.Layer):
         if self.norm in ("post", "sandwich"):
             self.norm_out = layer_norm(self, (None, width), "norm_out")
         if self.scale is not None:
-            self.gamma = self.add_weight((width,), initializers.Constant(self.scale), name="gamma")
+            start = initializers.Constant(self.scale)
+            self.gamma = self.add_weight((width,), start, name="gamma", autocast=False)
         self.project = None
         if width != channels:
             self.project = layers.Dense(
@@ -161,7 +162,7 @@ class Residual(layers.Layer):
         if self.norm == "sandwich":
             branch = self._normalized(self.norm_out, branch)
         if self.scale is not None:
-            branch = branch * per_channel(self.gamma, branch, self.data_format)
+            branch = scaled(branch, self.gamma, self.data_format)
         shortcut = inputs
         if self.project is not None:
             shortcut = over_channels(self.project, inputs, self.data_format)
@@ -172,11 +173,14 @@ class Residual(layers.Layer):
         return outputs
 
     def compute_output_shape(self, input_shape):
-        branch_shape = input_shape
-        for layer in chain_of(self.layer):
-            branch_shape = layer.compute_output_shape(branch_shape)
         shape, axis = list(input_shape), channel_axis(self.data_format)
-        shape[axis] = branch_shape[axis]
+        if not self.built:
+            branch_shape = input_shape
+            for layer in chain_of(self.layer):
+                branch_shape = layer.compute_output_shape(branch_shape)
+            shape[axis] = branch_shape[axis]
+        elif self.project is not None:
+            shape[axis] = self.project.units
         return tuple(shape)
 
     def compute_output_spec(self, inputs, mask=None, training=None):

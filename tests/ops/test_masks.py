@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from layerzoo.ops.masks import fitting_mask, visible, weigh, zero_padding
+from layerzoo.ops.masks import fitting_mask, visible, weigh, with_masks, zero_padding
 
 
 def test_padding_becomes_zero_whatever_it_holds():
@@ -91,3 +91,11 @@ def test_a_mask_that_does_not_fit_is_refused(mask, told):
     rule = r"`mask` must be boolean, or 0 and 1, of shape \(2, 3\)\. Received: mask.*"
     with pytest.raises(ValueError, match=rule + told):
         fitting_mask(mask, (2, 3))
+
+
+def test_a_context_of_another_number_of_samples_is_refused():
+    told = r"^`context` must have as many samples.*inputs of shape \(2, 5, 6\), context of shape \(1, 4"
+    with pytest.raises(ValueError, match=told):
+        with_masks(np.zeros((2, 5, 6)), np.zeros((1, 4, 6)))
+    symbol = keras.KerasTensor((None, 4, 6))
+    assert with_masks(np.zeros((2, 5, 6)), symbol)[0] is symbol

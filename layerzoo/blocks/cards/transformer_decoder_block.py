@@ -90,14 +90,6 @@ def branches(pick):
     return attention | mlp
 
 
-def failing_exports(config):
-    """Keras's exact GELU, which the user may choose."""
-    if config["activation"] != "gelu" or config["mlp"] is not None:
-        return {}
-    reason = '`activation="gelu"`: Keras computes it by `erfc`, which tf2onnx does not convert'
-    return {"onnx@tensorflow": reason}
-
-
 CARD = Card(
     layer=TransformerDecoderBlock,
     inputs=given,
@@ -134,7 +126,6 @@ CARD = Card(
         dict(num_heads=2, hidden_dim=8, drop_path=-1),
         dict(num_heads=2, hidden_dim=8, norm_first="yes"),
     ],
-    failing_exports=failing_exports,
     paper="arXiv:1706.03762",
     year=2017,
     paper_title="Attention Is All You Need",

@@ -75,14 +75,6 @@ def branches(pick):
     return attention | mlp
 
 
-def failing_exports(config):
-    """Keras's exact GELU, which the user may choose."""
-    if config["activation"] != "gelu" or config["mlp"] is not None:
-        return {}
-    reason = '`activation="gelu"`: Keras computes it by `erfc`, which tf2onnx does not convert'
-    return {"onnx@tensorflow": reason}
-
-
 def in_any_order(config):
     """Without positions, a block does not care for the order of the steps."""
     if getattr(config["attention"], "position", None) is not None:
@@ -124,7 +116,6 @@ CARD = Card(
         dict(num_heads=2, hidden_dim=8, dropout=2),
         dict(num_heads=2, hidden_dim=8, epsilon=0),
     ],
-    failing_exports=failing_exports,
     paper="arXiv:1706.03762",
     year=2017,
     paper_title="Attention Is All You Need",

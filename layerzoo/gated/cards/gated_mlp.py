@@ -15,14 +15,6 @@ PEER = Peer(
 )
 
 
-def failing_exports(config):
-    """Keras's exact GELU, which the user may choose."""
-    if config["activation"] != "gelu":
-        return {}
-    reason = '`activation="gelu"`: Keras computes it by `erfc`, which tf2onnx does not convert'
-    return {"onnx@tensorflow": reason}
-
-
 CARD = Card(
     layer=GatedMLP,
     inputs="b t d",
@@ -43,7 +35,6 @@ CARD = Card(
         stochastic=lambda config: config["dropout"] > 0,
     ),
     errors=[dict(hidden_dim=0), dict(hidden_dim=4, units=-2), dict(hidden_dim=4, dropout=2)],
-    failing_exports=failing_exports,
     paper="arXiv:2002.05202",
     year=2020,
     paper_title="GLU Variants Improve Transformer",
