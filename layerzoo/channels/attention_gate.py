@@ -126,7 +126,9 @@ class AttentionGate(layers.Layer):
         inputs, gate = (floating(x, self.compute_dtype) for x in (inputs, gate))
         x, gate = self._channels_last(inputs), self._channels_last(gate)
         features = self.project_inputs(x) + resized(self.project_gate(gate), x)
-        weight = ops.sigmoid(self.project_weight(activated(self.activation, features)))  # (b, ..., 1)
+        weight = ops.sigmoid(
+            self.project_weight(activated(self.activation, features))
+        )  # (b, ..., 1)
         if self.data_format == "channels_first":
             weight = ops.moveaxis(weight, -1, 1)
         return inputs * weight

@@ -33,7 +33,8 @@ def kept(shape, rate, seed, part=0):
     """
     *sizes, last = shape
     seed = seed + ops.cast([part * 1_000_003, 0], seed.dtype)
-    bits = ops.view(_whole_numbers((*sizes, (last + 1) // 2), seed), "int16")[..., :last]
+    bits = _random_bits((*sizes, (last + 1) // 2), seed)
+    bits = ops.reshape(bits, (*sizes, 2 * ((last + 1) // 2)))[..., :last]
     return ops.cast(bits, "int32") >= _dropped(rate) - LEVELS // 2
 
 
@@ -49,10 +50,12 @@ def _dropped(rate):
     return round(rate * LEVELS)
 
 
-def _whole_numbers(shape, seed):
-    """Numbers with 32 random bits each, in int32."""
+def _random_bits(shape, seed):
+    """Numbers with 16 random bits each, in int16: twice as many as `shape` has places."""
     if backend.backend() == "tensorflow":  # the bounds that Keras sets take XLA 20 times as long
         import tensorflow as tf
 
-        return tf.random.stateless_uniform(shape, ops.cast(seed, "int32"), None, None, "int32")
-    return keras.random.randint(shape, -(2**31), 2**31 - 1, "int32", DrawnSeed(seed))
+        seed = ops.cast(seed, "int32")
+        return tf.bitcast(tf.random.stateless_uniform(shape, seed, None, None, "int32"), "int16")
+    numbers = keras.random.randint(shape, -(2**31), 2**31 - 1, "int32", DrawnSeed(seed))
+    return ops.view(numbers, "int16")
