@@ -33,14 +33,26 @@ from layerzoo.blocks import (
     WaveNetBlock,
 )
 from layerzoo.catalogue import Card, Traits, catalogue, find
-from layerzoo.channels import ConvolutionalBlockAttention, EfficientChannelAttention, SqueezeExcite
+from layerzoo.channels import (
+    AttentionGate,
+    ConvolutionalBlockAttention,
+    EfficientChannelAttention,
+    SqueezeExcite,
+)
 from layerzoo.gated import GatedMLP
-from layerzoo.positions import AlibiBias, RelativePositionBias, RotaryEmbedding
+from layerzoo.positions import (
+    AlibiBias,
+    AxialRotaryEmbedding,
+    RelativePositionBias,
+    RotaryEmbedding,
+)
 from layerzoo.residual import DropPath, HyperConnections, LayerScale, Residual, ReZero
 
 __all__ = [
     "AlibiBias",
+    "AttentionGate",
     "AttentionPooling",
+    "AxialRotaryEmbedding",
     "BottleneckBlock",
     "Card",
     "ConvNeXtBlock",
