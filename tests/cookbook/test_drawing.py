@@ -275,7 +275,9 @@ def test_each_layer_inside_is_one_box_for_each_call(name):
 
 FIGURES = {
     "AlibiBias": ["− slope × distance", "+"],
+    "AttentionGate": ["inputs Dense", "gate Dense", "resize", "weight Dense", "sigmoid", "×"],
     "AttentionPooling": ["learned queries", "attention CrossAttention"],
+    "AxialRotaryEmbedding": ["turn pairs by place"],
     "ConvolutionalBlockAttention": ["mean and maximum", "convolution Conv2D → sigmoid", "×"],
     "CrossAttention": ["query Dense", "key, value Dense", "attention", "output Dense"],
     "DifferentialAttention": ["attention", "first − λ second", "learned λ", "× 0.8"],
