@@ -111,7 +111,7 @@ def close(entries: Iterable[Listed], name: str) -> list[str]:
     by_word = {word: each.name for each in entries for word in sorted(_names(each))}
     plain = _plain(name)
     found = [word for word in sorted(by_word) if len(plain) > 2 and word.startswith(plain)][:3]
-    found += difflib.get_close_matches(plain, by_word, 3, 0.7 if len(plain) > 5 else 0.8)
+    found += difflib.get_close_matches(plain, by_word, 3, 0.7 if len(plain) > 5 else 0.85)
     return list(dict.fromkeys(by_word[word] for word in found))
 
 

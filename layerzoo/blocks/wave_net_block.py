@@ -116,8 +116,8 @@ class WaveNetBlock(layers.Layer):
     def build(self, input_shape):
         channels = known_channels(input_shape, "channels_last")
         shape = (*input_shape[:-1], self.filters)
-        self.filter = causal_convolution(self, self.filters, input_shape, "filter")
-        self.gate = causal_convolution(self, self.filters, input_shape, "gate")
+        self.filter = causal_convolution(self, self.filters, input_shape, "convolve_filter")
+        self.gate = causal_convolution(self, self.filters, input_shape, "convolve_gate")
         self.project = dense(self, channels, shape, "residual")
         if self.skip_filters is not None:
             self.project_skip = dense(self, self.skip_filters, shape, "skip")

@@ -9,7 +9,8 @@ from itertools import accumulate
 
 from keras import backend, ops
 
-BETA_FAST, BETA_SLOW = 32.0, 1.0
+BETA_FAST = 32.0
+BETA_SLOW = 1.0
 """YaRN keeps the frequencies that turn at least `BETA_FAST` times over the original length, and divides
 those that turn at most `BETA_SLOW` times by the whole factor."""
 

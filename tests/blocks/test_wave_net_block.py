@@ -24,7 +24,7 @@ def reference(x, weights, dilation):
                     )  # Keras's last tap is now
         return sums
 
-    z = np.tanh(convolved("filter")) / (1 + np.exp(-convolved("gate")))
+    z = np.tanh(convolved("convolve_filter")) / (1 + np.exp(-convolved("convolve_gate")))
     y = x + z @ weights["residual/kernel"] + weights["residual/bias"]
     if "skip/kernel" not in weights:
         return [y]

@@ -440,7 +440,8 @@ def test_a_plugins_picture_is_a_file_that_stands_alone(plugin, tmp_path):
 def test_a_plugins_page_reads_what_was_measured_beside_it(plugin, tmp_path):
     page = render(tmp_path / "docs", "stripes")["layers/cross.md"]
     assert (
-        page.count("Not measured yet: `layerzoo check Cross --profile ci --backend all --me") == 1
+        page.count("Not measured yet: `layerzoo check Cross --profile pages --backend all --me")
+        == 1
     )
     assert "Measured cost" not in page
     result = {"jax": {"status": "passed", "samples": 3}}

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from keras import ops, random
+from keras import backend, ops, random
 
 from layerzoo.ops.randomness import kept, made_up
 
@@ -45,3 +45,18 @@ def test_what_is_made_up_is_right_on_average_in_each_dtype(dtype):
     x = np.random.default_rng(0).uniform(0.5, 1, 20_000)
     found = ops.convert_to_numpy(ops.cast(made_up(ops.cast(x, dtype), 0.1), "float32"))
     assert found.mean() == pytest.approx(x.mean() / 0.9, rel=2e-4)
+
+
+@pytest.mark.skipif(backend.backend() != "tensorflow", reason="only there a size may be a tensor")
+@pytest.mark.parametrize("jit", [False, True])
+def test_sizes_may_be_tensors(jit):
+    import tensorflow as tf
+
+    seed = drawn()
+
+    @tf.function(input_signature=[tf.TensorSpec((None, None))], jit_compile=jit)
+    def share(x):
+        return tf.reduce_mean(tf.cast(kept(tf.unstack(tf.shape(x)), 0.25, seed), "float32"))
+
+    for shape in ((100, 201), (300, 100)):
+        assert float(share(tf.zeros(shape))) == pytest.approx(0.75, abs=0.02)

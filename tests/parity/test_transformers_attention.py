@@ -12,6 +12,7 @@ transformers = pytest.importorskip(
     "transformers", reason="these layers are compared with those of transformers"
 )
 llama = pytest.importorskip("transformers.models.llama.modeling_llama")
+qwen3 = pytest.importorskip("transformers.models.qwen3.modeling_qwen3")
 qwen3_next = pytest.importorskip("transformers.models.qwen3_next.modeling_qwen3_next")
 
 COPY = catalogue()["SelfAttention"].weights_from["transformers"]
@@ -117,4 +118,20 @@ def test_the_lines_copy_llama_too(groups, use_bias):
     COPY(theirs, layer)
     x = random(2, 12, 32)
     _, given = seen_and_angles(llama.LlamaRotaryEmbedding(config), x, None)
+    close(layer(x), run(theirs, x, **given))
+
+
+def test_the_lines_copy_qwen3_too():
+    config = transformers.Qwen3Config(
+        hidden_size=32, head_dim=6, num_attention_heads=4, num_key_value_heads=2
+    )
+    config._attn_implementation = "eager"
+    theirs = randomised(qwen3.Qwen3Attention(config, layer_idx=0))
+    layer = SelfAttention(
+        4, 2, head_dim=6, causal=True, position=RotaryEmbedding(), qk_norm=True, use_bias=False
+    )
+    layer.build((None, None, 32))
+    COPY(theirs, layer)
+    x = random(2, 12, 32)
+    _, given = seen_and_angles(qwen3.Qwen3RotaryEmbedding(config), x, None)
     close(layer(x), run(theirs, x, **given))

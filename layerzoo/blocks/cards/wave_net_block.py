@@ -49,4 +49,5 @@ CARD = Card(
     tags=["sequence", "convolution", "audio"],
     aliases=["WaveNet", "gated activation unit", "dilated causal convolution"],
     peer=PEER,
+    boxes={"convolve_filter": "filter", "convolve_gate": "gate"},
 )

@@ -44,6 +44,9 @@ MOVES = {
 }
 """Operations and functions that only move values: an arrow goes through them."""
 
+APPLY = {"activated"}
+"""Functions that apply another one, which is drawn in their place unless a card names them."""
+
 WORDS = {
     "add": "+",
     "subtract": "−",
@@ -173,7 +176,8 @@ def _function(step, mixed, names):
     A function that has the name of an operation is drawn as that operation.
     """
     for call in [] if step.is_layer else step.calls:
-        box = call.of_ops and call.name not in MOVES and not hasattr(keras.ops, call.name)
+        plain = call.name in MOVES | APPLY or hasattr(keras.ops, call.name)
+        box = call.of_ops and not plain
         if call.frame not in mixed and (box or call.name in names):
             return call
     return None

@@ -128,7 +128,7 @@ def weights_of(block: layers.Layer, channels: int, kernels: bool = False) -> int
         kernels: Whether to count the convolutions' kernels alone: as many multiplications a pixel.
     """
     block.build((None, 8, 8, channels))
-    found = [weight for weight in block.trainable_weights if not kernels or weight.shape[1:]]
+    found = [weight for weight in block.trainable_weights if not kernels or len(weight.shape) > 1]
     return sum(int(np.prod(weight.shape)) for weight in found)
 
 

@@ -606,7 +606,7 @@ def _cost(card, found):
         f"A training step of `{card.name}`. A ratio below 1 means that `{card.name}` is faster. *Peak* is "
         "the most memory that the step takes beyond what the process had before."
     )
-    if any(row["share"] for row in rows):
+    if any(row.get("share") for row in rows):
         about += (
             " *Share* is the rate of a step's multiplications and additions, as a share of the "
             "rate at which the machine multiplied two large matrices in the same run."
@@ -626,7 +626,7 @@ def _cost(card, found):
 
 def _compared(rows):
     """The rows of one peer, as a table."""
-    shares = any(row["share"] for row in rows)
+    shares = any(row.get("share") for row in rows)
     heads = [
         "Backend",
         "Work",
@@ -644,7 +644,7 @@ def _compared(rows):
         peaks = [_megabytes(row[key]) for key in ("peak_mb", "peak_mb_instead")]
         parameters = [f"{row[key]:,}" for key in ("parameters", "parameters_instead")]
         measured = [*times, f"{row['ratio']:.2f}", *peaks, *parameters]
-        share = [f"{row['share']:.0%}" if row["share"] else ""] * shares
+        share = [f"{row['share']:.0%}" if row.get("share") else ""] * shares
         lines.append([NAMES[row["backend"]], in_words(row["work"]), *measured, *share])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
