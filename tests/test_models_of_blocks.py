@@ -252,8 +252,8 @@ def run_of(path, form, model):
         return lambda inputs: session.run(None, dict(zip(names, inputs, strict=True)))[0]
     import tensorflow as tf
 
-    serve = tf.saved_model.load(path).serve
-    return lambda inputs: serve([tf.constant(x) for x in inputs]).numpy()
+    loaded = tf.saved_model.load(path)  # which has to live as long as it serves
+    return lambda inputs: loaded.serve([tf.constant(x) for x in inputs]).numpy()
 
 
 @pytest.mark.proof  # it takes seconds to trace ten blocks

@@ -14,6 +14,7 @@ from layerzoo.building.transformer import (
     keep_parts,
     keep_settings,
     mlp_branch,
+    parts_may_fit,
     shortcut,
 )
 from layerzoo.ops.channels import known_channels
@@ -167,7 +168,7 @@ class TransformerDecoderBlock(layers.Layer):
 
     def build(self, inputs_shape, context_shape=None):
         width = known_channels(inputs_shape, "channels_last")
-        attention = attention_branch(self, SelfAttention, inputs_shape, causal=True)
+        parts_may_fit(self, inputs_shape)
         self.cross = None
         if context_shape is not None:
             cross = attention_of(self, CrossAttention, inputs_shape, "cross", 6)
@@ -182,6 +183,7 @@ class TransformerDecoderBlock(layers.Layer):
                 name="cross_path",
             )
             self.cross_path.build(inputs_shape)
+        attention = attention_branch(self, SelfAttention, inputs_shape, causal=True)
         mlp = mlp_branch(self, inputs_shape)
         self.attend = Residual(
             attention, **shortcut(self, 4), dtype=self.dtype_policy, name="attend"

@@ -10,6 +10,7 @@ from layerzoo.building.transformer import (
     keep_parts,
     keep_settings,
     mlp_branch,
+    parts_may_fit,
     shortcut,
 )
 from layerzoo.ops.channels import known_channels
@@ -146,6 +147,7 @@ class TransformerEncoderBlock(layers.Layer):
 
     def build(self, input_shape):
         width = known_channels(input_shape, "channels_last")
+        parts_may_fit(self, input_shape)
         attention = attention_branch(self, SelfAttention, input_shape)
         mlp = mlp_branch(self, input_shape)
         self.attend = Residual(

@@ -76,14 +76,15 @@ def attention_of(block, kind, input_shape, name, part, **config):
     )
 
 
-def attention_branch(block, kind, input_shape, **config) -> list:
-    """The self-attention, which was given or is made as `attention_of` does, and its dropout.
-
-    If a part that was given tells, before it is built, that it changes the shape, nothing is made.
-    """
+def parts_may_fit(block, input_shape) -> None:
+    """Raise a `ValueError` if a part that was given tells, before it is built, that it changes the shape."""
     for name in ("attention", "mlp"):
         if getattr(block, name) is not None:
             may_keep_shape([getattr(block, name)], input_shape, name)
+
+
+def attention_branch(block, kind, input_shape, **config) -> list:
+    """The self-attention, which was given or is made as `attention_of` does, and its dropout."""
     attention = block.attention
     if attention is None:
         attention = attention_of(block, kind, input_shape, "attention", 0, **config)

@@ -77,7 +77,7 @@ def test_an_activation_keeps_the_dtype_and_gelu_is_keras_s():
 @pytest.mark.parametrize(
     "sizes", [((4, 6), (2, 3)), ((5, 3), (2, 2)), ((2, 7), (3, 4)), ((1, 1), (4, 1))]
 )
-def test_resized_images_are_those_of_torch(sizes):
+def test_resized_images_are_those_in_torch(sizes):
     torch = pytest.importorskip("torch", reason="the other side of the comparison is PyTorch")
     before, after = sizes
     x = random(2, *before, 3)
