@@ -187,12 +187,14 @@ for path in sys.argv[1:]:
     outputs = keras.ops.convert_to_numpy(model(feed))
     free = {v.path for v in model.trainable_variables}
     before = {v.path: keras.ops.convert_to_numpy(v) for v in model.weights}
+    values = [np.array_equal(kept[f"w{i}"], x) for i, x in enumerate(before.values())]
     model.compile(keras.optimizers.Adam(0.01), "mse", run_eagerly=True)
     model.train_on_batch(feed, np.ones_like(outputs))
     after = {v.path: keras.ops.convert_to_numpy(v) for v in model.weights}
     moved = {p for p in before if not np.array_equal(before[p], after[p]) and "moving_" not in p}
     found[path] = dict(
         difference=float(abs(outputs - kept["y"]).max() / abs(kept["y"]).max()),
+        same=bool(values) and all(values),
         weights=[[v.name, str(v.dtype), list(v.shape), bool(v.trainable)] for v in model.weights],
         moved_though_frozen=sorted(moved - free),
         moved=len(moved) / len(free),
@@ -215,7 +217,9 @@ def test_another_process_loads_the_same_model_and_trains_what_it_should(tmp_path
         model.save(path + ".keras")
         each = feed if isinstance(feed, list) else [feed]
         outputs = ops.convert_to_numpy(model(feed))
-        np.savez(path + ".npz", y=outputs, **{f"x{i}": x for i, x in enumerate(each)})
+        kept = {f"x{i}": x for i, x in enumerate(each)}
+        kept |= {f"w{i}": ops.convert_to_numpy(v) for i, v in enumerate(model.weights)}
+        np.savez(path + ".npz", y=outputs, **kept)
         due[path] = [
             [v.name, str(v.dtype), list(v.shape), bool(v.trainable)] for v in model.weights
         ]
@@ -229,7 +233,10 @@ def test_another_process_loads_the_same_model_and_trains_what_it_should(tmp_path
     found = json.loads(done.stdout.rpartition("FOUND ")[2])
     for (path, weights), name in zip(due.items(), STACKS, strict=True):
         assert found[path]["weights"] == weights, name
-        assert found[path]["difference"] <= 1e-5, name
+        assert found[path]["same"], name
+        # between two integers of int8, another number of threads may round to either
+        step = 1 / 127 if "quantised" in name or "both" in name else 1e-5
+        assert found[path]["difference"] <= step, name
         assert found[path]["moved_though_frozen"] == [], name
         assert found[path]["moved"] > 0.6, name
 
