@@ -186,7 +186,8 @@ for path in sys.argv[1:]:
     feed = inputs if len(inputs) > 1 else inputs[0]
     outputs = keras.ops.convert_to_numpy(model(feed))
     free = {v.path for v in model.trainable_variables}
-    before = {v.path: keras.ops.convert_to_numpy(v) for v in model.weights}
+    # copies, because JAX trains in the memory of the old values
+    before = {v.path: np.array(keras.ops.convert_to_numpy(v)) for v in model.weights}
     values = [
         np.array_equal(kept[f"w{i}"], keras.ops.convert_to_numpy(v))
         for i, v in enumerate(model.weights)

@@ -106,10 +106,9 @@ def _resized_along(x, axis, before, after):
     """Resize one axis of `x` from the size `before` to the size `after`, which may be unknown in a graph."""
     pixels = ops.cast(ops.arange(0, after), x.dtype)
     last = ops.cast(ops.arange(0, before), x.dtype)[-1]
-    place = (pixels + 0.5) * (last + 1) / (pixels[-1] + 1) - 0.5
+    place = (pixels + 0.5) * ((last + 1) / (pixels[-1] + 1)) - 0.5
     place = ops.minimum(ops.maximum(place, 0.0), last)
-    low = ops.floor(place)
-    high = ops.minimum(low + 1, last)
-    share = ops.reshape(place - low, (-1, *[1] * (len(x.shape) - 1 - axis)))
-    start, end = (ops.take(x, ops.cast(index, "int32"), axis=axis) for index in (low, high))
-    return start + share * (end - start)
+    pixels_before = ops.expand_dims(ops.arange(0, before), 1)
+    shares = ops.relu(1 - ops.abs(place - ops.cast(pixels_before, x.dtype)))  # (before, after)
+    end = len(x.shape) - 1
+    return ops.swapaxes(ops.matmul(ops.swapaxes(x, axis, end), shares), axis, end)

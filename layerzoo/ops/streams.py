@@ -37,12 +37,14 @@ def doubly_stochastic(scores, iterations=20):
         iterations: how often rows and columns are divided.
     """
     # rows and columns come first, because sums over short last axes take twice as long
-    matrix = ops.moveaxis(ops.softmax(scores, axis=-1), (-2, -1), (0, 1))
+    rank = len(scores.shape)
+    first = (rank - 2, rank - 1, *range(rank - 2))  # no negative numbers, which ONNX does not know
+    matrix = ops.transpose(ops.softmax(scores, axis=-1), first)
     matrix = matrix / ops.sum(matrix, axis=0, keepdims=True)
     for _ in range(iterations - 1):
         matrix = matrix / ops.sum(matrix, axis=1, keepdims=True)
         matrix = matrix / ops.sum(matrix, axis=0, keepdims=True)
-    return ops.moveaxis(matrix, (0, 1), (-2, -1))
+    return ops.transpose(matrix, (*range(2, rank), 0, 1))
 
 
 def flat_and_normalized(x, epsilon):
