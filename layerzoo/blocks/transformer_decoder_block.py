@@ -176,11 +176,9 @@ class TransformerDecoderBlock(layers.Layer):
             self.cross = cross
             self.cross_norm = layer_norm(self, inputs_shape, "cross_norm")
             self.cross_dropout = dropping(self, 7)
+            seed = seed_of_part(self.seed, 8)
             self.cross_path = DropPath(
-                self.drop_path,
-                seed_of_part(self.seed, 8),
-                dtype=self.dtype_policy,
-                name="cross_path",
+                self.drop_path, seed, dtype=self.dtype_policy, name="cross_path"
             )
             self.cross_path.build(inputs_shape)
         attention = attention_branch(self, SelfAttention, inputs_shape, causal=True)
