@@ -118,7 +118,7 @@ def of_sequences():
     first = HyperConnections(SelfAttention(2), 2, enter=True)
     last = HyperConnections(GatedMLP(4, activation="gelu"), 2, leave=True)
     made = [SEQUENCES[name]() for name in list(SEQUENCES)[:7]]
-    return keras.Sequential([keras.Input((None, 8)), first, last, *made, DropPath(0.2)])
+    return keras.Sequential([keras.Input((None, 8)), first, last, *made, DropPath(0.001)])
 
 
 def of_images(strides=2, data_format="channels_last"):
@@ -240,8 +240,7 @@ def test_another_process_loads_the_same_model_and_trains_what_it_should(tmp_path
         assert found[path]["weights"] == weights, name
         # Keras adds an adapter to a quantised kernel when it saves, and quantises the sum anew
         assert found[path]["same"] or "both" in name, name
-        # between two integers of int8, another number of threads may round to either
-        step = 1 / 127 if "quantised" in name or "both" in name else 1e-5
+        step = 1 / 127 if "both" in name else 1e-5
         assert found[path]["difference"] <= step, name
         assert found[path]["moved_though_frozen"] == [], name
         assert found[path]["moved"] > 0.6, name

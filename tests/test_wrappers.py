@@ -138,6 +138,16 @@ def test_a_layer_that_tells_no_shape_can_be_wrapped(wrap, tmp_path):
     close(reloaded(model, tmp_path)(x), model(x), relative=0)
 
 
+class CountsInNumPy(Untold):
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], np.int64(self.units))
+
+
+@pytest.mark.parametrize("wrap", [Residual, ReZero, hyper], ids=lambda wrap: wrap.__name__)
+def test_a_layer_may_tell_sizes_as_numbers_of_numpy(wrap):
+    assert tuple(wrap(CountsInNumPy())(random(2, 5, 6)).shape) == (2, 5, 6)
+
+
 def test_the_width_of_a_layer_that_tells_no_shape_is_known_once_it_is_built():
     inputs = keras.Input((None, 6))
     block = Residual(Untold(9))

@@ -134,7 +134,7 @@ def foretold_shape(chain, input_shape, name="layer") -> tuple | None:
             return None
         if not isinstance(shape, list | tuple):
             return None
-        if not all(size is None or isinstance(size, int) for size in shape):
+        if any(isinstance(size, list | tuple) for size in shape):
             _demand_one(layer, shape, name)
         shape = tuple(shape)
     return shape
