@@ -8,7 +8,7 @@ from pathlib import Path
 from layerzoo_entry import index
 from layerzoo_entry.files import demand_ours
 
-PROFILES = ("smoke", "proof", "dev", "ci", "deep")
+PROFILES = ("smoke", "proof", "dev", "pages", "ci", "deep")
 BACKENDS = ("tensorflow", "jax", "torch")
 REPORTS = {
     ".json": ('"profile"', '"manifest"'),

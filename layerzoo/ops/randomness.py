@@ -32,10 +32,12 @@ def kept(shape, rate, seed, part=0):
         part: an integer. Different parts draw different numbers from the same seed.
     """
     *sizes, last = shape
+    if _dropped(rate) == LEVELS:
+        return ops.zeros(shape, "bool")
     seed = seed + ops.cast([part * 1_000_003, 0], seed.dtype)
     bits = _random_bits((*sizes, (last + 1) // 2), seed)
     bits = ops.reshape(bits, (*sizes, 2 * ((last + 1) // 2)))[..., :last]
-    return ops.cast(bits, "int32") >= _dropped(rate) - LEVELS // 2
+    return bits >= _dropped(rate) - LEVELS // 2
 
 
 def made_up(x, rate):

@@ -13,8 +13,8 @@ import pytest
 
 from layerzoo import catalogue, find
 from layerzoo._backend import install
-from layerzoo.testing import PROPERTIES
-from layerzoo_entry import index
+from layerzoo.testing import PROFILES, PROPERTIES
+from layerzoo_entry import cli, index
 from layerzoo_entry.cli import main
 
 WITHOUT_KERAS = """
@@ -29,6 +29,11 @@ except SystemExit as leave:
 heavy = sorted({{"keras", "layerzoo", "hypothesis", "pytest"}} & set(sys.modules))
 print("code", code, "imported", heavy)
 """
+
+
+def test_the_command_line_offers_every_profile():
+    """It has a list of its own, because it answers without importing the kit."""
+    assert list(cli.PROFILES) == list(PROFILES)
 
 
 @pytest.mark.parametrize(
