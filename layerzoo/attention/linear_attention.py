@@ -11,11 +11,15 @@ from layerzoo.building.arguments import (
 )
 from layerzoo.building.heads import head_width, valid_heads
 from layerzoo.building.recipe import recipe
+from layerzoo.building.states import empty, mask_of_inputs, started, with_state
 from layerzoo.building.sublayers import build_function, dense, serialized
 from layerzoo.ops.attention import split_groups
-from layerzoo.ops.dtypes import floating
-from layerzoo.ops.linear_attention import elu_plus_one, linear_attention
-from layerzoo.ops.masks import fitting_mask, zero_padding
+from layerzoo.ops.linear_attention import (
+    elu_plus_one,
+    linear_attention,
+    linear_attention_with_state,
+)
+from layerzoo.ops.masks import zero_padding
 
 
 @keras.saving.register_keras_serializable(package="layerzoo")
@@ -55,6 +59,10 @@ class LinearAttention(layers.Layer):
         inputs: The sequence.
         mask: Boolean tensor of shape `(batch, time)`, false at padding. Defaults to the mask that the inputs
             carry, if any.
+        initial_state: State to continue from, as an earlier call or `get_initial_state` returned it. Defaults
+            to None: a sequence starts.
+        inputs_mask: The name by which Keras passes `mask` when there is an `initial_state`.
+        return_state: Boolean. Whether to return `(outputs, state)` instead of `outputs`.
 
     Input shape:
         `(batch, time, width)`. `batch` and `time` may be unknown.
@@ -71,6 +79,8 @@ class LinearAttention(layers.Layer):
             known activation, the width is unknown, or `num_heads` does not divide it and `head_dim` is not
             given.
         ValueError: if a mask has another shape than stated, or other values than booleans, 0 and 1.
+        ValueError: if `initial_state` is not a state of this layer for as many samples; if a state is
+            wanted without `causal`.
 
     Example:
         ```python
@@ -100,7 +110,7 @@ class LinearAttention(layers.Layer):
         epsilon: float = 1e-6,
         **kwargs,
     ):
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)
         self.num_heads, _, self.head_dim = valid_heads(num_heads, head_dim=head_dim)
         self.causal = boolean(causal=causal)
         self.feature_map = known_activation(feature_map=feature_map)
@@ -121,23 +131,53 @@ class LinearAttention(layers.Layer):
         self.heads = (n, h)
         self.input_spec = layers.InputSpec(ndim=3, axes={-1: width})
 
-    def call(self, inputs, mask=None):
-        mask = fitting_mask(mask, inputs.shape[:2])
-        inputs = floating(inputs, self.compute_dtype)
+    def call(self, inputs, mask=None, initial_state=None, inputs_mask=None, return_state=False):
+        mask = mask_of_inputs(mask, inputs_mask, inputs.shape[:2])
+        state = started(self, inputs, initial_state, return_state)
+        inputs = ops.cast(inputs, self.compute_dtype)
         b, t, _ = ops.shape(inputs)
         n, h = self.heads
         together = self.project_in(zero_padding(inputs, mask))
         query, key, value = split_groups(together, n, (1, 1, 1))
         query, key = self._features(query), self._features(key)
-        attended = linear_attention(query, key, value, mask, self.causal, self.epsilon)
-        return zero_padding(self.project_out(ops.reshape(attended, (b, t, n * h))), mask)
+        if state is None:
+            attended = linear_attention(query, key, value, mask, self.causal, self.epsilon)
+        else:
+            attended, state = linear_attention_with_state(
+                query, key, value, state, mask, self.epsilon
+            )
+        outputs = zero_padding(self.project_out(ops.reshape(attended, (b, t, n * h))), mask)
+        return with_state(outputs, state, return_state)
+
+    def get_initial_state(self, batch_size, length=None):
+        """Return the state at the start of a sequence: a dict of `sum` and `normaliser`.
+
+        Args:
+            batch_size: Integer. Number of samples.
+            length: Not used: there is room for any number of steps.
+        """
+        return empty(self.state_tensors(batch_size))
+
+    def state_tensors(self, batch_size, length=None):
+        """The shape and the dtype of each tensor of a state. Sums are kept in float32 or better."""
+        n, h = self.heads
+        m = self._features(ops.zeros((1, 1, n, h), self.compute_dtype)).shape[-1]
+        precise = backend.result_type(self.compute_dtype, "float32")
+        return dict(
+            sum=((batch_size, n, m, h), precise),
+            normaliser=((batch_size, n, m, 1), precise),
+        )
 
     def compute_output_shape(self, input_shape):
         return input_shape
 
-    def compute_output_spec(self, inputs, mask=None):
-        fitting_mask(mask, inputs.shape[:2])
-        return keras.KerasTensor(inputs.shape, dtype=self.compute_dtype)
+    def compute_output_spec(
+        self, inputs, mask=None, initial_state=None, inputs_mask=None, return_state=False
+    ):
+        mask_of_inputs(mask, inputs_mask, inputs.shape[:2])
+        state = started(self, inputs, initial_state, return_state)
+        outputs = keras.KerasTensor(inputs.shape, dtype=self.compute_dtype)
+        return with_state(outputs, state, return_state)
 
     def get_config(self):
         config = super().get_config()

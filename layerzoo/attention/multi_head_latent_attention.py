@@ -14,12 +14,13 @@ from layerzoo.building.arguments import (
 from layerzoo.building.heads import attention_spec, head_width, valid_heads
 from layerzoo.building.recipe import recipe
 from layerzoo.building.seeds import drawn_dropout
+from layerzoo.building.states import empty, mask_of_inputs, started, with_state
 from layerzoo.building.sublayers import dense, rms_norm
 from layerzoo.ops.attention import attention_with_scores, split_groups
-from layerzoo.ops.dtypes import floating
-from layerzoo.ops.masks import fitting_mask, zero_padding
+from layerzoo.ops.masks import zero_padding
 from layerzoo.ops.norms import normalized
 from layerzoo.ops.positions import rotate
+from layerzoo.ops.steps import attend_to_places, kept_behind, nan_without_room, valid_first
 
 
 @keras.saving.register_keras_serializable(package="layerzoo")
@@ -75,6 +76,10 @@ class MultiHeadLatentAttention(layers.Layer):
             carry, if any.
         return_attention_scores: Boolean. Whether to return `(outputs, scores)` instead of `outputs`.
         training: Boolean. Whether to apply dropout to the scores.
+        initial_state: State to continue from, as an earlier call or `get_initial_state` returned it. Defaults
+            to None: a sequence starts.
+        inputs_mask: The name by which Keras passes `mask` when there is an `initial_state`.
+        return_state: Boolean. Whether to return `(outputs, state)` instead of `outputs`.
 
     Input shape:
         `(batch, time, width)`. `batch` and `time` may be unknown.
@@ -91,6 +96,8 @@ class MultiHeadLatentAttention(layers.Layer):
             the width is unknown, `num_heads` does not divide it and `head_dim` is not given, or the width of
             a head is not a multiple of 4 and `rope_dim` is not given.
         ValueError: if a mask has another shape than stated, or other values than booleans, 0 and 1.
+        ValueError: if `initial_state` is not a state of this layer for as many samples, or has no room for
+            the inputs; if a state is wanted without `causal`, or beside the scores.
 
     Example:
         ```python
@@ -126,7 +133,7 @@ class MultiHeadLatentAttention(layers.Layer):
         seed: int | None = None,
         **kwargs,
     ):
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)
         self.num_heads, _, self.head_dim = valid_heads(num_heads, head_dim=head_dim)
         self.latent_dim = positive_int(latent_dim=latent_dim)
         self.query_latent_dim = optional_positive_int(query_latent_dim=query_latent_dim)
@@ -165,37 +172,93 @@ class MultiHeadLatentAttention(layers.Layer):
         self.heads = (n, h, r)
         self.input_spec = layers.InputSpec(ndim=3, axes={-1: width})
 
-    def call(self, inputs, mask=None, return_attention_scores=False, training=None):
-        mask = fitting_mask(mask, inputs.shape[:2])
+    def call(
+        self,
+        inputs,
+        mask=None,
+        return_attention_scores=False,
+        training=None,
+        initial_state=None,
+        inputs_mask=None,
+        return_state=False,
+    ):
+        mask = mask_of_inputs(mask, inputs_mask, inputs.shape[:2])
+        state = started(self, inputs, initial_state, return_state, return_attention_scores)
+        inputs, mask, restored = valid_first(inputs, mask, state)
         b, t, _ = ops.shape(inputs)
         n, h, r = self.heads
-        x = zero_padding(floating(inputs, self.compute_dtype), mask)
+        x = zero_padding(ops.cast(inputs, self.compute_dtype), mask)
         latent, turned_key = ops.split(self.project_latent(x), [self.latent_dim], axis=-1)
         latent = normalized(self.latent_norm, latent)
-        key, value = split_groups(self.project_key_value(latent), n, (1, 1))
         if self.query_latent_dim:
             x = normalized(self.query_latent_norm, self.project_query_latent(x))
         queries = ops.reshape(self.project_query(x), (b, t, n, h + r))
         query, turned_query = ops.split(queries, [h], axis=-1)
 
-        turned_key = ops.repeat(self._turn(ops.expand_dims(turned_key, 2)), n, axis=2)
-        query = ops.concatenate([query, self._turn(turned_query)], axis=-1)
-        key = ops.concatenate([key, turned_key], axis=-1)
+        place = state and state["place"]
+        turned_query = self._turn(turned_query, place)
+        turned_key = self._turn(ops.expand_dims(turned_key, 2), place)
         dropout = drawn_dropout(self, training)
-        attended, scores = attention_with_scores(
-            query, key, value, mask, return_attention_scores, causal=self.causal, dropout=dropout
-        )
+        if state is None:
+            key, value = split_groups(self.project_key_value(latent), n, (1, 1))
+            query = ops.concatenate([query, turned_query], axis=-1)
+            key = ops.concatenate([key, ops.repeat(turned_key, n, axis=2)], axis=-1)
+            attended, scores = attention_with_scores(
+                query,
+                key,
+                value,
+                mask,
+                return_attention_scores,
+                causal=self.causal,
+                dropout=dropout,
+            )
+        else:
+            latent = ops.concatenate([latent, turned_key[:, :, 0]], axis=-1)
+            attended, state = self._attend_to_latents(
+                query, turned_query, latent, state, mask, dropout
+            )
         outputs = zero_padding(self.project_out(ops.reshape(attended, (b, t, n * h))), mask)
-        return (outputs, scores) if return_attention_scores else outputs
+        outputs = restored(outputs)
+        if return_attention_scores:
+            return outputs, scores
+        return with_state(outputs, state, return_state)
+
+    def get_initial_state(self, batch_size, length=None):
+        """Return the state at the start of a sequence: a dict of `latent` and `place`.
+
+        A step takes `latent_dim + rope_dim` numbers: its latent and its rotated key.
+
+        Args:
+            batch_size: Integer. Number of samples.
+            length: Positive integer. Number of steps that there is room for.
+        """
+        return empty(self.state_tensors(batch_size, positive_int(length=length)))
+
+    def state_tensors(self, batch_size, length):
+        """The shape and the dtype of each tensor of a state. One slot takes what need not be kept."""
+        slots = None if length is None else length + 1
+        latent = (batch_size, slots, self.latent_dim + self.heads[2])
+        return dict(latent=(latent, self.compute_dtype), place=((batch_size,), "int32"))
 
     def compute_output_shape(self, input_shape):
         return input_shape
 
-    def compute_output_spec(self, inputs, mask=None, return_attention_scores=False, training=None):
-        fitting_mask(mask, inputs.shape[:2])
+    def compute_output_spec(
+        self,
+        inputs,
+        mask=None,
+        return_attention_scores=False,
+        training=None,
+        initial_state=None,
+        inputs_mask=None,
+        return_state=False,
+    ):
+        mask_of_inputs(mask, inputs_mask, inputs.shape[:2])
+        state = started(self, inputs, initial_state, return_state, return_attention_scores)
         b, t, _ = inputs.shape
         scores = (b, self.num_heads, t, t)
-        return attention_spec(self, inputs.shape, scores, return_attention_scores)
+        outputs = attention_spec(self, inputs.shape, scores, return_attention_scores)
+        return with_state(outputs, state, return_state)
 
     def get_config(self):
         config = super().get_config()
@@ -213,5 +276,29 @@ class MultiHeadLatentAttention(layers.Layer):
         )
         return config
 
-    def _turn(self, x):
-        return rotate(x, ops.arange(0, ops.shape(x)[1]), 10_000.0, "half", 1.0)
+    def _attend_to_latents(self, query, turned_query, latent, state, mask, dropout):
+        """Attend to latents as keys and as values, so that no step is projected again.
+
+        The projection of a key goes to the query, and that of a value behind the sum. What the bias adds to
+        the scores of a query is the same for all keys.
+        """
+        n, h, r = self.heads
+        unit = ops.eye(self.latent_dim + 1, self.latent_dim, dtype=self.compute_dtype)
+        *kernel, bias = ops.unstack(self.project_key_value(unit), axis=0)
+        kernel = ops.reshape(ops.stack(kernel) - bias, (self.latent_dim, n, 2, h))
+        by_key, by_value = ops.unstack(kernel, 2, axis=2)
+        query = ops.einsum("btnh,lnh->btnl", query, by_key)
+        query = ops.concatenate([query, turned_query], axis=-1)
+        query = query * (query.shape[-1] / (h + r)) ** 0.5
+        (kept,), steps = kept_behind([state["latent"]], [latent], state["place"], mask)
+        key = ops.expand_dims(kept, 1)
+        attended = attend_to_places(query, key, key, steps.places, steps.there, dropout=dropout)
+        attended = nan_without_room(attended, steps)[..., : self.latent_dim]
+        values = ops.einsum("btnl,lnh->btnh", attended, by_value)
+        values = values + ops.reshape(bias, (n, 2, h))[:, 1]
+        return values, dict(latent=kept, place=steps.next)
+
+    def _turn(self, x, place=None):
+        steps = ops.arange(0, ops.shape(x)[1])
+        steps = steps if place is None else ops.expand_dims(place, 1) + steps
+        return rotate(x, steps, 10_000.0, "half", 1.0)

@@ -9,16 +9,18 @@ from layerzoo.building.arguments import (
     optional_layer,
     optional_positive_int,
     optional_seed,
+    positive_int,
     probability,
 )
 from layerzoo.building.heads import attention_spec, head_width, valid_heads
 from layerzoo.building.recipe import recipe
 from layerzoo.building.seeds import drawn_dropout
+from layerzoo.building.states import empty, mask_of_inputs, started, with_state
 from layerzoo.building.sublayers import build_position, dense, positioned, rms_norm, serialized
 from layerzoo.ops.attention import attention_with_scores, gated, split_groups
-from layerzoo.ops.dtypes import floating
-from layerzoo.ops.masks import fitting_mask, zero_padding
+from layerzoo.ops.masks import zero_padding
 from layerzoo.ops.norms import normalized
+from layerzoo.ops.steps import attend_and_keep, valid_first
 
 
 @keras.saving.register_keras_serializable(package="layerzoo")
@@ -72,6 +74,10 @@ class SelfAttention(layers.Layer):
             carry, if any.
         return_attention_scores: Boolean. Whether to return `(outputs, scores)` instead of `outputs`.
         training: Boolean. Whether to apply dropout to the scores.
+        initial_state: State to continue from, as an earlier call or `get_initial_state` returned it. Defaults
+            to None: a sequence starts.
+        inputs_mask: The name by which Keras passes `mask` when there is an `initial_state`.
+        return_state: Boolean. Whether to return `(outputs, state)` instead of `outputs`.
 
     Input shape:
         `(batch, time, width)`. `batch` and `time` may be unknown.
@@ -88,6 +94,8 @@ class SelfAttention(layers.Layer):
             `num_key_value_heads` does not divide `num_heads`, the width is unknown, or `num_heads` does not
             divide it and `head_dim` is not given.
         ValueError: if a mask has another shape than stated, or other values than booleans, 0 and 1.
+        ValueError: if `initial_state` is not a state of this layer for as many samples, or has no room for
+            the inputs; if a state is wanted without `causal`, or beside the scores.
         TypeError: if `position` is not a Keras layer.
 
     Example:
@@ -128,7 +136,7 @@ class SelfAttention(layers.Layer):
         seed: int | None = None,
         **kwargs,
     ):
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)
         heads = valid_heads(num_heads, num_key_value_heads, head_dim)
         self.num_heads, self.num_key_value_heads, self.head_dim = heads
         self.causal = boolean(causal=causal)
@@ -161,33 +169,78 @@ class SelfAttention(layers.Layer):
         self.heads = (n, g, h)
         self.input_spec = layers.InputSpec(ndim=3, axes={-1: width})
 
-    def call(self, inputs, mask=None, return_attention_scores=False, training=None):
-        mask = fitting_mask(mask, inputs.shape[:2])
-        inputs = floating(inputs, self.compute_dtype)
+    def call(
+        self,
+        inputs,
+        mask=None,
+        return_attention_scores=False,
+        training=None,
+        initial_state=None,
+        inputs_mask=None,
+        return_state=False,
+    ):
+        mask = mask_of_inputs(mask, inputs_mask, inputs.shape[:2])
+        state = started(self, inputs, initial_state, return_state, return_attention_scores)
+        inputs, mask, restored = valid_first(inputs, mask, state)
+        inputs = ops.cast(inputs, self.compute_dtype)
         b, t, _ = ops.shape(inputs)
         n, g, h = self.heads
         together = self.project_in(zero_padding(inputs, mask))
         query, key, value, *gate = split_groups(together, g, self.counts)
         if self.qk_norm:
             query, key = normalized(self.query_norm, query), normalized(self.key_norm, key)
-        query, key, bias = positioned(self.position, query, key)
-        dropout = drawn_dropout(self, training)
-        sees = dict(causal=self.causal, window=self.window, dropout=dropout, **bias)
-        attended, scores = attention_with_scores(
-            query, key, value, mask, return_attention_scores, **sees
-        )
+        query, key, bias = positioned(self.position, query, key, state and state["place"])
+        sees = dict(window=self.window, dropout=drawn_dropout(self, training), **bias)
+        if state is None:
+            attended, scores = attention_with_scores(
+                query, key, value, mask, return_attention_scores, causal=self.causal, **sees
+            )
+        else:
+            attended, state = attend_and_keep(query, key, value, state, mask, **sees)
         outputs = self.project_out(ops.reshape(gated(attended, *gate), (b, t, n * h)))
-        outputs = zero_padding(outputs, mask)
-        return (outputs, scores) if return_attention_scores else outputs
+        outputs = restored(zero_padding(outputs, mask))
+        if return_attention_scores:
+            return outputs, scores
+        return with_state(outputs, state, return_state)
+
+    def get_initial_state(self, batch_size, length=None):
+        """Return the state at the start of a sequence: a dict of `key`, `value` and `place`.
+
+        Args:
+            batch_size: Integer. Number of samples.
+            length: Positive integer. Number of steps that there is room for. With `window`, there is room
+                for one window, which is enough for any number of steps, and `length` is not used.
+        """
+        length = positive_int(length=length) if self.window is None else self.window
+        return empty(self.state_tensors(batch_size, length))
+
+    def state_tensors(self, batch_size, length):
+        """The shape and the dtype of each tensor of a state. One slot takes what need not be kept."""
+        _, g, h = self.heads
+        length = self.window or length
+        shape = (batch_size, g, None if length is None else length + 1, h)
+        key = value = (shape, self.compute_dtype)
+        return dict(key=key, value=value, place=((batch_size,), "int32"))
 
     def compute_output_shape(self, input_shape):
         return input_shape
 
-    def compute_output_spec(self, inputs, mask=None, return_attention_scores=False, training=None):
-        fitting_mask(mask, inputs.shape[:2])
+    def compute_output_spec(
+        self,
+        inputs,
+        mask=None,
+        return_attention_scores=False,
+        training=None,
+        initial_state=None,
+        inputs_mask=None,
+        return_state=False,
+    ):
+        mask_of_inputs(mask, inputs_mask, inputs.shape[:2])
+        state = started(self, inputs, initial_state, return_state, return_attention_scores)
         b, t, _ = inputs.shape
         scores = (b, self.num_heads, t, t)
-        return attention_spec(self, inputs.shape, scores, return_attention_scores)
+        outputs = attention_spec(self, inputs.shape, scores, return_attention_scores)
+        return with_state(outputs, state, return_state)
 
     def get_config(self):
         config = super().get_config()

@@ -1,5 +1,5 @@
 import keras
-from keras import initializers, layers
+from keras import initializers, layers, ops
 
 from layerzoo.building.arguments import (
     InitializerLike,
@@ -10,14 +10,15 @@ from layerzoo.building.arguments import (
     positive_int,
     probability,
 )
-from layerzoo.building.causal import causal_convolution
+from layerzoo.building.causal import behind, causal_convolution, past_steps
 from layerzoo.building.recipe import recipe
 from layerzoo.building.seeds import seed_of_part
+from layerzoo.building.states import empty, mask_of_inputs, started, with_state
 from layerzoo.building.sublayers import build_function, dense, serialized
 from layerzoo.ops.activations import activated
 from layerzoo.ops.channels import known_channels
-from layerzoo.ops.dtypes import floating
-from layerzoo.ops.masks import fitting_mask, zero_padding
+from layerzoo.ops.masks import zero_padding
+from layerzoo.ops.steps import valid_first
 
 
 @keras.saving.register_keras_serializable(package="layerzoo")
@@ -60,6 +61,10 @@ class TemporalBlock(layers.Layer):
         mask: Boolean tensor of shape `(batch, time)`, false at padding. Defaults to the mask that the inputs
             carry, if any.
         training: Boolean. Whether to drop channels.
+        initial_state: State to continue from, as an earlier call or `get_initial_state` returned it. Defaults
+            to None: a sequence starts.
+        inputs_mask: The name by which Keras passes `mask` when there is an `initial_state`.
+        return_state: Boolean. Whether to return `(outputs, state)` instead of `outputs`.
 
     Input shape:
         `(batch, time, channels)`. `batch` and `time` may be unknown.
@@ -75,6 +80,7 @@ class TemporalBlock(layers.Layer):
         ValueError: if a size is not a positive integer, `dropout` is not between 0 and 1, or the number of
             channels is unknown.
         ValueError: if a mask has another shape than stated, or other values than booleans, 0 and 1.
+        ValueError: if `initial_state` is not a state of this layer for as many samples.
 
     Example:
         ```python
@@ -110,7 +116,7 @@ class TemporalBlock(layers.Layer):
         seed: int | None = None,
         **kwargs,
     ):
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)
         self.filters = positive_int(filters=filters)
         self.kernel_size = positive_int(kernel_size=kernel_size)
         self.dilation = positive_int(dilation=dilation)
@@ -134,21 +140,62 @@ class TemporalBlock(layers.Layer):
             self.project = dense(self, self.filters, input_shape, "project")
         self.input_spec = layers.InputSpec(ndim=3, axes={-1: channels})
 
-    def call(self, inputs, mask=None, training=None):
-        mask = fitting_mask(mask, inputs.shape[:2])
-        x = zero_padding(floating(inputs, self.compute_dtype), mask)
-        hidden = self.drop_1(activated(self.activation, self.convolve_1(x)), training=training)
-        hidden = activated(self.activation, self.convolve_2(zero_padding(hidden, mask)))
+    def call(
+        self,
+        inputs,
+        mask=None,
+        training=None,
+        initial_state=None,
+        inputs_mask=None,
+        return_state=False,
+    ):
+        mask = mask_of_inputs(mask, inputs_mask, inputs.shape[:2])
+        state = started(self, inputs, initial_state, return_state)
+        inputs, mask, restored = valid_first(inputs, mask, state)
+        x = zero_padding(ops.cast(inputs, self.compute_dtype), mask)
+        seen, first = behind(self, x, state and state["first"], mask)
+        hidden = self.drop_1(activated(self.activation, self.convolve_1(seen)), training=training)
+        hidden = zero_padding(hidden, mask)
+        seen, second = behind(self, hidden, state and state["second"], mask)
+        hidden = activated(self.activation, self.convolve_2(seen))
         shortcut = x if self.project is None else self.project(x)
         outputs = activated(self.activation, shortcut + self.drop_2(hidden, training=training))
-        return zero_padding(outputs, mask)
+        outputs = restored(zero_padding(outputs, mask))
+        return with_state(outputs, dict(first=first, second=second), return_state)
+
+    def get_initial_state(self, batch_size, length=None):
+        """Return the state at the start of a sequence: what each convolution reads before its inputs.
+
+        Args:
+            batch_size: Integer. Number of samples.
+            length: Not used: there is room for any number of steps.
+        """
+        return empty(self.state_tensors(batch_size))
+
+    def state_tensors(self, batch_size, length=None):
+        """The shape and the dtype of each tensor of a state."""
+        channels, steps = self.input_spec.axes[-1], past_steps(self)
+        return dict(
+            first=((batch_size, steps, channels), self.compute_dtype),
+            second=((batch_size, steps, self.filters), self.compute_dtype),
+        )
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], self.filters)
 
-    def compute_output_spec(self, inputs, mask=None, training=None):
-        fitting_mask(mask, inputs.shape[:2])
-        return keras.KerasTensor(self.compute_output_shape(inputs.shape), dtype=self.compute_dtype)
+    def compute_output_spec(
+        self,
+        inputs,
+        mask=None,
+        training=None,
+        initial_state=None,
+        inputs_mask=None,
+        return_state=False,
+    ):
+        mask_of_inputs(mask, inputs_mask, inputs.shape[:2])
+        state = started(self, inputs, initial_state, return_state)
+        shape = self.compute_output_shape(inputs.shape)
+        return with_state(keras.KerasTensor(shape, self.compute_dtype), state, return_state)
 
     def get_config(self):
         config = super().get_config()

@@ -8,12 +8,13 @@ from layerzoo.building.arguments import (
     optional_positive_int,
     positive_int,
 )
-from layerzoo.building.causal import causal_convolution
+from layerzoo.building.causal import behind, causal_convolution, past_steps
 from layerzoo.building.recipe import recipe
+from layerzoo.building.states import empty, mask_of_inputs, started, with_state
 from layerzoo.building.sublayers import dense
 from layerzoo.ops.channels import known_channels
-from layerzoo.ops.dtypes import floating
-from layerzoo.ops.masks import fitting_mask, zero_padding
+from layerzoo.ops.masks import zero_padding
+from layerzoo.ops.steps import valid_first
 
 
 @keras.saving.register_keras_serializable(package="layerzoo")
@@ -52,6 +53,11 @@ class WaveNetBlock(layers.Layer):
         inputs: The sequence.
         mask: Boolean tensor of shape `(batch, time)`, false at padding. Defaults to the mask that the inputs
             carry, if any.
+        initial_state: State to continue from, as an earlier call or `get_initial_state` returned it. Defaults
+            to None: a sequence starts.
+        inputs_mask: The name by which Keras passes `mask` when there is an `initial_state`.
+        return_state: Boolean. Whether to return `(outputs, state)` instead of `outputs`,
+            where `outputs` may be the tuple of both.
 
     Input shape:
         `(batch, time, channels)`. `batch` and `time` may be unknown.
@@ -66,6 +72,7 @@ class WaveNetBlock(layers.Layer):
     Raises:
         ValueError: if a size is not a positive integer, or the number of channels is unknown.
         ValueError: if a mask has another shape than stated, or other values than booleans, 0 and 1.
+        ValueError: if `initial_state` is not a state of this layer for as many samples.
 
     Example:
         ```python
@@ -103,7 +110,7 @@ class WaveNetBlock(layers.Layer):
         kernel_initializer: InitializerLike = "glorot_uniform",
         **kwargs,
     ):
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)
         self.filters = positive_int(filters=filters)
         self.kernel_size = positive_int(kernel_size=kernel_size)
         self.dilation = positive_int(dilation=dilation)
@@ -123,14 +130,31 @@ class WaveNetBlock(layers.Layer):
             self.project_skip = dense(self, self.skip_filters, shape, "skip")
         self.input_spec = layers.InputSpec(ndim=3, axes={-1: channels})
 
-    def call(self, inputs, mask=None):
-        mask = fitting_mask(mask, inputs.shape[:2])
-        x = zero_padding(floating(inputs, self.compute_dtype), mask)
-        z = ops.tanh(self.filter(x)) * ops.sigmoid(self.gate(x))
-        outputs = zero_padding(x + self.project(z), mask)
-        if self.skip_filters is None:
-            return outputs
-        return outputs, zero_padding(self.project_skip(z), mask)
+    def call(self, inputs, mask=None, initial_state=None, inputs_mask=None, return_state=False):
+        mask = mask_of_inputs(mask, inputs_mask, inputs.shape[:2])
+        state = started(self, inputs, initial_state, return_state)
+        inputs, mask, restored = valid_first(inputs, mask, state)
+        x = zero_padding(ops.cast(inputs, self.compute_dtype), mask)
+        seen, past = behind(self, x, state and state["past"], mask)
+        z = ops.tanh(self.filter(seen)) * ops.sigmoid(self.gate(seen))
+        outputs = restored(zero_padding(x + self.project(z), mask))
+        if self.skip_filters is not None:
+            outputs = outputs, restored(zero_padding(self.project_skip(z), mask))
+        return with_state(outputs, dict(past=past), return_state)
+
+    def get_initial_state(self, batch_size, length=None):
+        """Return the state at the start of a sequence: what the convolution reads before its inputs.
+
+        Args:
+            batch_size: Integer. Number of samples.
+            length: Not used: there is room for any number of steps.
+        """
+        return empty(self.state_tensors(batch_size))
+
+    def state_tensors(self, batch_size, length=None):
+        """The shape and the dtype of each tensor of a state."""
+        shape = (batch_size, past_steps(self), self.input_spec.axes[-1])
+        return dict(past=(shape, self.compute_dtype))
 
     def compute_mask(self, inputs, previous_mask=None):
         return previous_mask if self.skip_filters is None else (previous_mask, previous_mask)
@@ -140,13 +164,16 @@ class WaveNetBlock(layers.Layer):
             return input_shape
         return input_shape, (*input_shape[:-1], self.skip_filters)
 
-    def compute_output_spec(self, inputs, mask=None):
-        fitting_mask(mask, inputs.shape[:2])
+    def compute_output_spec(
+        self, inputs, mask=None, initial_state=None, inputs_mask=None, return_state=False
+    ):
+        mask_of_inputs(mask, inputs_mask, inputs.shape[:2])
+        state = started(self, inputs, initial_state, return_state)
         outputs = keras.KerasTensor(inputs.shape, dtype=self.compute_dtype)
-        if self.skip_filters is None:
-            return outputs
-        skip = (*inputs.shape[:-1], self.skip_filters)
-        return outputs, keras.KerasTensor(skip, dtype=self.compute_dtype)
+        if self.skip_filters is not None:
+            skip = (*inputs.shape[:-1], self.skip_filters)
+            outputs = outputs, keras.KerasTensor(skip, dtype=self.compute_dtype)
+        return with_state(outputs, state, return_state)
 
     def get_config(self):
         config = super().get_config()

@@ -1,16 +1,20 @@
 """Convolutions over time that see no later step."""
 
-from keras import layers
+from keras import layers, ops
 
 from layerzoo.building.arguments import another
+from layerzoo.ops.steps import after
 
 
 def causal_convolution(owner, filters, input_shape, name):
-    """A built causal `Conv1D` with its owner's kernel size, dilation, initializer, bias and dtype policy."""
+    """A built `Conv1D` with its owner's kernel size, dilation, initializer, bias and dtype policy.
+
+    It does not pad. `behind` puts what comes before the inputs in front of them.
+    """
     layer = layers.Conv1D(
         filters,
         owner.kernel_size,
-        padding="causal",
+        padding="valid",
         data_format="channels_last",
         dilation_rate=owner.dilation,
         use_bias=owner.use_bias,
@@ -20,3 +24,25 @@ def causal_convolution(owner, filters, input_shape, name):
     )
     layer.build(input_shape)
     return layer
+
+
+def past_steps(owner) -> int:
+    """How many steps before the inputs a convolution of its owner reads."""
+    return (owner.kernel_size - 1) * owner.dilation
+
+
+def behind(owner, x, past=None, mask=None):
+    """Put the steps before `x: (b, t, d)` in front of it, for a causal convolution of its owner.
+
+    Args:
+        owner: the layer, for the number of these steps.
+        x: the steps.
+        past: the steps before, or None for zeros.
+        mask: the mask of the steps, whose padding is behind the valid ones. Only needed with `past`.
+
+    Returns:
+        What the convolution takes, and its last steps before the padding: the `past` of what follows.
+    """
+    if past is None:
+        return ops.pad(x, ((0, 0), (past_steps(owner), 0), (0, 0))), None
+    return after(past, x, mask)

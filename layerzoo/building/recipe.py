@@ -8,7 +8,7 @@ import keras
 def recipe(cls):
     """Decorate a layer class, under `register_keras_serializable`.
 
-    - `call` is refused until the layer is built.
+    - `call` and `get_initial_state` are refused until the layer is built.
     - The layers inside follow their owner's `trainable`, also those that `build` makes after it was set.
     - A file keeps what was done to each layer inside after it was made: quantised, adapted (LoRA), frozen.
       `Dense` keeps it in its config, but what `build` makes is in no config, so the build config has it.
@@ -22,15 +22,6 @@ def recipe(cls):
         if not self.trainable:
             for part in _parts(self):
                 part.trainable = False
-
-    @functools.wraps(call)
-    def call_if_built(self, *args, **kwargs):
-        if not self.built:
-            raise ValueError(
-                "A layer must be built before `call`. Call the layer itself, which builds it. "
-                f"Received: layer={self.name}, built=False"
-            )
-        return call(self, *args, **kwargs)
 
     @functools.wraps(get_build_config)
     def get_build_config_of_all(self):
@@ -46,9 +37,26 @@ def recipe(cls):
         if config and "parts" in config:
             _restore(self, config["parts"])
 
-    cls.build, cls.call = build_and_freeze, call_if_built
+    cls.build, cls.call = build_and_freeze, _if_built(call)
+    if hasattr(cls, "get_initial_state"):
+        cls.get_initial_state = _if_built(cls.get_initial_state)
     cls.get_build_config, cls.build_from_config = get_build_config_of_all, build_all_from_config
     return cls
+
+
+def _if_built(method):
+    """A method that is refused until the layer is built."""
+
+    @functools.wraps(method)
+    def refusing(self, *args, **kwargs):
+        if not self.built:
+            raise ValueError(
+                f"A layer must be built before `{method.__name__}`. Call the layer itself, which builds it. "
+                f"Received: layer={self.name}, built=False"
+            )
+        return method(self, *args, **kwargs)
+
+    return refusing
 
 
 def _parts(layer):

@@ -87,17 +87,27 @@ def build_position(position, heads):
         position.build((None, heads[2], None, None) if biases(position) else heads)
 
 
-def positioned(position, query, key):
+def positioned(position, query, key, place=None):
     """Queries and keys, rotated by `position`, and its bias, as keyword arguments of `attention`.
 
-    They keep their dtype, whatever dtype policy `position` has.
+    They keep their dtype, whatever dtype policy `position` has. `place` is the position of the first step,
+    `(b,)`, if that is not 0.
     """
-    if biases(position):
-        weights = [ops.convert_to_tensor(w) for w in position.weights]
-        return query, key, dict(bias=position.bias, weights=weights)
-    if position is not None:
-        query, key = (ops.cast(position(x), x.dtype) for x in (query, key))
-    return query, key, {}
+    return turned(position, query, place), turned(position, key, place), bias_of(position)
+
+
+def turned(position, x, place=None):
+    """Queries or keys, rotated by `position` if it rotates. `place` is as in `positioned`."""
+    if position is None or biases(position):
+        return x
+    return ops.cast(position(x, **({} if place is None else dict(offset=place))), x.dtype)
+
+
+def bias_of(position):
+    """The bias of `position`, if it has one, as keyword arguments of `attention`."""
+    if not biases(position):
+        return {}
+    return dict(bias=position.bias, weights=[ops.convert_to_tensor(w) for w in position.weights])
 
 
 def serialized(given):

@@ -186,16 +186,6 @@ def _same(shape, other):
     )
 
 
-def apply_in_turn(chain, x, mask=None):
-    """Run `x` through a list of layers. Each layer gets the mask that the previous one leaves."""
-    for layer in chain:
-        takes_mask = mask is not None and "mask" in inspect.signature(layer.call).parameters
-        y = layer(x, mask=mask) if takes_mask else layer(x)
-        mask = layer.compute_mask(x, mask) if layer.supports_masking else None
-        x = y
-    return x
-
-
 def over_channels(layer, x, data_format):
     """Apply a layer of the last axis to the channels."""
     if data_format == "channels_last":

@@ -131,12 +131,16 @@ def heads_first(query, key, value, dropout=None):
 
     The values make up for the scores that dropout takes away.
     """
-    b, t, n, h = ops.shape(query)
-    g = key.shape[2]
-    query = ops.reshape(query * h**-0.5, (b, t, g, n // g, h))
-    query = ops.transpose(query, (0, 2, 3, 1, 4))
+    query = grouped(query, key.shape[2])
     value = value if dropout is None else made_up(value, dropout[0])
     return query, ops.transpose(key, (0, 2, 1, 3)), ops.transpose(value, (0, 2, 1, 3))
+
+
+def grouped(query, groups):
+    """The scaled queries by key/value head: `(b, t, n, h)` as `(b, g, r, t, h)`."""
+    b, t, n, h = ops.shape(query)
+    query = ops.reshape(query * h**-0.5, (b, t, groups, n // groups, h))
+    return ops.transpose(query, (0, 2, 3, 1, 4))
 
 
 def time_first(attended):

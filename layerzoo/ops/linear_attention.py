@@ -48,7 +48,7 @@ def linear_attention(query, key, value, key_mask=None, causal=False, epsilon=1e-
     if key_mask is not None:
         key = ops.where(ops.expand_dims(ops.cast(key_mask, "bool"), (-2, -1)), key, 0.0)
     if causal:
-        return ops.cast(_causal(query, key, value, epsilon, chunk_size), kept)
+        return ops.cast(_causal(query, key, value, epsilon, chunk_size)[0], kept)
     query, value = (ops.transpose(x, (0, 2, 1, 3)) for x in (query, value))  # (b, n, time, m or h)
     key = ops.transpose(key, (0, 2, 3, 1))  # (b, n, m, s)
     total = ops.matmul(query, ops.sum(key, axis=-1, keepdims=True))
@@ -56,7 +56,29 @@ def linear_attention(query, key, value, key_mask=None, causal=False, epsilon=1e-
     return ops.cast(ops.transpose(attended, (0, 2, 1, 3)), kept)
 
 
-def _causal(query, key, value, epsilon, chunk_size):
+def linear_attention_with_state(query, key, value, state, key_mask=None, epsilon=1e-6):
+    """Causal linear attention that continues from the sums of earlier steps.
+
+    Args:
+        query: as in `linear_attention`.
+        key: as there.
+        value: as there.
+        state: a dict of `sum`, `(b, n, m, h)`, and `normaliser`, `(b, n, m, 1)`, both in float32 or better.
+        key_mask: as there.
+        epsilon: as there.
+
+    Returns:
+        `(b, t, n, h)` and the new state.
+    """
+    precise = state["sum"].dtype
+    if key_mask is not None:
+        key = ops.where(ops.expand_dims(ops.cast(key_mask, "bool"), (-2, -1)), key, 0.0)
+    given = (ops.cast(x, precise) for x in (query, key, value))
+    attended, state = _causal(*given, epsilon, 128, state)
+    return ops.cast(attended, value.dtype), state
+
+
+def _causal(query, key, value, epsilon, chunk_size, before=None):
     t = ops.shape(value)[1]
     size = min(chunk_size, t or 1) if isinstance(t, int) else chunk_size
     query, key, value = (_chunks(x, size) for x in (query, key, value))  # (b, n, c, l, m or h)
@@ -65,13 +87,18 @@ def _causal(query, key, value, epsilon, chunk_size):
     weights = ops.where(
         visible(ops.arange(size), ops.arange(size), causal=True), ops.matmul(query, key), 0.0
     )
-    state = _sum_before(ops.matmul(key, value))  # (b, n, c, m, h)
-    normaliser = _sum_before(ops.sum(key, axis=-1, keepdims=True))  # (b, n, c, m, 1)
+    sums = dict(sum=ops.matmul(key, value), normaliser=ops.sum(key, axis=-1, keepdims=True))
+    state, normaliser = (_sum_before(x) for x in sums.values())  # (b, n, c, m, h), (b, n, c, m, 1)
+    after = {}
+    if before is not None:
+        after = {name: before[name] + ops.sum(x, axis=2) for name, x in sums.items()}
+        state = state + ops.expand_dims(before["sum"], 2)
+        normaliser = normaliser + ops.expand_dims(before["normaliser"], 2)
     total = ops.matmul(query, normaliser) + ops.sum(weights, axis=-1, keepdims=True)
     attended = ops.matmul(query, state) + ops.matmul(weights, value)
     b, n, c, _, h = ops.shape(attended)
     attended = ops.reshape(attended / (total + epsilon), (b, n, c * size, h))[:, :, :t]
-    return ops.transpose(attended, (0, 2, 1, 3))
+    return ops.transpose(attended, (0, 2, 1, 3)), after
 
 
 def _chunks(x, size):

@@ -42,7 +42,7 @@ def fitting_mask(mask, sizes, name="mask"):
         return tensor
     if "int" not in dtype and "float" not in dtype:
         raise ValueError(f"{_mask_rule(name, sizes)} Received: {name} of dtype {dtype}")
-    values = None if symbolic else _values(tensor)
+    values = None if symbolic else known_values(tensor)
     if values is not None:
         others = values[(values != 0) & (values != 1)]
         if others.size:
@@ -65,7 +65,7 @@ def _mask_rule(name, sizes):
     return f"`{name}` must be boolean, or 0 and 1, of shape {' or '.join(map(str, shapes))}."
 
 
-def _values(tensor):
+def known_values(tensor):
     """The values of a tensor as a NumPy array, or None while a graph is traced."""
     if backend.backend() == "torch":
         import torch

@@ -202,5 +202,5 @@ def distance_buckets(count, max_distance):
 
 
 def per_head(table, index):
-    """Look up the rows of `table: (rows, n)` at `index: (m, k)`, giving `(n, m, k)`."""
-    return ops.transpose(ops.take(table, index, axis=0), (2, 0, 1))
+    """Look up the rows of `table: (rows, n)` at `index: (..., m, k)`, giving `(..., n, m, k)`."""
+    return ops.moveaxis(ops.take(table, index, axis=0), -1, -3)

@@ -84,15 +84,15 @@ class AlibiBias(layers.Layer):
         return ops.cast(ops.cast(scores, bias.dtype) + bias, scores.dtype)
 
     def bias(self, query_steps, key_steps):
-        """Return what to add to the scores of some queries and keys: `(heads, queries, keys)`.
+        """Return what to add to the scores of some queries and keys: `(..., heads, queries, keys)`.
 
         Args:
-            query_steps: Integers of shape `(queries,)`. Positions of the queries.
-            key_steps: Integers of shape `(keys,)`. Positions of the keys.
+            query_steps: Integers of shape `(..., queries)`. Positions of the queries.
+            key_steps: Integers of shape `(..., keys)`. Positions of the keys.
         """
         precise = backend.result_type(self.compute_dtype, "float32")
-        distance = ops.expand_dims(query_steps, 1) - ops.expand_dims(key_steps, 0)
-        distance = ops.cast(ops.abs(distance), precise)
+        distance = ops.expand_dims(query_steps, -1) - ops.expand_dims(key_steps, -2)
+        distance = ops.expand_dims(ops.cast(ops.abs(distance), precise), -3)
         return -ops.expand_dims(ops.convert_to_tensor(self.slopes, precise), (1, 2)) * distance
 
     def compute_output_shape(self, input_shape):

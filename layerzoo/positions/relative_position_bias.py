@@ -140,14 +140,14 @@ class RelativePositionBias(layers.Layer):
         return ops.cast(ops.cast(scores, precise) + ops.cast(bias, precise), scores.dtype)
 
     def bias(self, query_steps, key_steps, embeddings):
-        """Return what to add to the scores of some queries and keys: `(heads, queries, keys)`.
+        """Return what to add to the scores of some queries and keys: `(..., heads, queries, keys)`.
 
         Args:
-            query_steps: Integers of shape `(queries,)`. Positions of the queries.
-            key_steps: Integers of shape `(keys,)`. Positions of the keys.
+            query_steps: Integers of shape `(..., queries)`. Positions of the queries.
+            key_steps: Integers of shape `(..., keys)`. Positions of the keys.
             embeddings: The table, of shape `(num_buckets, heads)`.
         """
-        distance = ops.expand_dims(key_steps, 0) - ops.expand_dims(query_steps, 1)
+        distance = ops.expand_dims(key_steps, -2) - ops.expand_dims(query_steps, -1)
         distance = ops.clip(distance, -self.max_distance, self.max_distance)
         by_distance = ops.take(embeddings, ops.convert_to_tensor(self.buckets, "int32"), axis=0)
         return per_head(by_distance, distance + self.max_distance)

@@ -3,9 +3,9 @@ from keras import backend, initializers, layers, ops
 
 from layerzoo.building.arguments import boolean, positive_number, several
 from layerzoo.building.recipe import recipe
+from layerzoo.building.states import apply_with_states, initial_states, mask_of_inputs, with_state
 from layerzoo.building.sublayers import serialized
 from layerzoo.building.wrapped import (
-    apply_in_turn,
     chain_of,
     demand_layers,
     kept,
@@ -13,8 +13,6 @@ from layerzoo.building.wrapped import (
     must_keep_shape,
 )
 from layerzoo.ops.channels import known_channels
-from layerzoo.ops.dtypes import floating
-from layerzoo.ops.masks import fitting_mask
 from layerzoo.ops.streams import flat_and_normalized, mixing, plain_start
 
 
@@ -63,6 +61,10 @@ class HyperConnections(layers.Layer):
         mask: Boolean tensor of shape `(batch, time)`, false at padding. Passed to the wrapped layers that
             accept a mask. It may have more of the axes before the streams.
         training: Boolean. Passed to the wrapped layers.
+        initial_state: List of a state for each wrapped layer that has one, as an earlier call or
+            `get_initial_state` returned it. Defaults to None: a sequence starts.
+        inputs_mask: The name by which Keras passes `mask` when there is an `initial_state`.
+        return_state: Boolean. Whether to return `(outputs, state)` instead of `outputs`.
 
     Input shape:
         `(batch, ..., num_streams, width)`, or `(batch, ..., width)` if `enter`. `layer` gets the shape
@@ -79,6 +81,8 @@ class HyperConnections(layers.Layer):
             one output, or changes the shape; if `num_streams` is not an integer of at least 2, the inputs
             have another number of streams, or the width is unknown.
         ValueError: if a mask has another shape than stated, or other values than booleans, 0 and 1.
+        ValueError: if `initial_state` is not a list of states of the wrapped layers, or one of these needs a
+            state and cannot continue from one.
 
     Example:
         ```python
@@ -113,7 +117,7 @@ class HyperConnections(layers.Layer):
         epsilon: float = 1e-6,
         **kwargs,
     ):
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)
         demand_layers(layer)
         self.layer = layer
         self.num_streams = several(num_streams=num_streams)
@@ -148,9 +152,17 @@ class HyperConnections(layers.Layer):
         )
         self.input_spec = layers.InputSpec(min_ndim=len(axes) + 1, axes=axes)
 
-    def call(self, inputs, mask=None, training=None):
-        mask = fitting_mask(mask, inputs.shape[: -1 if self.enter else -2])
-        x = floating(inputs, self.compute_dtype)
+    def call(
+        self,
+        inputs,
+        mask=None,
+        training=None,
+        initial_state=None,
+        inputs_mask=None,
+        return_state=False,
+    ):
+        mask = mask_of_inputs(mask, inputs_mask, inputs.shape[: -1 if self.enter else -2])
+        x = ops.cast(inputs, self.compute_dtype)
         x = ops.cast(x, backend.result_type(x.dtype, "float32"))
         if self.enter:
             x = ops.stack([x] * self.num_streams, axis=-2)
@@ -159,17 +171,32 @@ class HyperConnections(layers.Layer):
             scores, self.scales, self.offsets, self.num_streams, self.constrained
         )
         inside = ops.cast(ops.sum(ops.expand_dims(read, -1) * x, axis=-2), self.compute_dtype)
-        branch = kept(apply_in_turn(chain_of(self.layer), inside, mask), inside)
-        branch = ops.expand_dims(ops.cast(branch, x.dtype), -2)
+        branch, state = apply_with_states(
+            chain_of(self.layer), inside, mask, initial_state, return_state
+        )
+        branch = ops.expand_dims(ops.cast(kept(branch, inside), x.dtype), -2)
         y = ops.matmul(ops.swapaxes(mix, -1, -2), x) + ops.expand_dims(write, -1) * branch
-        return ops.cast(ops.mean(y, axis=-2) if self.leave else y, self.compute_dtype)
+        y = ops.cast(ops.mean(y, axis=-2) if self.leave else y, self.compute_dtype)
+        return with_state(y, state, return_state)
+
+    def get_initial_state(self, batch_size, length=None):
+        """Return a list of the states at the start of a sequence, of the wrapped layers that have one.
+
+        Args:
+            batch_size: Integer. Number of samples.
+            length: Positive integer. Number of steps that there is room for, if a wrapped layer needs it.
+        """
+        return initial_states(chain_of(self.layer), batch_size, length)
 
     def compute_output_shape(self, input_shape):
         shape = tuple(input_shape) if self.enter else (*input_shape[:-2], input_shape[-1])
         return shape if self.leave else (*shape[:-1], self.num_streams, shape[-1])
 
-    def compute_output_spec(self, inputs, mask=None, training=None):
-        fitting_mask(mask, inputs.shape[: -1 if self.enter else -2])
+    def compute_output_spec(self, inputs, mask=None, training=None, **state):
+        if state.get("return_state"):
+            return keras.Operation.compute_output_spec(self, inputs, mask=mask, **state)
+        sizes = inputs.shape[: -1 if self.enter else -2]
+        mask_of_inputs(mask, state.get("inputs_mask"), sizes)
         return keras.KerasTensor(self.compute_output_shape(inputs.shape), dtype=self.compute_dtype)
 
     def get_config(self):

@@ -3,9 +3,9 @@ from keras import initializers, layers, ops
 
 from layerzoo.building.arguments import number
 from layerzoo.building.recipe import recipe
+from layerzoo.building.states import apply_with_states, initial_states, mask_of_inputs, with_state
 from layerzoo.building.sublayers import serialized
 from layerzoo.building.wrapped import (
-    apply_in_turn,
     chain_of,
     data_format_of,
     demand_layers,
@@ -13,8 +13,6 @@ from layerzoo.building.wrapped import (
     must_keep_shape,
 )
 from layerzoo.ops.channels import channel_axis, known_channels, position_sizes
-from layerzoo.ops.dtypes import floating
-from layerzoo.ops.masks import fitting_mask
 
 
 @keras.saving.register_keras_serializable(package="layerzoo")
@@ -49,6 +47,10 @@ class ReZero(layers.Layer):
         mask: Boolean tensor of shape `(batch, time)`, false at padding. Passed to the wrapped layers that
             accept a mask. It may have more of the axes of the inputs, up to all except that of the channels.
         training: Boolean. Passed to the wrapped layers.
+        initial_state: List of a state for each wrapped layer that has one, as an earlier call or
+            `get_initial_state` returned it. Defaults to None: a sequence starts.
+        inputs_mask: The name by which Keras passes `mask` when there is an `initial_state`.
+        return_state: Boolean. Whether to return `(outputs, state)` instead of `outputs`.
 
     Input shape:
         Any shape that `layer` accepts and keeps. The number of channels must be known.
@@ -64,6 +66,8 @@ class ReZero(layers.Layer):
             one output, changes the shape, or mixes data formats; if `init_value` is not a number,
             `data_format` is not recognised, or the number of channels is unknown.
         ValueError: if a mask has another shape than stated, or other values than booleans, 0 and 1.
+        ValueError: if `initial_state` is not a list of states of the wrapped layers, or one of these needs a
+            state and cannot continue from one.
 
     Example:
         ```python
@@ -89,7 +93,7 @@ class ReZero(layers.Layer):
         data_format: str | None = None,
         **kwargs,
     ):
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)
         demand_layers(layer)
         self.layer = layer
         self.init_value = number(init_value=init_value)
@@ -105,18 +109,39 @@ class ReZero(layers.Layer):
         axes = {channel_axis(self.data_format): channels}
         self.input_spec = layers.InputSpec(min_ndim=2, axes=axes)
 
-    def call(self, inputs, mask=None, training=None):
-        mask = fitting_mask(mask, position_sizes(inputs, self.data_format))
-        inputs = floating(inputs, self.compute_dtype)
-        branch = kept(apply_in_turn(chain_of(self.layer), inputs, mask), inputs)
-        precise = ops.cast(branch, self.alpha.dtype) * self.alpha
-        return inputs + ops.cast(precise, self.compute_dtype)
+    def call(
+        self,
+        inputs,
+        mask=None,
+        training=None,
+        initial_state=None,
+        inputs_mask=None,
+        return_state=False,
+    ):
+        mask = mask_of_inputs(mask, inputs_mask, position_sizes(inputs, self.data_format))
+        inputs = ops.cast(inputs, self.compute_dtype)
+        branch, state = apply_with_states(
+            chain_of(self.layer), inputs, mask, initial_state, return_state
+        )
+        precise = ops.cast(kept(branch, inputs), self.alpha.dtype) * self.alpha
+        return with_state(inputs + ops.cast(precise, self.compute_dtype), state, return_state)
+
+    def get_initial_state(self, batch_size, length=None):
+        """Return a list of the states at the start of a sequence, of the wrapped layers that have one.
+
+        Args:
+            batch_size: Integer. Number of samples.
+            length: Positive integer. Number of steps that there is room for, if a wrapped layer needs it.
+        """
+        return initial_states(chain_of(self.layer), batch_size, length)
 
     def compute_output_shape(self, input_shape):
         return input_shape
 
-    def compute_output_spec(self, inputs, mask=None, training=None):
-        fitting_mask(mask, position_sizes(inputs, self.data_format))
+    def compute_output_spec(self, inputs, mask=None, training=None, **state):
+        if state.get("return_state"):
+            return keras.Operation.compute_output_spec(self, inputs, mask=mask, **state)
+        mask_of_inputs(mask, state.get("inputs_mask"), position_sizes(inputs, self.data_format))
         return keras.KerasTensor(inputs.shape, dtype=self.compute_dtype)
 
     def get_config(self):

@@ -1,5 +1,5 @@
 import keras
-from keras import initializers, layers
+from keras import initializers, layers, ops
 
 from layerzoo.building.arguments import (
     one_of,
@@ -9,10 +9,10 @@ from layerzoo.building.arguments import (
     probability,
 )
 from layerzoo.building.recipe import recipe
+from layerzoo.building.states import apply_with_states, initial_states, mask_of_inputs, with_state
 from layerzoo.building.sublayers import layer_norm, serialized
 from layerzoo.building.wrapped import (
     add_branch,
-    apply_in_turn,
     branch_shape_of,
     chain_of,
     data_format_of,
@@ -21,8 +21,6 @@ from layerzoo.building.wrapped import (
     scaled,
 )
 from layerzoo.ops.channels import channel_axis, known_channels, position_sizes
-from layerzoo.ops.dtypes import floating
-from layerzoo.ops.masks import fitting_mask
 from layerzoo.ops.norms import normalized
 from layerzoo.residual.drop_path import DropPath
 
@@ -71,6 +69,10 @@ class Residual(layers.Layer):
         mask: Boolean tensor of shape `(batch, time)`, false at padding. Passed to the wrapped layers that
             accept a mask. It may have more of the axes of the inputs, up to all except that of the channels.
         training: Boolean. Whether to drop branches. The wrapped layers receive it too.
+        initial_state: List of a state for each wrapped layer that has one, as an earlier call or
+            `get_initial_state` returned it. Defaults to None: a sequence starts.
+        inputs_mask: The name by which Keras passes `mask` when there is an `initial_state`.
+        return_state: Boolean. Whether to return `(outputs, state)` instead of `outputs`.
 
     Input shape:
         Any shape that `layer` accepts. The number of channels must be known.
@@ -86,6 +88,8 @@ class Residual(layers.Layer):
             one output, mixes data formats, or changes an axis other than that of the channels; if `norm` or
             `data_format` is not recognised, a number is out of range, or the number of channels is unknown.
         ValueError: if a mask has another shape than stated, or other values than booleans, 0 and 1.
+        ValueError: if `initial_state` is not a list of states of the wrapped layers, or one of these needs a
+            state and cannot continue from one.
 
     Example:
         ```python
@@ -119,7 +123,7 @@ class Residual(layers.Layer):
         data_format: str | None = None,
         **kwargs,
     ):
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)
         demand_layers(layer)
         self.layer = layer
         self.norm = one_of((None, "pre", "post", "sandwich"), norm=norm)
@@ -153,12 +157,22 @@ class Residual(layers.Layer):
         axes = {channel_axis(self.data_format): channels}
         self.input_spec = layers.InputSpec(min_ndim=2, axes=axes)
 
-    def call(self, inputs, mask=None, training=None):
-        mask = fitting_mask(mask, position_sizes(inputs, self.data_format))
-        inputs = branch = floating(inputs, self.compute_dtype)
+    def call(
+        self,
+        inputs,
+        mask=None,
+        training=None,
+        initial_state=None,
+        inputs_mask=None,
+        return_state=False,
+    ):
+        mask = mask_of_inputs(mask, inputs_mask, position_sizes(inputs, self.data_format))
+        inputs = branch = ops.cast(inputs, self.compute_dtype)
         if self.norm in ("pre", "sandwich"):
             branch = self._normalized(self.norm_in, inputs)
-        branch = apply_in_turn(chain_of(self.layer), branch, mask)
+        branch, state = apply_with_states(
+            chain_of(self.layer), branch, mask, initial_state, return_state
+        )
         if self.norm == "sandwich":
             branch = self._normalized(self.norm_out, branch)
         if self.scale is not None:
@@ -170,7 +184,16 @@ class Residual(layers.Layer):
         outputs = add_branch(shortcut, branch, self.data_format)
         if self.norm == "post":
             outputs = self._normalized(self.norm_out, outputs)
-        return outputs
+        return with_state(outputs, state, return_state)
+
+    def get_initial_state(self, batch_size, length=None):
+        """Return a list of the states at the start of a sequence, of the wrapped layers that have one.
+
+        Args:
+            batch_size: Integer. Number of samples.
+            length: Positive integer. Number of steps that there is room for, if a wrapped layer needs it.
+        """
+        return initial_states(chain_of(self.layer), batch_size, length)
 
     def compute_output_shape(self, input_shape):
         shape, axis = list(input_shape), channel_axis(self.data_format)
@@ -183,8 +206,10 @@ class Residual(layers.Layer):
             shape[axis] = self.project.units
         return tuple(shape)
 
-    def compute_output_spec(self, inputs, mask=None, training=None):
-        fitting_mask(mask, position_sizes(inputs, self.data_format))
+    def compute_output_spec(self, inputs, mask=None, training=None, **state):
+        if state.get("return_state"):
+            return keras.Operation.compute_output_spec(self, inputs, mask=mask, **state)
+        mask_of_inputs(mask, state.get("inputs_mask"), position_sizes(inputs, self.data_format))
         return keras.KerasTensor(self.compute_output_shape(inputs.shape), dtype=self.compute_dtype)
 
     def get_config(self):

@@ -4,8 +4,9 @@ import pytest
 from keras import layers, ops
 
 from layerzoo import GatedMLP, RelativePositionBias, Residual, SelfAttention
+from layerzoo.building.states import apply_in_turn
 from layerzoo.building.sublayers import build_position, dense, positioned, serialized
-from layerzoo.building.wrapped import apply_in_turn, build_by_call
+from layerzoo.building.wrapped import build_by_call
 
 
 def test_dense_takes_after_its_owner():

@@ -1,0 +1,176 @@
+"""States that go from call to call: what a layer keeps of the steps that it has seen."""
+
+import inspect
+
+import keras
+from keras import backend, ops
+
+from layerzoo.ops.masks import fitting_mask
+
+
+def empty(tensors) -> dict:
+    """A state before the first step: zeros, by the shape and the dtype of each tensor."""
+    return {name: ops.zeros(shape, dtype) for name, (shape, dtype) in tensors.items()}
+
+
+def started(layer, inputs, initial_state, return_state, return_attention_scores=False):
+    """The state to continue from: `initial_state`, or that of a start, or None if no state is wanted.
+
+    Args:
+        layer: the layer. Its `state_tensors(batch_size, length)` tells the shape and the dtype of each tensor
+            of its state, by name. A `length` of None is any length.
+        inputs: the steps that follow.
+        initial_state: what was passed to the call.
+        return_state: what was passed to the call.
+        return_attention_scores: what was passed to the call.
+
+    Raises:
+        ValueError: a state is wanted of a layer that is not causal, or beside scores, or does not fit.
+    """
+    if initial_state is None and not return_state:
+        return None
+    if not getattr(layer, "causal", True):
+        raise ValueError(
+            "A layer must have `causal=True` to continue from a state, because later steps may not change "
+            f"what earlier ones gave. Received: causal=False in {layer.name}"
+        )
+    if return_attention_scores:
+        raise ValueError(
+            "`return_attention_scores` must be False where a state is passed or returned. "
+            "Received: return_attention_scores=True"
+        )
+    if initial_state is not None:
+        return fitting_state(initial_state, layer.state_tensors(inputs.shape[0], None))
+    b, t = (inputs.shape if keras.utils.is_keras_tensor(inputs) else ops.shape(inputs))[:2]
+    tensors = layer.state_tensors(b, t)
+    return symbols(tensors) if keras.utils.is_keras_tensor(inputs) else empty(tensors)
+
+
+def with_state(outputs, state, return_state):
+    """What a call returns: the outputs, and the state if it is asked for."""
+    return (outputs, state) if return_state else outputs
+
+
+def symbols(tensors) -> dict:
+    """The symbolic tensors of a state, by the shape and the dtype of each."""
+    return {name: keras.KerasTensor(shape, dtype=dtype) for name, (shape, dtype) in tensors.items()}
+
+
+def fitting_state(state, tensors) -> dict:
+    """A state, if it has the tensors that a layer keeps.
+
+    Args:
+        state: what was passed as `initial_state`.
+        tensors: the shape and the dtype of each tensor, by name. A size of None fits any size.
+
+    Raises:
+        ValueError: a tensor is missing, not known, or of another shape or dtype.
+    """
+    if not isinstance(state, dict) or set(state) != set(tensors):
+        found = sorted(state) if isinstance(state, dict) else type(state).__name__
+        raise ValueError(
+            f"`initial_state` must be a dict of {', '.join(sorted(tensors))}. Received: {found}"
+        )
+    fitting = {}
+    for name, (shape, dtype) in tensors.items():
+        each = state[name]
+        each = each if keras.utils.is_keras_tensor(each) else ops.convert_to_tensor(each)
+        found = tuple(each.shape), backend.standardize_dtype(each.dtype)
+        same = len(found[0]) == len(shape) and all(
+            m == n or not (isinstance(m, int) and isinstance(n, int))
+            for m, n in zip(found[0], shape, strict=True)
+        )
+        if not same or found[1] != dtype:
+            raise ValueError(
+                f"`initial_state` must have a {name!r} of shape {tuple(shape)} and dtype {dtype}. "
+                f"Received: shape {found[0]}, dtype {found[1]}"
+            )
+        fitting[name] = each
+    return fitting
+
+
+def mask_of_inputs(mask, inputs_mask, sizes):
+    """The mask of the inputs: `mask`, or what Keras passes as `inputs_mask` if there is a state."""
+    inputs_mask = fitting_mask(inputs_mask, sizes, "inputs_mask")
+    mask = fitting_mask(mask, sizes)
+    return inputs_mask if mask is None else mask
+
+
+def flat(chain) -> list:
+    """Layers that are applied in turn, with those of a `Sequential` model in its place."""
+    inside = [flat(each.layers) if isinstance(each, keras.Sequential) else [each] for each in chain]
+    return [layer for each in inside for layer in each]
+
+
+def continues(layer) -> bool:
+    """Whether a layer continues from a state.
+
+    Raises:
+        ValueError: it does not, and it is or holds a layer that has one, which would start anew in each call.
+    """
+    if "return_state" in inspect.signature(layer.call).parameters:
+        return True
+    if any(hasattr(part, "get_initial_state") for part in layer._flatten_layers()):
+        raise ValueError(
+            "A layer that has a state, or holds a layer that has one, must take `initial_state` and "
+            f"`return_state` in its call. Received: layer={layer}"
+        )
+    return False
+
+
+def initial_states(chain, batch_size, length) -> list:
+    """A state for each of the layers, applied in turn, that continue from one."""
+    return [
+        layer.get_initial_state(batch_size, length) for layer in flat(chain) if continues(layer)
+    ]
+
+
+def apply_in_turn(chain, x, mask=None):
+    """Run `x` through a list of layers. Each layer gets the mask that the previous one leaves."""
+    for layer in chain:
+        x, mask, _ = _applied(layer, x, mask)
+    return x
+
+
+def apply_with_states(chain, x, mask=None, states=None, return_state=True, training=None):
+    """Like `apply_in_turn`, but each layer that has a state continues from its own.
+
+    Args:
+        chain: the layers.
+        x: the steps that follow.
+        mask: their mask.
+        states: as `initial_states` returns them, or None at the start of a sequence.
+        return_state: whether the states are wanted. Without them and without `states`, the layers are applied
+            as `apply_in_turn` does, and the states are None.
+        training: passed to the layers that take it, unless it is None.
+
+    Returns:
+        The outputs and the new states.
+    """
+    if states is None and not return_state:
+        return apply_in_turn(chain, x, mask), None
+    chain = [(layer, continues(layer)) for layer in flat(chain)]
+    number = sum(keeps for _, keeps in chain)
+    states = [None] * number if states is None else states
+    if not isinstance(states, list | tuple) or len(states) != number:
+        raise ValueError(
+            f"`initial_state` must be a list of {number} states, one for each layer that has one. "
+            f"Received: {type(states).__name__} of length {len(states)}"
+        )
+    kept: list = []
+    for layer, keeps in chain:
+        given = dict(initial_state=states[len(kept)], return_state=True) if keeps else {}
+        if training is not None and "training" in inspect.signature(layer.call).parameters:
+            given["training"] = training
+        x, mask, state = _applied(layer, x, mask, **given)
+        kept += [state] if keeps else []
+    return x, kept
+
+
+def _applied(layer, x, mask, **given):
+    """What a layer makes of `x`, the mask that it leaves, and its state if asked for."""
+    if mask is not None and "mask" in inspect.signature(layer.call).parameters:
+        given["mask"] = mask
+    y = layer(x, **given)
+    y, state = y if "return_state" in given else (y, None)
+    return y, layer.compute_mask(x, mask) if layer.supports_masking else None, state

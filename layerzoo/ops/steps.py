@@ -1,0 +1,240 @@
+r"""Steps that follow others: their order without padding, and the buffers that keep what was seen.
+
+Axis letters: `b` batch, `t` steps, `s` slots of a buffer, `n` heads, `g` key/value heads, `r` query heads per
+key/value head, `h` head width, `v` width of a value, `d` features.
+"""
+
+import math
+from collections import namedtuple
+
+from keras import ops
+
+from layerzoo.ops.attention import grouped, time_first
+from layerzoo.ops.attention_blocks import Sight, attend_in_blocks, blocks
+from layerzoo.ops.masks import known_values
+from layerzoo.ops.randomness import kept, made_up
+
+UNSEEN = 2**30
+"""The place of a key that no query attends to: behind all others."""
+
+
+def valid_first(x, mask, state):
+    """Move the padding of `x: (b, t, d)` behind the valid steps, which keep their order, if there is a state.
+
+    Returns:
+        The moved steps, their mask, and a function that moves what was computed from them back.
+    """
+    if state is None or mask is None or x.shape[1] == 1:
+        return x, mask, lambda y: y
+    valid = ops.cast(mask, "int32")
+    count = ops.sum(valid, axis=1, keepdims=True)
+    rank = ops.where(
+        ops.cast(valid, "bool"),
+        ops.cumsum(valid, axis=1) - 1,
+        count + ops.cumsum(1 - valid, axis=1) - 1,
+    )
+    order = ops.argsort(rank, axis=1)
+    moved_mask = ops.arange(0, ops.shape(x)[1], dtype="int32") < count
+    return moved(x, order), moved_mask, lambda y: moved(y, rank)
+
+
+def moved(x, index):
+    """The steps of `x: (b, t, d)` at `index: (b, t)`."""
+    return ops.take_along_axis(x, ops.expand_dims(ops.cast(index, "int32"), -1), axis=1)
+
+
+def after(past, x, mask=None):
+    """Steps behind earlier ones, and the latest of both, as many as there were.
+
+    Args:
+        past: `(b, s, d)`, the steps before.
+        x: `(b, t, d)`, the steps that follow. Padding is behind the valid steps.
+        mask: `(b, t)`, false at padding, or None.
+
+    Returns:
+        `(b, s + t, d)`, and the last `s` of them before the padding.
+    """
+    both = ops.concatenate([past, x], axis=1)
+    if mask is None:
+        return both, both[:, ops.shape(x)[1] :]
+    count = ops.sum(ops.cast(mask, "int32"), axis=1, keepdims=True)
+    return both, moved(both, count + ops.arange(0, past.shape[1], dtype="int32"))
+
+
+def written(buffer, new, slots):
+    """`buffer: (b, ..., s, d)`, with `new: (b, ..., t, d)` at `slots: (b, t)`."""
+    *rows, s, d = ops.shape(buffer)
+    for _ in rows[1:]:
+        slots = ops.expand_dims(slots, 1)
+    row = ops.reshape(ops.arange(0, math.prod(rows), dtype="int32"), (*rows, 1))
+    index = ops.reshape(row * s + slots, (-1, 1))
+    flat = ops.scatter_update(ops.reshape(buffer, (-1, d)), index, ops.reshape(new, (-1, d)))
+    return ops.reshape(flat, ops.shape(buffer))
+
+
+def attend_and_keep(query, key, value, state, mask=None, window=None, **sees):
+    """Causal attention to the steps that a state keeps and to new ones, which it then keeps too.
+
+    Args:
+        query: `(b, t, n, h)`.
+        key: `(b, t, g, h)`.
+        value: `(b, t, g, v)`.
+        state: a dict of `key`, `(b, g, s, h)`, `value`, `(b, g, s, v)`, and `place`, `(b,)`, the number of
+            steps so far. The last slot takes what need not be kept.
+        mask: `(b, t)`, false at padding, which is behind the valid steps. It takes no place.
+        window: as in `attention`. The slots are then used in turn.
+        **sees: `bias`, `weights` and `dropout`, as in `attention`.
+
+    Returns:
+        `(b, t, n, v)` and the new state. A step for which no slot is left gives NaN.
+    """
+    key, value = (ops.transpose(x, (0, 2, 1, 3)) for x in (key, value))
+    buffers = [state["key"], state["value"]]
+    if window is None:
+        buffers, steps = kept_behind(buffers, [key, value], state["place"], mask)
+        attended = attend_to_places(query, *buffers, steps.places, steps.there, **sees)
+        attended = nan_without_room(attended, steps)
+    else:
+        pairs = zip(buffers, (key, value), strict=True)
+        key_and_value = [ops.concatenate(pair, axis=2) for pair in pairs]
+        buffers, steps = kept_in_turn(buffers, [key, value], state["place"], mask)
+        attended = attend_to_places(
+            query, *key_and_value, steps.places, steps.there, window=window, **sees
+        )
+    return attended, dict(key=buffers[0], value=buffers[1], place=steps.next)
+
+
+Steps = namedtuple("Steps", ["places", "there", "room", "next"])
+"""Steps that follow others. `places`: `(b, t)`, where they are. `there`: `(b, s)` or `(1, s)`, where the keys
+are that they may attend to. `room`: the number of places. `next`: `(b,)`, the place behind them."""
+
+
+def kept_behind(buffers, new, place, mask=None):
+    """Keep new steps behind those that buffers hold.
+
+    Args:
+        buffers: a list of `(b, ..., s, d)`. The last slot takes what is not kept.
+        new: for each of them, `(b, ..., t, d)`.
+        place: `(b,)`, the number of steps that the buffers hold.
+        mask: `(b, t)`, false at padding, which is behind the valid steps; or None.
+
+    Returns:
+        The new buffers, and the `Steps`.
+    """
+    places, own, count = _placed(new[0], place, mask)
+    slots = ops.shape(buffers[0])[-2] - 1
+    must_have_room(place, count, slots)
+    target = ops.where(own < slots, own, slots)
+    slot = ops.arange(0, slots + 1, dtype="int32")
+    there = ops.expand_dims(ops.where(slot < slots, slot, UNSEEN), 0)
+    return _all_written(buffers, new, target), Steps(places, there, slots, place + count)
+
+
+def kept_in_turn(buffers, new, place, mask=None):
+    """Like `kept_behind`, but the slots are used in turn, so that the latest steps are kept.
+
+    The keys `there` are those of the buffers before, and behind them the new ones.
+    """
+    places, own, count = _placed(new[0], place, mask)
+    slots = ops.shape(buffers[0])[-2] - 1
+    there = ops.concatenate([places_in_turn(place, slots), own], axis=1)
+    latest = ops.logical_and(own >= ops.expand_dims(place + count - slots, 1), own < UNSEEN)
+    target = ops.where(latest, ops.mod(places, slots), slots)
+    return _all_written(buffers, new, target), Steps(places, there, slots, place + count)
+
+
+def _placed(new, place, mask):
+    """The places of steps `(b, ..., t, d)`; the same, but `UNSEEN` for padding; and how many are valid."""
+    t = ops.shape(new)[-2]
+    places = ops.expand_dims(place, 1) + ops.arange(0, t, dtype="int32")
+    if mask is None:
+        return places, places, ops.zeros_like(place) + t
+    return places, ops.where(mask, places, UNSEEN), ops.sum(ops.cast(mask, "int32"), axis=1)
+
+
+def _all_written(buffers, new, slots):
+    return [written(each, steps, slots) for each, steps in zip(buffers, new, strict=True)]
+
+
+def nan_without_room(attended, steps):
+    """`attended: (b, t, n, v)`, but NaN at steps for which there is no room, where nothing can be raised."""
+    room = ops.expand_dims(steps.places < steps.room, (2, 3))
+    return ops.where(room, attended, ops.cast(math.nan, attended.dtype))
+
+
+def must_have_room(place, count, slots):
+    """Raise a `ValueError` if there are more steps than slots, where their number can be seen."""
+    before, new = known_values(place), known_values(count)
+    if before is None or new is None or not isinstance(slots, int):
+        return
+    if (before + new > slots).any():
+        raise ValueError(
+            "`initial_state` must have room for the steps that follow. Its room is the `length` of "
+            f"`get_initial_state`. Received: {before.max()} steps kept, {new.max()} new, room for {slots}"
+        )
+
+
+def places_in_turn(place, slots):
+    """The place of what each slot holds, `(b, slots + 1)`, if the steps before `place: (b,)` took turns."""
+    last = ops.expand_dims(place, 1) - 1
+    slot = ops.expand_dims(ops.arange(0, slots + 1, dtype="int32"), 0)
+    held = last - ops.mod(last - slot, slots)
+    return ops.where(ops.logical_and(held >= 0, slot < slots), held, UNSEEN)
+
+
+def attend_to_places(
+    query,
+    key,
+    value,
+    query_places,
+    key_places,
+    window=None,
+    bias=None,
+    weights=(),
+    dropout=None,
+    causal=True,
+):
+    """Attention where places are given, and are not the order of the keys.
+
+    Args:
+        query: `(b, t, n, h)`.
+        key: `(b, g, s, h)`.
+        value: `(b, g, s, v)`.
+        query_places: `(b, t)`.
+        key_places: `(b, s)` or `(1, s)`. No query attends to a key at `UNSEEN`.
+        window: a query attends only to keys less than this many places away.
+        bias: a function that returns what to add to the scores, `(b, n, m, k)`, given the places of the
+            queries, `(b, m)`, of the keys, and `weights`.
+        weights: the tensors that `bias` depends on.
+        dropout: as in `attention`.
+        causal: whether a query attends only to its own place and to earlier ones.
+
+    Returns:
+        `(b, t, n, v)`.
+    """
+    q, s = grouped(query, key.shape[1]), ops.shape(key)[2]
+    b, g, r, t, _ = ops.shape(q)
+    value = value if dropout is None else made_up(value, dropout[0])
+
+    def look(i, span, weights):
+        q0, q1, _, _ = span
+        here, added, kept_here = query_places[:, q0:q1], None, None
+        distance = ops.expand_dims(here, 2) - ops.expand_dims(key_places, 1)
+        allowed = ops.expand_dims(key_places < UNSEEN, 1)
+        if causal:
+            allowed = distance >= 0
+        if window is not None:
+            allowed = ops.logical_and(allowed, distance < window)
+        allowed = ops.expand_dims(allowed, (1, 2))
+        m = q1 - q0
+        if bias is not None:
+            added = ops.reshape(bias(here, key_places, *weights), (b, g, r, m, s))
+        if dropout is not None:
+            rate, seed = dropout
+            kept_here = kept((b, g, r, m, s), rate, seed, part=i)
+        return Sight(added, allowed, ops.any(allowed, axis=-1, keepdims=True), kept_here)
+
+    spans = [(q0, q1, 0, s) for q0, q1, _, _ in blocks(t, s)]
+    if len(spans) > 1 and not isinstance(t, int):
+        spans = [(0, t, 0, s)]
+    return time_first(attend_in_blocks(q, key, value, weights, spans, look))
