@@ -12,11 +12,19 @@ from layerzoo.building.arguments import (
 from layerzoo.building.heads import attention_spec, head_width, known_context, valid_heads
 from layerzoo.building.recipe import recipe
 from layerzoo.building.seeds import drawn_dropout
-from layerzoo.building.sublayers import build_position, dense, positioned, rms_norm, serialized
+from layerzoo.building.states import empty, started, symbols, with_state
+from layerzoo.building.sublayers import (
+    bias_of,
+    build_position,
+    dense,
+    rms_norm,
+    serialized,
+    turned,
+)
 from layerzoo.ops.attention import attention_with_scores, gated, split_groups
-from layerzoo.ops.dtypes import floating
 from layerzoo.ops.masks import with_masks, zero_padding
 from layerzoo.ops.norms import normalized
+from layerzoo.ops.steps import attend_to_kept, context_state, valid_first
 
 
 @keras.saving.register_keras_serializable(package="layerzoo")
@@ -63,14 +71,18 @@ class CrossAttention(layers.Layer):
 
     Call arguments:
         inputs: The sequence that provides the queries.
-        context: The sequence that provides the keys and values. Defaults to the inputs themselves.
+        context: The sequence that provides the keys and values. Defaults to the context that the
+            `initial_state` keeps, or without a state to the inputs themselves.
         context_mask: Boolean tensor of shape `(batch, context time)`, false at padding. Defaults to the mask
             that the context carries, if any.
         mask: Boolean tensor of shape `(batch, time)`, false at padding. Defaults to the mask that the inputs
             carry, if any.
-        inputs_mask: The name by which Keras passes `mask` when there is a context.
+        inputs_mask: The name by which Keras passes `mask` when there is a context or an `initial_state`.
         return_attention_scores: Boolean. Whether to return `(outputs, scores)` instead of `outputs`.
         training: Boolean. Whether to apply dropout to the scores.
+        initial_state: State to continue from, as an earlier call or `get_initial_state` returned it. It keeps
+            the projected context. Defaults to None: a sequence starts.
+        return_state: Boolean. Whether to return `(outputs, state)` instead of `outputs`.
 
     Input shape:
         `(batch, time, width)` for the inputs and `(batch, context time, context width)` for the context.
@@ -90,6 +102,8 @@ class CrossAttention(layers.Layer):
             the input width and `head_dim` is not given, the context does not have three axes or
             has another number of samples, or a `context_mask` is passed without a `context`.
         ValueError: if a mask has another shape than stated, or other values than booleans, 0 and 1.
+        ValueError: if `initial_state` is not a state of this layer for as many samples, or comes with neither
+            a context of its own nor a `context`; if a state is wanted beside the scores.
         TypeError: if `position` is not a Keras layer.
 
     Example:
@@ -126,7 +140,7 @@ class CrossAttention(layers.Layer):
         seed: int | None = None,
         **kwargs,
     ):
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)
         heads = valid_heads(num_heads, num_key_value_heads, head_dim)
         self.num_heads, self.num_key_value_heads, self.head_dim = heads
         self.position = optional_layer(position=position)
@@ -167,36 +181,81 @@ class CrossAttention(layers.Layer):
         inputs_mask=None,
         return_attention_scores=False,
         training=None,
+        initial_state=None,
+        return_state=False,
     ):
+        state = started(self, inputs, initial_state, return_state, return_attention_scores)
+        new_context = context is not None or initial_state is None
         context, context_mask, mask = with_masks(inputs, context, context_mask, mask, inputs_mask)
-        inputs, context = (floating(x, self.compute_dtype) for x in (inputs, context))
+        inputs, mask, restored = valid_first(inputs, mask, state)
+        inputs, context = (ops.cast(x, self.compute_dtype) for x in (inputs, context))
         n, g, h = self.heads
         b, t, _ = ops.shape(inputs)
         together = self.project_query(zero_padding(inputs, mask))
         query, *gate = split_groups(together, g, (n // g,) * (1 + self.gate))
-        together = self.project_context(zero_padding(context, context_mask))
-        key, value = split_groups(together, g, (1, 1))
         if self.qk_norm:
-            query, key = normalized(self.query_norm, query), normalized(self.key_norm, key)
-        query, key, bias = positioned(self.position, query, key)
-        sees = dict(dropout=drawn_dropout(self, training), **bias)
-        attended, scores = attention_with_scores(
-            query, key, value, context_mask, return_attention_scores, **sees
-        )
+            query = normalized(self.query_norm, query)
+        sees = dict(dropout=drawn_dropout(self, training), **bias_of(self.position))
+        if new_context:
+            key, value = self._keys_and_values(context, context_mask)
+        if state is None:
+            query = turned(self.position, query)
+            attended, scores = attention_with_scores(
+                query, key, value, context_mask, return_attention_scores, **sees
+            )
+        else:
+            query = turned(self.position, query, state["place"])
+            if new_context:
+                state = state | context_state(key, value, context_mask)
+            attended, state = attend_to_kept(query, state, mask, **sees)
         attended = ops.reshape(gated(attended, *gate), (b, t, n * h))
-        outputs = zero_padding(self.project_out(attended), mask)
-        return (outputs, scores) if return_attention_scores else outputs
+        outputs = restored(zero_padding(self.project_out(attended), mask))
+        if return_attention_scores:
+            return outputs, scores
+        return with_state(outputs, state, return_state)
+
+    def get_initial_state(self, batch_size, length=None):
+        """Return the state before the first call: a dict of `key`, `value`, `mask` and `place`.
+
+        It keeps no context yet, so that the first call needs one. The number of steps of the context is then
+        the number of keys that the state keeps.
+
+        Args:
+            batch_size: Integer. Number of samples.
+            length: Not used: there is room for any number of steps.
+        """
+        return empty(self.state_tensors(batch_size, 0))
+
+    def state_tensors(self, batch_size, length):
+        """The shape and the dtype of each tensor of a state."""
+        _, g, h = self.heads
+        key = value = ((batch_size, g, length, h), self.compute_dtype)
+        mask, place = ((batch_size, length), "bool"), ((batch_size,), "int32")
+        return dict(key=key, value=value, mask=mask, place=place)
 
     def compute_output_shape(self, inputs_shape, context_shape=None):
         return inputs_shape
 
     def compute_output_spec(
-        self, inputs, *args, return_attention_scores=False, training=None, **kw
+        self,
+        inputs,
+        context=None,
+        *masks,
+        return_attention_scores=False,
+        training=None,
+        initial_state=None,
+        return_state=False,
+        **kw,
     ):
-        context, _, _ = with_masks(inputs, *args, **kw)
+        state = started(self, inputs, initial_state, return_state, return_attention_scores)
+        new_context = context is not None or initial_state is None
+        context, _, _ = with_masks(inputs, context, *masks, **kw)
         b, t, _ = inputs.shape
         scores = (b, self.num_heads, t, context.shape[1])
-        return attention_spec(self, inputs.shape, scores, return_attention_scores)
+        outputs = attention_spec(self, inputs.shape, scores, return_attention_scores)
+        if state is not None and new_context:
+            state = symbols(self.state_tensors(b, context.shape[1]))
+        return with_state(outputs, state, return_state)
 
     def get_config(self):
         config = super().get_config()
@@ -218,3 +277,10 @@ class CrossAttention(layers.Layer):
     def from_config(cls, config):
         position = keras.saving.deserialize_keras_object(config.get("position"))
         return super().from_config({**config, "position": position})
+
+    def _keys_and_values(self, context, context_mask):
+        together = self.project_context(zero_padding(context, context_mask))
+        key, value = split_groups(together, self.heads[1], (1, 1))
+        if self.qk_norm:
+            key = normalized(self.key_norm, key)
+        return turned(self.position, key), value

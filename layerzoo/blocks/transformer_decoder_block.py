@@ -6,6 +6,7 @@ from layerzoo.attention.self_attention import SelfAttention
 from layerzoo.building.arguments import InitializerLike
 from layerzoo.building.recipe import recipe
 from layerzoo.building.seeds import seed_of_part
+from layerzoo.building.states import parts_with_states, with_state
 from layerzoo.building.sublayers import dropping, layer_norm, serialized
 from layerzoo.building.transformer import (
     attention_branch,
@@ -82,8 +83,11 @@ class TransformerDecoderBlock(layers.Layer):
             that the context carries, if any.
         mask: Boolean tensor of shape `(batch, time)`, false at padding. Defaults to the mask that the inputs
             carry, if any.
-        inputs_mask: The name by which Keras passes `mask` when there is a context.
+        inputs_mask: The name by which Keras passes `mask` when there is a context or an `initial_state`.
         training: Boolean. Whether to drop features and branches.
+        initial_state: State to continue from, as an earlier call or `get_initial_state` returned it. It keeps
+            the projected context, which then need not be passed again. Defaults to None: a sequence starts.
+        return_state: Boolean. Whether to return `(outputs, state)` instead of `outputs`.
 
     Input shape:
         `(batch, time, width)` for the inputs and `(batch, context time, context width)` for the context.
@@ -103,6 +107,8 @@ class TransformerDecoderBlock(layers.Layer):
         ValueError: if a context is passed and the first call had none, or the other way round, if it has
             another number of samples, or a `context_mask` is passed without a `context`.
         ValueError: if a mask has another shape than stated, or other values than booleans, 0 and 1.
+        ValueError: if `initial_state` is not a state of this block for as many samples, or has no room for
+            the inputs; if `attention` or `mlp` needs a state and cannot continue from one.
         TypeError: if `attention` or `mlp` is not a Keras layer.
 
     Example:
@@ -150,7 +156,7 @@ class TransformerDecoderBlock(layers.Layer):
         seed: int | None = None,
         **kwargs,
     ):
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)
         keep_parts(self, num_heads, hidden_dim, attention, mlp)
         keep_settings(
             self,
@@ -192,23 +198,56 @@ class TransformerDecoderBlock(layers.Layer):
         self.input_spec = layers.InputSpec(ndim=3, axes={-1: width})
 
     def call(
-        self, inputs, context=None, context_mask=None, mask=None, inputs_mask=None, training=None
+        self,
+        inputs,
+        context=None,
+        context_mask=None,
+        mask=None,
+        inputs_mask=None,
+        training=None,
+        initial_state=None,
+        return_state=False,
     ):
-        fitting_context(context, self.cross)
-        context, context_mask, mask = with_masks(inputs, context, context_mask, mask, inputs_mask)
-        x = self.attend(inputs, mask=mask, training=training)
+        fitting_context(context, self.cross, initial_state)
+        run, states = parts_with_states(self, self._parts(), initial_state, return_state)
+        _, masked, mask = with_masks(inputs, context, context_mask, mask, inputs_mask)
+        x = run("attend", inputs, mask=mask, training=training)
         if self.cross is not None:
             branch = normalized(self.cross_norm, x) if self.norm_first else x
-            branch = self.cross(branch, context=context, context_mask=context_mask, mask=mask)
+            context_mask = None if context is None else masked
+            branch = run("cross", branch, context=context, context_mask=context_mask, mask=mask)
             x = x + self.cross_path(self.cross_dropout(branch))
             x = x if self.norm_first else normalized(self.cross_norm, x)
-        return self.feed(x, mask=mask, training=training)
+        x = run("feed", x, mask=mask, training=training)
+        return with_state(x, states, return_state)
+
+    def get_initial_state(self, batch_size, length=None):
+        """Return the state at the start: a dict of `attend`, `feed` and, with a context, `cross`.
+
+        Args:
+            batch_size: Integer. Number of samples.
+            length: Positive integer. Number of steps that there is room for.
+        """
+        parts = {name: getattr(self, name) for name in self._parts()}
+        return {name: part.get_initial_state(batch_size, length) for name, part in parts.items()}
 
     def compute_output_shape(self, inputs_shape, context_shape=None):
         return inputs_shape
 
-    def compute_output_spec(self, inputs, context=None, *masks, training=None, **kw):
-        fitting_context(context, self.cross)
+    def compute_output_spec(
+        self,
+        inputs,
+        context=None,
+        *masks,
+        training=None,
+        initial_state=None,
+        return_state=False,
+        **kw,
+    ):
+        fitting_context(context, self.cross, initial_state)
+        if return_state:
+            kw |= dict(initial_state=initial_state, return_state=True)
+            return keras.Operation.compute_output_spec(self, inputs, context, *masks, **kw)
         with_masks(inputs, context, *masks, **kw)
         return keras.KerasTensor(inputs.shape, dtype=self.compute_dtype)
 
@@ -234,3 +273,6 @@ class TransformerDecoderBlock(layers.Layer):
     def from_config(cls, config):
         parts = {name: config.get(name) for name in ("attention", "mlp")}
         return super().from_config({**config, **keras.saving.deserialize_keras_object(parts)})
+
+    def _parts(self):
+        return ["attend", "feed"] + ["cross"] * (self.cross is not None)

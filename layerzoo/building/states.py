@@ -41,9 +41,10 @@ def started(layer, inputs, initial_state, return_state, return_attention_scores=
         )
     if initial_state is not None:
         return fitting_state(initial_state, layer.state_tensors(inputs.shape[0], None))
-    b, t = (inputs.shape if keras.utils.is_keras_tensor(inputs) else ops.shape(inputs))[:2]
+    symbolic = keras.utils.is_keras_tensor(inputs)
+    b, t = (inputs.shape if symbolic else ops.shape(inputs))[:2]
     tensors = layer.state_tensors(b, t)
-    return symbols(tensors) if keras.utils.is_keras_tensor(inputs) else empty(tensors)
+    return symbols(tensors) if symbolic else empty(tensors)
 
 
 def with_state(outputs, state, return_state):
@@ -57,7 +58,7 @@ def symbols(tensors) -> dict:
 
 
 def fitting_state(state, tensors) -> dict:
-    """A state, if it has the tensors that a layer keeps.
+    """A state, if it has the tensors that a layer keeps. Symbols are replaced by new ones of the same shapes.
 
     Args:
         state: what was passed as `initial_state`.
@@ -66,27 +67,32 @@ def fitting_state(state, tensors) -> dict:
     Raises:
         ValueError: a tensor is missing, not known, or of another shape or dtype.
     """
-    if not isinstance(state, dict) or set(state) != set(tensors):
-        found = sorted(state) if isinstance(state, dict) else type(state).__name__
-        raise ValueError(
-            f"`initial_state` must be a dict of {', '.join(sorted(tensors))}. Received: {found}"
-        )
+    must_have_names(state, tensors)
     fitting = {}
-    for name, (shape, dtype) in tensors.items():
-        each = state[name]
-        each = each if keras.utils.is_keras_tensor(each) else ops.convert_to_tensor(each)
-        found = tuple(each.shape), backend.standardize_dtype(each.dtype)
-        same = len(found[0]) == len(shape) and all(
-            m == n or not (isinstance(m, int) and isinstance(n, int))
-            for m, n in zip(found[0], shape, strict=True)
-        )
-        if not same or found[1] != dtype:
+    for name, (due, dtype) in tensors.items():
+        given = state[name]
+        if keras.utils.is_keras_tensor(given):
+            given = keras.KerasTensor(given.shape, dtype=given.dtype)
+        else:
+            given = ops.convert_to_tensor(given)
+        shape, kind = tuple(given.shape), backend.standardize_dtype(given.dtype)
+        known = [(m, n) for m, n in zip(shape, due, strict=False) if {type(m), type(n)} == {int}]
+        if len(shape) != len(due) or any(m != n for m, n in known) or kind != dtype:
             raise ValueError(
-                f"`initial_state` must have a {name!r} of shape {tuple(shape)} and dtype {dtype}. "
-                f"Received: shape {found[0]}, dtype {found[1]}"
+                f"`initial_state` must have a {name!r} of shape {tuple(due)} and dtype {dtype}. "
+                f"Received: shape {shape}, dtype {kind}"
             )
-        fitting[name] = each
+        fitting[name] = given
     return fitting
+
+
+def must_have_names(state, names) -> None:
+    """Raise a `ValueError` unless a state is a dict with these keys."""
+    if not isinstance(state, dict) or set(state) != set(names):
+        found = sorted(map(str, state)) if isinstance(state, dict) else type(state).__name__
+        raise ValueError(
+            f"`initial_state` must be a dict of {', '.join(sorted(names))}. Received: {found}"
+        )
 
 
 def mask_of_inputs(mask, inputs_mask, sizes):
@@ -94,6 +100,34 @@ def mask_of_inputs(mask, inputs_mask, sizes):
     inputs_mask = fitting_mask(inputs_mask, sizes, "inputs_mask")
     mask = fitting_mask(mask, sizes)
     return inputs_mask if mask is None else mask
+
+
+def parts_with_states(owner, names, initial_state, return_state):
+    """A function that runs the layers of an owner, each from its own state, and a dict of the new states.
+
+    Args:
+        owner: the layer that holds them.
+        names: the attributes that hold them.
+        initial_state: a dict of their states by these names, or None at the start of a sequence.
+        return_state: whether the states are wanted. Without that and without `initial_state`, the layers run
+            without a state.
+
+    Raises:
+        ValueError: `initial_state` does not have these names.
+    """
+    if initial_state is not None:
+        must_have_names(initial_state, names)
+    states: dict = {}
+
+    def run(name, x, **given):
+        layer = getattr(owner, name)
+        if initial_state is None and not return_state:
+            return layer(x, **given)
+        past = initial_state and initial_state[name]
+        x, states[name] = layer(x, initial_state=past, return_state=True, **given)
+        return x
+
+    return run, states
 
 
 def flat(chain) -> list:

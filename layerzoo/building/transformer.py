@@ -122,14 +122,15 @@ def shortcut(block, part) -> dict:
     )
 
 
-def fitting_context(context, cross) -> None:
+def fitting_context(context, cross, initial_state=None) -> None:
     """Raise a `ValueError` unless there is a context where a block was built with cross-attention.
 
     Args:
         context: the context of a call, or None.
         cross: the cross-attention of the block, or None if the first call had no context.
+        initial_state: the state of a call, which keeps the context of an earlier one.
     """
-    if (context is None) != (cross is None):
+    if (context is None) != (cross is None) and not (cross and initial_state):
         first = "had none" if cross is None else "had one"
         raise ValueError(
             f"`context` must be passed in every call or in none, and the first call {first}. "

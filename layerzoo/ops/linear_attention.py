@@ -73,9 +73,10 @@ def linear_attention_with_state(query, key, value, state, key_mask=None, epsilon
     precise = state["sum"].dtype
     if key_mask is not None:
         key = ops.where(ops.expand_dims(ops.cast(key_mask, "bool"), (-2, -1)), key, 0.0)
-    given = (ops.cast(x, precise) for x in (query, key, value))
-    attended, state = _causal(*given, epsilon, 128, state)
-    return ops.cast(attended, value.dtype), state
+    kept = value.dtype
+    query, key, value = (ops.cast(x, precise) for x in (query, key, value))
+    attended, state = _causal(query, key, value, epsilon, 128, state)
+    return ops.cast(attended, kept), state
 
 
 def _causal(query, key, value, epsilon, chunk_size, before=None):

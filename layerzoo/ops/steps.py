@@ -89,19 +89,19 @@ def attend_and_keep(query, key, value, state, mask=None, window=None, **sees):
         `(b, t, n, v)` and the new state. A step for which no slot is left gives NaN.
     """
     key, value = (ops.transpose(x, (0, 2, 1, 3)) for x in (key, value))
-    buffers = [state["key"], state["value"]]
+    before, place = [state["key"], state["value"]], state["place"]
     if window is None:
-        buffers, steps = kept_behind(buffers, [key, value], state["place"], mask)
-        attended = attend_to_places(query, *buffers, steps.places, steps.there, **sees)
+        (keys, values), steps = kept_behind(before, [key, value], place, mask)
+        attended = attend_to_places(query, keys, values, steps.places, steps.there, **sees)
         attended = nan_without_room(attended, steps)
     else:
-        pairs = zip(buffers, (key, value), strict=True)
-        key_and_value = [ops.concatenate(pair, axis=2) for pair in pairs]
-        buffers, steps = kept_in_turn(buffers, [key, value], state["place"], mask)
+        pairs = zip(before, (key, value), strict=True)
+        seen, seen_values = (ops.concatenate(pair, axis=2) for pair in pairs)
+        (keys, values), steps = kept_in_turn(before, [key, value], place, mask)
         attended = attend_to_places(
-            query, *key_and_value, steps.places, steps.there, window=window, **sees
+            query, seen, seen_values, steps.places, steps.there, window, **sees
         )
-    return attended, dict(key=buffers[0], value=buffers[1], place=steps.next)
+    return attended, dict(key=keys, value=values, place=steps.next)
 
 
 Steps = namedtuple("Steps", ["places", "there", "room", "next"])
@@ -160,6 +160,37 @@ def nan_without_room(attended, steps):
     """`attended: (b, t, n, v)`, but NaN at steps for which there is no room, where nothing can be raised."""
     room = ops.expand_dims(steps.places < steps.room, (2, 3))
     return ops.where(room, attended, ops.cast(math.nan, attended.dtype))
+
+
+def context_state(key, value, mask):
+    """What a state keeps of a context: its keys and values `(b, s, g, h)`, and its mask `(b, s)` or None."""
+    b, s = ops.shape(key)[:2]
+    key, value = (ops.transpose(x, (0, 2, 1, 3)) for x in (key, value))
+    mask = ops.ones((b, s), "bool") if mask is None else ops.cast(mask, "bool")
+    return dict(key=key, value=value, mask=mask)
+
+
+def attend_to_kept(query, state, mask=None, **sees):
+    """Attention to a context that a state keeps, and the state behind the queries.
+
+    Args:
+        query: `(b, t, n, h)`.
+        state: a dict of `key`, `value` and `mask`, as `context_state` returns them, and `place`, `(b,)`.
+        mask: `(b, t)`, false at padding, which is behind the valid steps; or None.
+        **sees: as in `attend_and_keep`.
+    """
+    key, value, place = state["key"], state["value"], state["place"]
+    if key.shape[2] == 0:
+        raise ValueError(
+            "`context` must be passed to the first call, since `initial_state` keeps none yet. "
+            "Received: context=None"
+        )
+    places = ops.expand_dims(place, 1) + ops.arange(0, ops.shape(query)[1], dtype="int32")
+    there = ops.arange(0, ops.shape(key)[2], dtype="int32")
+    there = ops.where(state["mask"], there, UNSEEN)
+    attended = attend_to_places(query, key, value, places, there, causal=False, **sees)
+    count = ops.shape(query)[1] if mask is None else ops.sum(ops.cast(mask, "int32"), axis=1)
+    return attended, state | dict(place=place + count)
 
 
 def must_have_room(place, count, slots):
