@@ -245,11 +245,16 @@ class TransformerDecoderBlock(layers.Layer):
         **kw,
     ):
         fitting_context(context, self.cross, initial_state)
-        if return_state:
-            kw |= dict(initial_state=initial_state, return_state=True)
-            return keras.Operation.compute_output_spec(self, inputs, context, *masks, **kw)
         with_masks(inputs, context, *masks, **kw)
-        return keras.KerasTensor(inputs.shape, dtype=self.compute_dtype)
+        outputs = keras.KerasTensor(inputs.shape, dtype=self.compute_dtype)
+        states = {}
+        for name in self._parts() if return_state else []:
+            past = initial_state and initial_state[name]
+            given = dict(context=context) if name == "cross" else {}
+            _, states[name] = getattr(self, name).compute_output_spec(
+                outputs, initial_state=past, return_state=True, **given
+            )
+        return with_state(outputs, states, return_state)
 
     def get_config(self):
         config = super().get_config()

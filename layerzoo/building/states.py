@@ -201,6 +201,23 @@ def apply_with_states(chain, x, mask=None, states=None, return_state=True, train
     return x, kept
 
 
+def spec_of_states(chain, x, states=None, return_state=True):
+    """The symbolic states that `apply_with_states` returns, given a symbolic `x`."""
+    if not return_state:
+        return None
+    kept: list = []
+    for layer in flat(chain):
+        given = {}
+        if continues(layer):
+            past = None if states is None else states[len(kept)]
+            given = dict(initial_state=past, return_state=True)
+        x = layer.compute_output_spec(x, **given)
+        if given:
+            x, state = x
+            kept.append(state)
+    return kept
+
+
 def _applied(layer, x, mask, **given):
     """What a layer makes of `x`, the mask that it leaves, and its state if asked for."""
     if mask is not None and "mask" in inspect.signature(layer.call).parameters:

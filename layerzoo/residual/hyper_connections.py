@@ -3,7 +3,13 @@ from keras import backend, initializers, layers, ops
 
 from layerzoo.building.arguments import boolean, positive_number, several
 from layerzoo.building.recipe import recipe
-from layerzoo.building.states import apply_with_states, initial_states, mask_of_inputs, with_state
+from layerzoo.building.states import (
+    apply_with_states,
+    initial_states,
+    mask_of_inputs,
+    spec_of_states,
+    with_state,
+)
 from layerzoo.building.sublayers import serialized
 from layerzoo.building.wrapped import (
     chain_of,
@@ -192,12 +198,21 @@ class HyperConnections(layers.Layer):
         shape = tuple(input_shape) if self.enter else (*input_shape[:-2], input_shape[-1])
         return shape if self.leave else (*shape[:-1], self.num_streams, shape[-1])
 
-    def compute_output_spec(self, inputs, mask=None, training=None, **state):
-        if state.get("return_state"):
-            return keras.Operation.compute_output_spec(self, inputs, mask=mask, **state)
+    def compute_output_spec(
+        self,
+        inputs,
+        mask=None,
+        training=None,
+        initial_state=None,
+        inputs_mask=None,
+        return_state=False,
+    ):
         sizes = inputs.shape[: -1 if self.enter else -2]
-        mask_of_inputs(mask, state.get("inputs_mask"), sizes)
-        return keras.KerasTensor(self.compute_output_shape(inputs.shape), dtype=self.compute_dtype)
+        mask_of_inputs(mask, inputs_mask, sizes)
+        inside = keras.KerasTensor((*sizes, inputs.shape[-1]), dtype=self.compute_dtype)
+        state = spec_of_states(chain_of(self.layer), inside, initial_state, return_state)
+        shape = self.compute_output_shape(inputs.shape)
+        return with_state(keras.KerasTensor(shape, dtype=self.compute_dtype), state, return_state)
 
     def get_config(self):
         config = super().get_config()

@@ -3,7 +3,13 @@ from keras import initializers, layers, ops
 
 from layerzoo.building.arguments import number
 from layerzoo.building.recipe import recipe
-from layerzoo.building.states import apply_with_states, initial_states, mask_of_inputs, with_state
+from layerzoo.building.states import (
+    apply_with_states,
+    initial_states,
+    mask_of_inputs,
+    spec_of_states,
+    with_state,
+)
 from layerzoo.building.sublayers import serialized
 from layerzoo.building.wrapped import (
     chain_of,
@@ -138,11 +144,20 @@ class ReZero(layers.Layer):
     def compute_output_shape(self, input_shape):
         return input_shape
 
-    def compute_output_spec(self, inputs, mask=None, training=None, **state):
-        if state.get("return_state"):
-            return keras.Operation.compute_output_spec(self, inputs, mask=mask, **state)
-        mask_of_inputs(mask, state.get("inputs_mask"), position_sizes(inputs, self.data_format))
-        return keras.KerasTensor(inputs.shape, dtype=self.compute_dtype)
+    def compute_output_spec(
+        self,
+        inputs,
+        mask=None,
+        training=None,
+        initial_state=None,
+        inputs_mask=None,
+        return_state=False,
+    ):
+        mask_of_inputs(mask, inputs_mask, position_sizes(inputs, self.data_format))
+        state = spec_of_states(chain_of(self.layer), inputs, initial_state, return_state)
+        return with_state(
+            keras.KerasTensor(inputs.shape, dtype=self.compute_dtype), state, return_state
+        )
 
     def get_config(self):
         config = super().get_config()
