@@ -12,7 +12,7 @@ from layerzoo.building.arguments import (
 from layerzoo.building.heads import attention_spec, head_width, known_context, valid_heads
 from layerzoo.building.recipe import recipe
 from layerzoo.building.seeds import drawn_dropout
-from layerzoo.building.states import empty, started, symbols, with_state
+from layerzoo.building.states import empty, must_keep_a_context, started, symbols, with_state
 from layerzoo.building.sublayers import (
     bias_of,
     build_position,
@@ -21,10 +21,10 @@ from layerzoo.building.sublayers import (
     serialized,
     turned,
 )
-from layerzoo.ops.attention import attention_with_scores, gated, split_groups
+from layerzoo.ops.attention import gated, split_groups
 from layerzoo.ops.masks import with_masks, zero_padding
 from layerzoo.ops.norms import normalized
-from layerzoo.ops.steps import attend_to_kept, context_state, valid_first
+from layerzoo.ops.steps import cross_attention_from, valid_first
 
 
 @keras.saving.register_keras_serializable(package="layerzoo")
@@ -186,6 +186,8 @@ class CrossAttention(layers.Layer):
     ):
         state = started(self, inputs, initial_state, return_state, return_attention_scores)
         new_context = context is not None or initial_state is None
+        if not new_context:
+            must_keep_a_context(state)
         context, context_mask, mask = with_masks(inputs, context, context_mask, mask, inputs_mask)
         inputs, mask, restored = valid_first(inputs, mask, state)
         inputs, context = (ops.cast(x, self.compute_dtype) for x in (inputs, context))
@@ -195,35 +197,18 @@ class CrossAttention(layers.Layer):
         query, *gate = split_groups(together, g, (n // g,) * (1 + self.gate))
         if self.qk_norm:
             query = normalized(self.query_norm, query)
+        query = turned(self.position, query, state and state["place"])
+        given = self._keys_and_values(context, context_mask) if new_context else None
         sees = dict(dropout=drawn_dropout(self, training), **bias_of(self.position))
-        if new_context:
-            key, value = self._keys_and_values(context, context_mask)
-        if state is None:
-            query = turned(self.position, query)
-            attended, scores = attention_with_scores(
-                query, key, value, context_mask, return_attention_scores, **sees
-            )
-        else:
-            query = turned(self.position, query, state["place"])
-            if new_context:
-                state = state | context_state(key, value, context_mask)
-            attended, state = attend_to_kept(query, state, mask, **sees)
+        attended, scores_or_state = cross_attention_from(
+            state, query, given, context_mask, mask, return_attention_scores, **sees
+        )
         attended = ops.reshape(gated(attended, *gate), (b, t, n * h))
         outputs = restored(zero_padding(self.project_out(attended), mask))
-        if return_attention_scores:
-            return outputs, scores
-        return with_state(outputs, state, return_state)
+        return (outputs, scores_or_state) if return_attention_scores or return_state else outputs
 
     def get_initial_state(self, batch_size, length=None):
-        """Return the state before the first call: a dict of `key`, `value`, `mask` and `place`.
-
-        It keeps no context yet, so that the first call needs one. The number of steps of the context is then
-        the number of keys that the state keeps.
-
-        Args:
-            batch_size: Integer. Number of samples.
-            length: Not used: there is room for any number of steps.
-        """
+        """Return the state before the first call. It keeps no context yet, so that this call needs one."""
         return empty(self.state_tensors(batch_size, 0))
 
     def state_tensors(self, batch_size, length):

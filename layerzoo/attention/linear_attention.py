@@ -11,7 +11,13 @@ from layerzoo.building.arguments import (
 )
 from layerzoo.building.heads import head_width, valid_heads
 from layerzoo.building.recipe import recipe
-from layerzoo.building.states import empty, mask_of_inputs, started, with_state
+from layerzoo.building.states import (
+    first_state,
+    mask_of_inputs,
+    spec_with_state,
+    started,
+    with_state,
+)
 from layerzoo.building.sublayers import build_function, dense, serialized
 from layerzoo.ops.attention import split_groups
 from layerzoo.ops.linear_attention import (
@@ -150,13 +156,8 @@ class LinearAttention(layers.Layer):
         return with_state(outputs, state, return_state)
 
     def get_initial_state(self, batch_size, length=None):
-        """Return the state at the start of a sequence: a dict of `sum` and `normaliser`.
-
-        Args:
-            batch_size: Integer. Number of samples.
-            length: Not used: there is room for any number of steps.
-        """
-        return empty(self.state_tensors(batch_size))
+        """Return the state at the start of a sequence. It has room for any number of steps."""
+        return first_state(self, batch_size, length)
 
     def state_tensors(self, batch_size, length=None):
         """The shape and the dtype of each tensor of a state. Sums are kept in float32 or better."""
@@ -171,13 +172,9 @@ class LinearAttention(layers.Layer):
     def compute_output_shape(self, input_shape):
         return input_shape
 
-    def compute_output_spec(
-        self, inputs, mask=None, initial_state=None, inputs_mask=None, return_state=False
-    ):
-        mask_of_inputs(mask, inputs_mask, inputs.shape[:2])
-        state = started(self, inputs, initial_state, return_state)
+    def compute_output_spec(self, inputs, mask=None, **given):
         outputs = keras.KerasTensor(inputs.shape, dtype=self.compute_dtype)
-        return with_state(outputs, state, return_state)
+        return spec_with_state(self, outputs, inputs, mask, **given)
 
     def get_config(self):
         config = super().get_config()

@@ -14,13 +14,13 @@ from layerzoo.building.arguments import (
 from layerzoo.building.heads import attention_spec, head_width, valid_heads
 from layerzoo.building.recipe import recipe
 from layerzoo.building.seeds import drawn_dropout
-from layerzoo.building.states import empty, mask_of_inputs, started, with_state
+from layerzoo.building.states import first_state, mask_of_inputs, spec_with_state, started
 from layerzoo.building.sublayers import dense, rms_norm
-from layerzoo.ops.attention import attention_with_scores, split_groups
+from layerzoo.ops.latent_attention import latent_attention
 from layerzoo.ops.masks import zero_padding
 from layerzoo.ops.norms import normalized
 from layerzoo.ops.positions import rotate
-from layerzoo.ops.steps import attend_to_places, kept_behind, nan_without_room, valid_first
+from layerzoo.ops.steps import valid_first
 
 
 @keras.saving.register_keras_serializable(package="layerzoo")
@@ -198,41 +198,24 @@ class MultiHeadLatentAttention(layers.Layer):
         place = state and state["place"]
         turned_query = self._turn(turned_query, place)
         turned_key = self._turn(ops.expand_dims(turned_key, 2), place)
-        dropout = drawn_dropout(self, training)
-        if state is None:
-            key, value = split_groups(self.project_key_value(latent), n, (1, 1))
-            query = ops.concatenate([query, turned_query], axis=-1)
-            key = ops.concatenate([key, ops.repeat(turned_key, n, axis=2)], axis=-1)
-            attended, scores = attention_with_scores(
-                query,
-                key,
-                value,
-                mask,
-                return_attention_scores,
-                causal=self.causal,
-                dropout=dropout,
-            )
-        else:
-            latent = ops.concatenate([latent, turned_key[:, :, 0]], axis=-1)
-            attended, state = self._attend_to_latents(
-                query, turned_query, latent, state, mask, dropout
-            )
+        queries, latents = (query, turned_query), (latent, turned_key)
+        attended, scores_or_state = latent_attention(
+            queries,
+            latents,
+            self.project_key_value,
+            mask,
+            state,
+            return_attention_scores,
+            causal=self.causal,
+            dropout=drawn_dropout(self, training),
+        )
         outputs = zero_padding(self.project_out(ops.reshape(attended, (b, t, n * h))), mask)
         outputs = restored(outputs)
-        if return_attention_scores:
-            return outputs, scores
-        return with_state(outputs, state, return_state)
+        return (outputs, scores_or_state) if return_attention_scores or return_state else outputs
 
     def get_initial_state(self, batch_size, length=None):
-        """Return the state at the start of a sequence: a dict of `latent` and `place`.
-
-        A step takes `latent_dim + rope_dim` numbers: its latent and its rotated key.
-
-        Args:
-            batch_size: Integer. Number of samples.
-            length: Positive integer. Number of steps that there is room for.
-        """
-        return empty(self.state_tensors(batch_size, positive_int(length=length)))
+        """Return the state at the start. Each of `length` steps takes `latent_dim + rope_dim` numbers."""
+        return first_state(self, batch_size, length)
 
     def state_tensors(self, batch_size, length):
         """The shape and the dtype of each tensor of a state. One slot takes what need not be kept."""
@@ -243,22 +226,11 @@ class MultiHeadLatentAttention(layers.Layer):
     def compute_output_shape(self, input_shape):
         return input_shape
 
-    def compute_output_spec(
-        self,
-        inputs,
-        mask=None,
-        return_attention_scores=False,
-        training=None,
-        initial_state=None,
-        inputs_mask=None,
-        return_state=False,
-    ):
-        mask_of_inputs(mask, inputs_mask, inputs.shape[:2])
-        state = started(self, inputs, initial_state, return_state, return_attention_scores)
+    def compute_output_spec(self, inputs, mask=None, return_attention_scores=False, **given):
         b, t, _ = inputs.shape
         scores = (b, self.num_heads, t, t)
         outputs = attention_spec(self, inputs.shape, scores, return_attention_scores)
-        return with_state(outputs, state, return_state)
+        return spec_with_state(self, outputs, inputs, mask, return_attention_scores, **given)
 
     def get_config(self):
         config = super().get_config()
@@ -275,28 +247,6 @@ class MultiHeadLatentAttention(layers.Layer):
             seed=self.seed,
         )
         return config
-
-    def _attend_to_latents(self, query, turned_query, latent, state, mask, dropout):
-        """Attend to latents as keys and as values, so that no step is projected again.
-
-        The projection of a key goes to the query, and that of a value behind the sum. What the bias adds to
-        the scores of a query is the same for all keys.
-        """
-        n, h, r = self.heads
-        unit = ops.eye(self.latent_dim + 1, self.latent_dim, dtype=self.compute_dtype)
-        *kernel, bias = ops.unstack(self.project_key_value(unit), axis=0)
-        kernel = ops.reshape(ops.stack(kernel) - bias, (self.latent_dim, n, 2, h))
-        by_key, by_value = ops.unstack(kernel, 2, axis=2)
-        query = ops.einsum("btnh,lnh->btnl", query, by_key)
-        query = ops.concatenate([query, turned_query], axis=-1)
-        query = query * (query.shape[-1] / (h + r)) ** 0.5
-        (kept,), steps = kept_behind([state["latent"]], [latent], state["place"], mask)
-        key = ops.expand_dims(kept, 1)
-        attended = attend_to_places(query, key, key, steps.places, steps.there, dropout=dropout)
-        attended = nan_without_room(attended, steps)[..., : self.latent_dim]
-        values = ops.einsum("btnl,lnh->btnh", attended, by_value)
-        values = values + ops.reshape(bias, (n, 2, h))[:, 1]
-        return values, dict(latent=kept, place=steps.next)
 
     def _turn(self, x, place=None):
         steps = ops.arange(0, ops.shape(x)[1])

@@ -9,18 +9,17 @@ from layerzoo.building.arguments import (
     optional_layer,
     optional_positive_int,
     optional_seed,
-    positive_int,
     probability,
 )
 from layerzoo.building.heads import attention_spec, head_width, valid_heads
 from layerzoo.building.recipe import recipe
 from layerzoo.building.seeds import drawn_dropout
-from layerzoo.building.states import empty, mask_of_inputs, started, with_state
+from layerzoo.building.states import first_state, mask_of_inputs, spec_with_state, started
 from layerzoo.building.sublayers import build_position, dense, positioned, rms_norm, serialized
-from layerzoo.ops.attention import attention_with_scores, gated, split_groups
+from layerzoo.ops.attention import gated, split_groups
 from layerzoo.ops.masks import zero_padding
 from layerzoo.ops.norms import normalized
-from layerzoo.ops.steps import attend_and_keep, valid_first
+from layerzoo.ops.steps import attention_from, valid_first
 
 
 @keras.saving.register_keras_serializable(package="layerzoo")
@@ -190,29 +189,18 @@ class SelfAttention(layers.Layer):
         if self.qk_norm:
             query, key = normalized(self.query_norm, query), normalized(self.key_norm, key)
         query, key, bias = positioned(self.position, query, key, state and state["place"])
-        sees = dict(window=self.window, dropout=drawn_dropout(self, training), **bias)
-        if state is None:
-            attended, scores = attention_with_scores(
-                query, key, value, mask, return_attention_scores, causal=self.causal, **sees
-            )
-        else:
-            attended, state = attend_and_keep(query, key, value, state, mask, **sees)
+        sees = dict(causal=self.causal, window=self.window, **bias)
+        dropout = drawn_dropout(self, training)
+        attended, scores_or_state = attention_from(
+            state, query, key, value, mask, return_attention_scores, dropout=dropout, **sees
+        )
         outputs = self.project_out(ops.reshape(gated(attended, *gate), (b, t, n * h)))
         outputs = restored(zero_padding(outputs, mask))
-        if return_attention_scores:
-            return outputs, scores
-        return with_state(outputs, state, return_state)
+        return (outputs, scores_or_state) if return_attention_scores or return_state else outputs
 
     def get_initial_state(self, batch_size, length=None):
-        """Return the state at the start of a sequence: a dict of `key`, `value` and `place`.
-
-        Args:
-            batch_size: Integer. Number of samples.
-            length: Positive integer. Number of steps that there is room for. With `window`, there is room
-                for one window, which is enough for any number of steps, and `length` is not used.
-        """
-        length = positive_int(length=length) if self.window is None else self.window
-        return empty(self.state_tensors(batch_size, length))
+        """Return the state at the start of a sequence, with room for `length` steps, or for one window."""
+        return first_state(self, batch_size, length)
 
     def state_tensors(self, batch_size, length):
         """The shape and the dtype of each tensor of a state. One slot takes what need not be kept."""
@@ -225,22 +213,11 @@ class SelfAttention(layers.Layer):
     def compute_output_shape(self, input_shape):
         return input_shape
 
-    def compute_output_spec(
-        self,
-        inputs,
-        mask=None,
-        return_attention_scores=False,
-        training=None,
-        initial_state=None,
-        inputs_mask=None,
-        return_state=False,
-    ):
-        mask_of_inputs(mask, inputs_mask, inputs.shape[:2])
-        state = started(self, inputs, initial_state, return_state, return_attention_scores)
+    def compute_output_spec(self, inputs, mask=None, return_attention_scores=False, **given):
         b, t, _ = inputs.shape
         scores = (b, self.num_heads, t, t)
         outputs = attention_spec(self, inputs.shape, scores, return_attention_scores)
-        return with_state(outputs, state, return_state)
+        return spec_with_state(self, outputs, inputs, mask, return_attention_scores, **given)
 
     def get_config(self):
         config = super().get_config()

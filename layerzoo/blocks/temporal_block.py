@@ -13,7 +13,13 @@ from layerzoo.building.arguments import (
 from layerzoo.building.causal import behind, causal_convolution, past_steps
 from layerzoo.building.recipe import recipe
 from layerzoo.building.seeds import seed_of_part
-from layerzoo.building.states import empty, mask_of_inputs, started, with_state
+from layerzoo.building.states import (
+    first_state,
+    mask_of_inputs,
+    spec_with_state,
+    started,
+    with_state,
+)
 from layerzoo.building.sublayers import build_function, dense, serialized
 from layerzoo.ops.activations import activated
 from layerzoo.ops.channels import known_channels
@@ -164,13 +170,8 @@ class TemporalBlock(layers.Layer):
         return with_state(outputs, dict(first=first, second=second), return_state)
 
     def get_initial_state(self, batch_size, length=None):
-        """Return the state at the start of a sequence: what each convolution reads before its inputs.
-
-        Args:
-            batch_size: Integer. Number of samples.
-            length: Not used: there is room for any number of steps.
-        """
-        return empty(self.state_tensors(batch_size))
+        """Return the state at the start of a sequence: zeros. It has room for any number of steps."""
+        return first_state(self, batch_size, length)
 
     def state_tensors(self, batch_size, length=None):
         """The shape and the dtype of each tensor of a state."""
@@ -183,19 +184,10 @@ class TemporalBlock(layers.Layer):
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], self.filters)
 
-    def compute_output_spec(
-        self,
-        inputs,
-        mask=None,
-        training=None,
-        initial_state=None,
-        inputs_mask=None,
-        return_state=False,
-    ):
-        mask_of_inputs(mask, inputs_mask, inputs.shape[:2])
-        state = started(self, inputs, initial_state, return_state)
+    def compute_output_spec(self, inputs, mask=None, **given):
         shape = self.compute_output_shape(inputs.shape)
-        return with_state(keras.KerasTensor(shape, self.compute_dtype), state, return_state)
+        outputs = keras.KerasTensor(shape, dtype=self.compute_dtype)
+        return spec_with_state(self, outputs, inputs, mask, **given)
 
     def get_config(self):
         config = super().get_config()

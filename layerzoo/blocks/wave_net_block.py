@@ -10,7 +10,13 @@ from layerzoo.building.arguments import (
 )
 from layerzoo.building.causal import behind, causal_convolution, past_steps
 from layerzoo.building.recipe import recipe
-from layerzoo.building.states import empty, mask_of_inputs, started, with_state
+from layerzoo.building.states import (
+    first_state,
+    mask_of_inputs,
+    spec_with_state,
+    started,
+    with_state,
+)
 from layerzoo.building.sublayers import dense
 from layerzoo.ops.channels import known_channels
 from layerzoo.ops.masks import zero_padding
@@ -143,13 +149,8 @@ class WaveNetBlock(layers.Layer):
         return with_state(outputs, dict(past=past), return_state)
 
     def get_initial_state(self, batch_size, length=None):
-        """Return the state at the start of a sequence: what the convolution reads before its inputs.
-
-        Args:
-            batch_size: Integer. Number of samples.
-            length: Not used: there is room for any number of steps.
-        """
-        return empty(self.state_tensors(batch_size))
+        """Return the state at the start of a sequence: zeros. It has room for any number of steps."""
+        return first_state(self, batch_size, length)
 
     def state_tensors(self, batch_size, length=None):
         """The shape and the dtype of each tensor of a state."""
@@ -164,16 +165,12 @@ class WaveNetBlock(layers.Layer):
             return input_shape
         return input_shape, (*input_shape[:-1], self.skip_filters)
 
-    def compute_output_spec(
-        self, inputs, mask=None, initial_state=None, inputs_mask=None, return_state=False
-    ):
-        mask_of_inputs(mask, inputs_mask, inputs.shape[:2])
-        state = started(self, inputs, initial_state, return_state)
+    def compute_output_spec(self, inputs, mask=None, **given):
         outputs = keras.KerasTensor(inputs.shape, dtype=self.compute_dtype)
         if self.skip_filters is not None:
             skip = (*inputs.shape[:-1], self.skip_filters)
             outputs = outputs, keras.KerasTensor(skip, dtype=self.compute_dtype)
-        return with_state(outputs, state, return_state)
+        return spec_with_state(self, outputs, inputs, mask, **given)
 
     def get_config(self):
         config = super().get_config()

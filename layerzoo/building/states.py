@@ -5,6 +5,7 @@ import inspect
 import keras
 from keras import backend, ops
 
+from layerzoo.building.arguments import optional_positive_int, positive_int
 from layerzoo.ops.masks import fitting_mask
 
 
@@ -47,9 +48,44 @@ def started(layer, inputs, initial_state, return_state, return_attention_scores=
     return symbols(tensors) if symbolic else empty(tensors)
 
 
+def spec_with_state(
+    layer,
+    outputs,
+    inputs,
+    mask=None,
+    return_attention_scores=False,
+    training=None,
+    initial_state=None,
+    inputs_mask=None,
+    return_state=False,
+):
+    """The symbolic results of a call, `outputs` without a state, after the checks of its arguments."""
+    mask_of_inputs(mask, inputs_mask, inputs.shape[:2])
+    state = started(layer, inputs, initial_state, return_state, return_attention_scores)
+    return with_state(outputs, state, return_state)
+
+
 def with_state(outputs, state, return_state):
     """What a call returns: the outputs, and the state if it is asked for."""
     return (outputs, state) if return_state else outputs
+
+
+def first_state(layer, batch_size, length=None) -> dict:
+    """Return the state of a layer at the start of a sequence.
+
+    Args:
+        layer: the layer, which has `state_tensors`.
+        batch_size: Integer. Number of samples.
+        length: Positive integer. Number of steps that there is room for. A layer whose state does not grow
+            does not use it.
+
+    Raises:
+        ValueError: the layer needs a `length`.
+    """
+    tensors = layer.state_tensors(batch_size, optional_positive_int(length=length))
+    if any(None in shape for shape, _ in tensors.values()):
+        positive_int(length=length)
+    return empty(tensors)
 
 
 def symbols(tensors) -> dict:
@@ -84,6 +120,15 @@ def fitting_state(state, tensors) -> dict:
             )
         fitting[name] = given
     return fitting
+
+
+def must_keep_a_context(state) -> None:
+    """Raise a `ValueError` if a state of cross-attention is that of a start, which keeps no context."""
+    if state["key"].shape[2] == 0:
+        raise ValueError(
+            "`context` must be passed to the first call, because its `initial_state` keeps none yet. "
+            "Received: context=None"
+        )
 
 
 def must_have_names(state, names) -> None:

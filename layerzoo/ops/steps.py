@@ -9,8 +9,8 @@ from collections import namedtuple
 
 from keras import ops
 
-from layerzoo.ops.attention import grouped, time_first
-from layerzoo.ops.attention_blocks import Sight, attend_in_blocks, blocks
+from layerzoo.ops.attention import attention_with_scores, grouped, time_first
+from layerzoo.ops.attention_blocks import Sight, attend_in_blocks, query_blocks
 from layerzoo.ops.masks import known_values
 from layerzoo.ops.randomness import kept, made_up
 
@@ -24,7 +24,7 @@ def valid_first(x, mask, state):
     Returns:
         The moved steps, their mask, and a function that moves what was computed from them back.
     """
-    if state is None or mask is None or x.shape[1] == 1:
+    if state is None or mask is None:
         return x, mask, lambda y: y
     valid = ops.cast(mask, "int32")
     count = ops.sum(valid, axis=1, keepdims=True)
@@ -70,6 +70,27 @@ def written(buffer, new, slots):
     index = ops.reshape(row * s + slots, (-1, 1))
     flat = ops.scatter_update(ops.reshape(buffer, (-1, d)), index, ops.reshape(new, (-1, d)))
     return ops.reshape(flat, ops.shape(buffer))
+
+
+def attention_from(state, query, key, value, mask, return_scores, causal=True, **sees):
+    """Attention from a state, or without one if it is None: what was attended to, and what goes with it.
+
+    Args:
+        state: as in `attend_and_keep`, or None.
+        query: as there.
+        key: as there.
+        value: as there.
+        mask: as there.
+        return_scores: whether to return scores where there is no state.
+        causal: whether a step attends only to itself and to earlier steps. With a state, it is.
+        **sees: `window`, and as there.
+
+    Returns:
+        `(b, t, n, v)`, and the new state, the scores or None.
+    """
+    if state is None:
+        return attention_with_scores(query, key, value, mask, return_scores, causal=causal, **sees)
+    return attend_and_keep(query, key, value, state, mask, **sees)
 
 
 def attend_and_keep(query, key, value, state, mask=None, window=None, **sees):
@@ -162,34 +183,38 @@ def nan_without_room(attended, steps):
     return ops.where(room, attended, ops.cast(math.nan, attended.dtype))
 
 
-def context_state(key, value, mask):
-    """What a state keeps of a context: its keys and values `(b, s, g, h)`, and its mask `(b, s)` or None."""
-    b, s = ops.shape(key)[:2]
-    key, value = (ops.transpose(x, (0, 2, 1, 3)) for x in (key, value))
-    mask = ops.ones((b, s), "bool") if mask is None else ops.cast(mask, "bool")
-    return dict(key=key, value=value, mask=mask)
-
-
-def attend_to_kept(query, state, mask=None, **sees):
-    """Attention to a context that a state keeps, and the state behind the queries.
+def cross_attention_from(
+    state, query, context, context_mask, mask=None, return_scores=False, **sees
+):
+    """Attention to a context, or to the one that a state keeps, and the state behind the queries.
 
     Args:
+        state: None, or a dict of `place`, `(b,)`, the number of queries so far, and of what it keeps of a
+            context: `key`, `(b, g, s, h)`, `value`, `(b, g, s, v)`, and `mask`, `(b, s)`.
         query: `(b, t, n, h)`.
-        state: a dict of `key`, `value` and `mask`, as `context_state` returns them, and `place`, `(b,)`.
+        context: a new one: a pair of keys, `(b, s, g, h)`, and values, `(b, s, g, v)`. None takes that of the
+            state.
+        context_mask: `(b, s)`, the mask of a new context, or None.
         mask: `(b, t)`, false at padding, which is behind the valid steps; or None.
-        **sees: as in `attend_and_keep`.
+        return_scores: whether to return scores where there is no state.
+        **sees: `bias`, `weights` and `dropout`, as in `attention`.
+
+    Returns:
+        `(b, t, n, v)`, and the new state, the scores or None.
     """
+    if state is None:
+        key, value = context
+        return attention_with_scores(query, key, value, context_mask, return_scores, **sees)
+    if context is not None:
+        key, value = (ops.transpose(x, (0, 2, 1, 3)) for x in context)
+        b, _, s, _ = ops.shape(key)
+        seen = ops.ones((b, s), "bool") if context_mask is None else context_mask
+        state = state | dict(key=key, value=value, mask=seen)
     key, value, place = state["key"], state["value"], state["place"]
-    if key.shape[2] == 0:
-        raise ValueError(
-            "`context` must be passed to the first call, since `initial_state` keeps none yet. "
-            "Received: context=None"
-        )
-    places = ops.expand_dims(place, 1) + ops.arange(0, ops.shape(query)[1], dtype="int32")
+    places, _, count = _placed(query[:, :, 0], place, mask)
     there = ops.arange(0, ops.shape(key)[2], dtype="int32")
     there = ops.where(state["mask"], there, UNSEEN)
     attended = attend_to_places(query, key, value, places, there, causal=False, **sees)
-    count = ops.shape(query)[1] if mask is None else ops.sum(ops.cast(mask, "int32"), axis=1)
     return attended, state | dict(place=place + count)
 
 
@@ -265,7 +290,4 @@ def attend_to_places(
             kept_here = kept((b, g, r, m, s), rate, seed, part=i)
         return Sight(added, allowed, ops.any(allowed, axis=-1, keepdims=True), kept_here)
 
-    spans = [(q0, q1, 0, s) for q0, q1, _, _ in blocks(t, s)]
-    if len(spans) > 1 and not isinstance(t, int):
-        spans = [(0, t, 0, s)]
-    return time_first(attend_in_blocks(q, key, value, weights, spans, look))
+    return time_first(attend_in_blocks(q, key, value, weights, query_blocks(t, s), look))
