@@ -22,7 +22,9 @@ def causal_convolution(owner, filters, input_shape, name):
         dtype=owner.dtype_policy,
         name=name,
     )
-    layer.build(input_shape)
+    layer.build(
+        (input_shape[0], None, input_shape[-1])
+    )  # steps go in front of however few there are
     return layer
 
 

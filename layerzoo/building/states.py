@@ -182,26 +182,31 @@ def flat(chain) -> list:
 
 
 def continues(layer) -> bool:
-    """Whether a layer continues from a state.
+    """Whether a layer continues from a state."""
+    return "return_state" in inspect.signature(layer.call).parameters
 
-    Raises:
-        ValueError: it does not, and it is or holds a layer that has one, which would start anew in each call.
+
+def must_need_no_state(layer) -> None:
+    """Raise a `ValueError` if a layer that does not continue from a state has one, or holds a layer that has.
+
+    It would start anew in each call.
     """
-    if "return_state" in inspect.signature(layer.call).parameters:
-        return True
     if any(hasattr(part, "get_initial_state") for part in layer._flatten_layers()):
         raise ValueError(
             "A layer that has a state, or holds a layer that has one, must take `initial_state` and "
             f"`return_state` in its call. Received: layer={layer}"
         )
-    return False
 
 
 def initial_states(chain, batch_size, length) -> list:
     """A state for each of the layers, applied in turn, that continue from one."""
-    return [
-        layer.get_initial_state(batch_size, length) for layer in flat(chain) if continues(layer)
-    ]
+    states = []
+    for layer in flat(chain):
+        if continues(layer):
+            states.append(layer.get_initial_state(batch_size, length))
+        else:
+            must_need_no_state(layer)
+    return states
 
 
 def apply_in_turn(chain, x, mask=None):
@@ -238,11 +243,16 @@ def apply_with_states(chain, x, mask=None, states=None, return_state=True, train
         )
     kept: list = []
     for layer, keeps in chain:
-        given = dict(initial_state=states[len(kept)], return_state=True) if keeps else {}
+        given = {}
         if training is not None and "training" in inspect.signature(layer.call).parameters:
             given["training"] = training
+        if keeps:
+            given |= dict(initial_state=states[len(kept)], return_state=True)
         x, mask, state = _applied(layer, x, mask, **given)
-        kept += [state] if keeps else []
+        if keeps:
+            kept.append(state)
+        else:
+            must_need_no_state(layer)  # which the layers inside tell once they are built
     return x, kept
 
 

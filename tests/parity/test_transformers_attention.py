@@ -6,7 +6,8 @@ from arrays import INSIDE, RIGHT, close, random
 from keras import layers, ops
 from parity.upstream import number, randomised, run, torch
 
-from layerzoo import GatedMLP, RotaryEmbedding, SelfAttention, catalogue
+from layerzoo import GatedMLP, Residual, RotaryEmbedding, SelfAttention, catalogue
+from layerzoo.states import call_with_state, get_initial_state
 
 transformers = pytest.importorskip(
     "transformers", reason="these layers are compared with those of transformers"
@@ -44,6 +45,16 @@ def seen_and_angles(rotary, x, mask):
     angles = rotary(torch.tensor(x), torch.arange(time)[None])
     masks = np.where(seen, 0, -1e9).astype("float32")
     return mask, dict(attention_mask=masks, position_embeddings=angles)
+
+
+def step_by_step(layer, x):
+    """The outputs of a layer that is given one step at a time, after the first four at once."""
+    state = get_initial_state(layer, len(x), x.shape[1])
+    outputs = []
+    for piece in np.split(x, range(4, x.shape[1]), axis=1):
+        y, state = call_with_state(layer, piece, state)
+        outputs.append(y)
+    return ops.concatenate(outputs, axis=1)
 
 
 @pytest.mark.parametrize("mask", [None, [RIGHT, INSIDE]])
@@ -97,9 +108,10 @@ def test_a_block_of_qwen3_next():
 
     x = random(2, 20, 32)
     _, given = seen_and_angles(qwen3_next.Qwen3NextRotaryEmbedding(config), x, None)
-    y = ops.convert_to_tensor(x)
-    y = y + attention(norms[0](y))
-    close(y + mlp(norms[1](y)), run(theirs, x, **given))
+    block = [Residual([norms[0], attention]), Residual([norms[1], mlp])]
+    expected = run(theirs, x, **given)
+    close(block[1](block[0](x)), expected)
+    close(step_by_step(block, x), expected)
 
 
 @pytest.mark.parametrize("use_bias", [False, True])
@@ -118,7 +130,9 @@ def test_the_lines_copy_llama_too(groups, use_bias):
     COPY(theirs, layer)
     x = random(2, 12, 32)
     _, given = seen_and_angles(llama.LlamaRotaryEmbedding(config), x, None)
-    close(layer(x), run(theirs, x, **given))
+    expected = run(theirs, x, **given)
+    close(layer(x), expected)
+    close(step_by_step(layer, x), expected)
 
 
 def test_the_lines_copy_qwen3_too():
@@ -134,4 +148,6 @@ def test_the_lines_copy_qwen3_too():
     COPY(theirs, layer)
     x = random(2, 12, 32)
     _, given = seen_and_angles(qwen3.Qwen3RotaryEmbedding(config), x, None)
-    close(layer(x), run(theirs, x, **given))
+    expected = run(theirs, x, **given)
+    close(layer(x), expected)
+    close(step_by_step(layer, x), expected)
