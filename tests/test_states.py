@@ -316,17 +316,57 @@ def test_a_mask_that_does_not_fit_the_steps_is_refused():
 
 
 REFUSED = {
-    "no room": (lambda: built("attention"), lambda x, layer: layer(x, initial_state=layer.get_initial_state(2, 2)), "room for 2"),
-    "no length": (lambda: built("MLA"), lambda x, layer: layer.get_initial_state(2), "`length` must be a positive integer"),
-    "not causal": (lambda: SelfAttention(2), lambda x, layer: layer(x, return_state=True), "must have `causal=True`"),
-    "scores": (lambda: built("attention"), lambda x, layer: layer(x, return_state=True, return_attention_scores=True), "`return_attention_scores` must be False"),
-    "not built": (lambda: SelfAttention(2, causal=True), lambda x, layer: layer.get_initial_state(2, 4), "must be built before `get_initial_state`"),
-    "Keras's recurrence": (lambda: Residual(layers.GRU(WIDTH, return_sequences=True)), lambda x, layer: layer(x, return_state=True), "must take `initial_state` and `return_state`"),
-    "a block that hands nothing on": (lambda: [TransformerEncoderBlock(2, 8)], lambda x, layer: call_with_state(layer, x), "must take `initial_state` and `return_state`"),
-    "too few states": (lambda: built("Residual"), lambda x, layer: layer(x, initial_state=[]), "must be a list of 1 states"),
-    "parts of a decoder": (lambda: built("decoder"), lambda x, layer: layer(x, initial_state={"attend": []}), "must be a dict of attend, feed"),
-    "no model": (lambda: keras.Model(), lambda x, layer: call_with_state(layer, x), "`model` must be a `keras.Sequential`"),
-}  # fmt: skip
+    "no room": (
+        lambda: built("attention"),
+        lambda x, layer: layer(x, initial_state=layer.get_initial_state(2, 2)),
+        "room for 2",
+    ),
+    "no length": (
+        lambda: built("MLA"),
+        lambda x, layer: layer.get_initial_state(2),
+        "`length` must be a positive integer",
+    ),
+    "not causal": (
+        lambda: SelfAttention(2),
+        lambda x, layer: layer(x, return_state=True),
+        "must have `causal=True`",
+    ),
+    "scores": (
+        lambda: built("attention"),
+        lambda x, layer: layer(x, return_state=True, return_attention_scores=True),
+        "`return_attention_scores` must be False",
+    ),
+    "not built": (
+        lambda: SelfAttention(2, causal=True),
+        lambda x, layer: layer.get_initial_state(2, 4),
+        "must be built before `get_initial_state`",
+    ),
+    "Keras's recurrence": (
+        lambda: Residual(layers.GRU(WIDTH, return_sequences=True)),
+        lambda x, layer: layer(x, return_state=True),
+        "must take `initial_state` and `return_state`",
+    ),
+    "a block that hands nothing on": (
+        lambda: [TransformerEncoderBlock(2, 8)],
+        lambda x, layer: call_with_state(layer, x),
+        "must take `initial_state` and `return_state`",
+    ),
+    "too few states": (
+        lambda: built("Residual"),
+        lambda x, layer: layer(x, initial_state=[]),
+        "must be a list of 1 states",
+    ),
+    "parts of a decoder": (
+        lambda: built("decoder"),
+        lambda x, layer: layer(x, initial_state={"attend": []}),
+        "must be a dict of attend, feed",
+    ),
+    "no model": (
+        lambda: keras.Model(),
+        lambda x, layer: call_with_state(layer, x),
+        "`model` must be a `keras.Sequential`",
+    ),
+}
 
 
 @pytest.mark.parametrize("name", REFUSED)

@@ -48,11 +48,11 @@ class MultiHeadLatentAttention(layers.Layer):
     and, with `causal`, not later than $t$. $[\cdot]_n$ concatenates the heads.
 
     Use when:
-        - a model generates step by step and needs a small cache. Later steps need only $c_s$ and
+        - a model generates step by step, and its state should be small. It keeps only $c_s$ and
           $R_s \hat k_s$ of step $s$: `latent_dim + rope_dim` numbers, however many heads there are.
 
     Avoid when:
-        - you do not plan to keep such a cache: `SelfAttention` does less work.
+        - nothing is generated step by step: `SelfAttention` does less work.
 
     Args:
         num_heads: Positive integer. Number of heads.
@@ -114,8 +114,8 @@ class MultiHeadLatentAttention(layers.Layer):
 
     Reference:
         [DeepSeek-V2](https://arxiv.org/abs/2405.04434). The latents are normalised with an epsilon of 1e-6,
-        as in DeepSeek's code and in fla. This layer itself keeps no cache: each call computes the keys and
-        values of all steps. Rotary feature `i` is paired with `i + rope_dim / 2`, as in fla. DeepSeek's
+        as in DeepSeek's code and in fla. From a state, the latents serve as keys and values, and are not
+        projected again. Rotary feature `i` is paired with `i + rope_dim / 2`, as in fla. DeepSeek's
         checkpoints pair `2 i` with `2 i + 1`, and their projections have no bias.
     """
 

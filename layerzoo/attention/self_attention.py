@@ -41,6 +41,8 @@ class SelfAttention(layers.Layer):
     Use when:
         - you map a sequence to a sequence of the same length, also in a Sequential model.
         - you want fewer key/value heads than query heads (GQA, or MQA with `num_key_value_heads=1`).
+        - a model generates step by step: with `causal`, the keys and values go from call to call as a state
+          (KV cache).
 
     Avoid when:
         - queries and keys come from two different sequences: use `CrossAttention`.
