@@ -111,7 +111,9 @@ def _chunks(x, size):
     count = (t + size - 1) // size
     # if the length is unknown: every exporter can handle a constant amount of padding
     missing = -t % size if isinstance(t, int) else size - 1
-    x = ops.pad(ops.transpose(x, (0, 2, 1, 3)), ((0, 0), (0, 0), (0, missing), (0, 0)))
+    x = ops.transpose(x, (0, 2, 1, 3))
+    if missing:  # on PyTorch, Keras numbers each `pad`, so that a compiled step is traced again
+        x = ops.pad(x, ((0, 0), (0, 0), (0, missing), (0, 0)))
     return ops.reshape(x[:, :, : count * size], (b, n, count, size, m))
 
 
@@ -120,5 +122,7 @@ def _sum_before(x):
 
     It does not subtract a chunk from an inclusive sum: later steps must not matter, not even by rounding.
     """
+    if x.shape[2] == 1:
+        return ops.zeros_like(x)
     before = ops.pad(x, ((0, 0), (0, 0), (1, 0), (0, 0), (0, 0)))[:, :, :-1]
     return ops.cumsum(before, axis=2)

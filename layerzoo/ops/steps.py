@@ -174,7 +174,13 @@ def _placed(new, place, mask):
 
 
 def _all_written(buffers, new, slots):
-    return [written(each, steps, slots) for each, steps in zip(buffers, new, strict=True)]
+    """Buffers with new steps at `slots: (b, t)`. Zeros go to the last slot, so that it stays as it is."""
+    kept = ops.expand_dims(slots < ops.shape(buffers[0])[-2] - 1, -1)
+    found = []
+    for buffer, steps in zip(buffers, new, strict=True):
+        there = kept if len(steps.shape) == 3 else ops.expand_dims(kept, 1)
+        found.append(written(buffer, ops.where(there, steps, 0), slots))
+    return found
 
 
 def nan_without_room(attended, steps):
