@@ -71,6 +71,9 @@ class Traits:
         dynamic: Axis letters whose size may be unknown, as in `"b t"`.
         zero_batch: Whether an empty batch gives an empty output.
         causal: Whether every output is independent of later steps. The time axis is `t`.
+        continues: Whether the layer continues from a state: `get_initial_state(batch_size, length=None)`
+            returns one, and a call with `initial_state` and `return_state=True` returns `(outputs, state)`,
+            so that a sequence in parts gives what it gives in one call. If false, a state is refused.
         reach: How many earlier and how many later steps of `t` an output depends on, as in `(2, 0)`.
         equivariant: For each description, two functions of an array: what to do to the first input, and
             what then happens to each output, as in `{"steps reversed": (reverse, reverse)}`.
@@ -99,6 +102,7 @@ class Traits:
     dynamic: Any = "b"
     zero_batch: Any = True
     causal: Any = None
+    continues: Any = None
     reach: Any = None
     equivariant: Any = field(default_factory=dict)
     conserves: Any = field(default_factory=dict)

@@ -29,6 +29,7 @@ from layerzoo.testing import (  # noqa: F401  importing a group registers its pr
     numerics,
     randomness,
     shape,
+    states,
 )
 from layerzoo.testing.case import Case, card_of
 from layerzoo.testing.closeness import demand_close, demand_finite

@@ -10,7 +10,7 @@ from layerzoo.testing.samples import Sample
 
 OPEN = (
     *("masking", "causal", "reach", "equivariant", "conserves"),
-    *("reference", "noise", "losses", "strict_masks", "identity_at_start"),
+    *("reference", "noise", "losses", "strict_masks", "identity_at_start", "continues"),
 )
 """The traits that are tested only if they are claimed. Each of the others says something if left out."""
 
@@ -39,6 +39,8 @@ def _suggested(card, layer) -> Iterator[tuple[str, str]]:
     for name in call:
         if name.split("_")[-1] == "mask":
             yield "masking", f"`call` takes `{name}`"
+    if hasattr(layer, "get_initial_state") and {"initial_state", "return_state"} <= set(call):
+        yield "continues", "it has `get_initial_state`, and `call` takes `return_state`"
     for trait, words in NAMES.items():
         for name in (*own, *call):
             if any(word in name for word in words):

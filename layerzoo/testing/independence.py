@@ -128,7 +128,7 @@ def causality(case):
     if case.traits.causal is None:
         raise NotApplicable("the card claims nothing about causality")
     case = case.roomy()
-    _time_axis(case)
+    time_axis(case)
     steps = case.sizes["t"]
     if steps == 1:
         raise NotApplicable("a single step has no later one")
@@ -151,7 +151,7 @@ def causality(case):
 
 def _after_changes(case, run, layer, steps):
     """For each step, each output before it: after the first input from there on changed, and before that."""
-    axis = _time_axis(case)
+    axis = time_axis(case)
     arrays, others = (case.arrays(salt, "normal") for salt in (0, 1))
     whole = run(layer, arrays)
     for k in steps:
@@ -171,7 +171,7 @@ def _demand_unmoved(moved, where=""):
 
 def _demand_prefixes(case, layer, lengths):
     """Demand that the first steps alone give what they give if more steps follow."""
-    arrays, axis = case.arrays(values="normal"), _time_axis(case)
+    arrays, axis = case.arrays(values="normal"), time_axis(case)
     whole = case.run(layer, arrays)
     for k in sorted(lengths):
         first = {**arrays, case.first: np.take(arrays[case.first], range(k), axis)}
@@ -253,7 +253,7 @@ def locality(case):
     if case.traits.reach is None:
         raise NotApplicable("the card declares no window")
     earlier, later = case.traits.reach
-    axis = _time_axis(case)
+    axis = time_axis(case)
     length = case.sizes["t"]
     if "t" in case.traits.dynamic.split():
         length = max(length, earlier + later + 2)
@@ -336,7 +336,8 @@ def rows(case, arrays, which, others=None) -> dict[str, np.ndarray]:
     return found
 
 
-def _time_axis(case) -> int:
+def time_axis(case) -> int:
+    """The axis `t` of the first input."""
     letters = case.tensors[case.first].letters
     if "t" not in letters:
         raise NotApplicable("the first input has no axis `t`")

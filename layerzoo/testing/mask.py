@@ -104,7 +104,7 @@ if list(inputs) == list(claims) and {"b", "t"} <= set(claimed["dynamic"].split()
 )
 def mask_invariance(case):
     """The contents of padded steps, even NaN, change no valid output, wherever the padding is."""
-    claims = {path: claim for path, claim in _claims(case).items() if claim != "passes"}
+    claims = {path: claim for path, claim in mask_claims(case).items() if claim != "passes"}
     if not claims:
         raise NotApplicable("a wrapped layer decides what padding does")
     layer, stepwise = case.built(), _stepwise(case, claims)
@@ -158,7 +158,7 @@ def mask_invariance(case):
 )
 def mask_propagation(case):
     """The layer passes on the declared mask, eager and symbolic, and the mask fits the output's shape."""
-    claims = _claims(case)
+    claims = mask_claims(case)
     layer, stepwise = case.make(), _stepwise(case, claims)
     first = _demand_fitting(case, layer, claims, stepwise, "right")
     second = _demand_fitting(case, layer, claims, stepwise, "left", training=True)
@@ -229,11 +229,11 @@ for form, how in forms.items():
 )
 def mask_input_forms(case):
     """A mask has the same effect as an argument, on a tensor and in a model, as bool, int or float."""
-    claims = _claims(case)
+    claims = mask_claims(case)
     masks = _masks(case, claims, ("right", "left", "inside")[case.sample.seed % 3])
     layer = case.built()
     arrays = _padded(case, masks, 0.0)
-    if not _arguments(case, layer, masks):
+    if not mask_arguments(case, layer, masks):
         reference, due = "on the tensor", _call(case, layer, arrays, masks)
     else:
         reference = "by argument"
@@ -361,7 +361,7 @@ def _demand_named(error, name, mask, shape):
     )
 
 
-def _claims(case) -> dict[str, str]:
+def mask_claims(case) -> dict[str, str]:
     """What the card claims about padding, by the path of each input tensor that may be padded.
 
     In a list or dict, the padded tensors are those that share the steps of the first one.
@@ -431,7 +431,7 @@ def _blanked(x, valid):
     return np.where(_wide(valid, x), x, np.zeros_like(x))
 
 
-def _arguments(case, layer, masks) -> dict:
+def mask_arguments(case, layer, masks) -> dict:
     """The masks, in the structure of the inputs, by the names of the layer's mask arguments."""
     places = dict.fromkeys(case.tensors)
     found = {}
@@ -452,7 +452,7 @@ def _call(case, layer, arrays, masks, carried=True, by_argument=True, training=F
     """
     tensors = {path: compat.tensor(x) for path, x in arrays.items()}
     on_tensors = {path: compat.tensor(mask) for path, mask in masks.items()} if carried else {}
-    arguments = _arguments(case, layer, masks) if by_argument else {}
+    arguments = mask_arguments(case, layer, masks) if by_argument else {}
     with case.still(layer) if training else case.resting(layer):
         return compat.call(layer, tensors, on_tensors, training=training, **arguments)
 
@@ -546,7 +546,7 @@ def _demand_like_shorter(case, layer, claims, stepwise, letter):
 def _demand_finite_gradient(case, layer, claims):
     masks = _masks(case, claims, "everywhere")
     carried = {path: compat.tensor(mask) for path, mask in masks.items()}
-    arguments = _arguments(case, layer, masks)
+    arguments = mask_arguments(case, layer, masks)
     arrays = _padded(case, masks, 0.0)
     with contextlib.suppress(NotApplicable):  # no output is a float
         subject = Slice(layer, arrays, case.sample.seed, carried=carried, **arguments)

@@ -84,7 +84,7 @@ def mixed_precision(case):
                     f"  weight          {weight.path} is {weight.dtype}, not {policy.variable_dtype}",
                     "`add_weight` picks the right dtype if you pass none.",
                 )
-        _demand_near(case, layer, arrays, flat(outputs), name, tolerance)
+        demand_near(case, layer, arrays, flat(outputs), name, tolerance)
 
 
 @declare(
@@ -124,7 +124,7 @@ def fp16_range(case):
         outputs = case.run(half, arrays)
         where = f"  inputs of size  {scale}\n"
         # four roundings: a softmax of scores in the hundreds is sensitive to each step before it
-        _demand_near(case, layer, arrays, outputs, "mixed_float16", 5e-2, 4, where)
+        demand_near(case, layer, arrays, outputs, "mixed_float16", 5e-2, 4, where)
 
 
 @declare(
@@ -373,7 +373,7 @@ def _honest(layer, arrays, case) -> bool:
     return any(quotients) and spread <= 1e-3 * max(1.0, *map(abs, quotients))
 
 
-def _demand_near(case, layer, arrays, outputs, policy, tolerance, roundings=1, where=""):
+def demand_near(case, layer, arrays, outputs, policy, tolerance, roundings=1, where=""):
     """Demand that half precision gives what float32 gives, if half precision can compute it.
 
     Some entries move that far if only the inputs and weights are rounded. These are left out, because no

@@ -44,7 +44,12 @@ def observed(card) -> dict[str, Any]:
     case = Case(card, Sample())
     layer = case.built()
     probes = dict(
-        masking=_masking, causal=_causal, couples_batch=_coupling, state=_state, losses=_losses
+        masking=_masking,
+        causal=_causal,
+        continues=_continues,
+        couples_batch=_coupling,
+        state=_state,
+        losses=_losses,
     )
     found = {}
     for trait, probe in probes.items():
@@ -112,6 +117,26 @@ def _causal(case, layer) -> bool | None:
     if any(y.shape[:2] != (case.sizes["b"], case.sizes["t"]) for y, _ in pairs):
         return None
     return all(np.allclose(a[:, :half], e[:, :half], atol=1e-6) for a, e in pairs)
+
+
+def _continues(case, layer) -> bool | None:
+    """Whether steps that go on from a state give what they give in one call; None if there are no states."""
+    if not hasattr(layer, "get_initial_state") or not compat.takes(layer, "return_state"):
+        return None
+    arrays, steps, found = case.arrays(values="normal"), case.sizes["t"], []
+    try:
+        state = layer.get_initial_state(batch_size=case.sizes["b"], length=steps)
+        for place in range(steps):
+            step = {path: a[:, place : place + 1] for path, a in arrays.items()}
+            y, state = case.call(layer, step, initial_state=state, return_state=True)
+            found.append(flat(y))
+    except ValueError:  # it refuses a state
+        return False
+    for e, *parts in zip(_run(case, layer, arrays), *found, strict=True):
+        a = np.concatenate(parts, axis=1) if e.shape[1:2] == (steps,) else parts[-1]
+        if a.shape != e.shape or not np.allclose(a, e, atol=1e-5):
+            return None
+    return True
 
 
 def _coupling(case, layer) -> str | None:

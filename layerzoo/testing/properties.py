@@ -30,7 +30,7 @@ class Property:
         id: Short and permanent, such as `G1`, or `acme.scaling` in a plug-in.
         name: The function's name.
         group: The module's name: shape, build, config, gradient, numerics, mask, independence,
-            randomness, execution, dropin, caller. In a plug-in, the part of the id before the dot.
+            randomness, execution, dropin, caller, states. In a plug-in, the part of the id before the dot.
         tier: `must` (failing means broken), `should` (failing means limited) or `trait` (only if the card
             claims it).
         cost: `cheap` (milliseconds), `fair` (tens of milliseconds), `dear` (compiles, writes files or makes

@@ -4,6 +4,7 @@ import contextlib
 import io
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import keras
@@ -148,6 +149,83 @@ def traced_calls(
         outputs, state = traced(state, {name: tensor(a) for name, a in arrays.items()})
         found.append([array(y) for y in keras.tree.flatten(outputs)])
         counts.append(len(traces))
+    return found, counts
+
+
+def calls(layer, names: list[str], **settings: Any) -> Callable:
+    """`compat.call` of a layer with fixed settings. On JAX it is compiled, because op by op it takes longer.
+
+    Args:
+        layer: The layer, whose variables keep their values.
+        names: The paths of its inputs, in order.
+        **settings: Arguments that are the same in each call, such as `training`.
+    """
+    if BACKEND != "jax":
+        return partial(call, layer, **settings)
+    import jax
+
+    def evaluated(variables, given, carried, arguments):
+        given = {name: given[name] for name in names}  # a JAX trace sorts a dict
+        return evaluate(layer, variables, given, carried=carried, **settings, **arguments)
+
+    traced, variables = jax.jit(evaluated), values(layer)
+
+    def run(given, carried, **arguments):
+        return traced(variables, given, carried, arguments)
+
+    return run
+
+
+def traced_steps(layer, parts: list[dict], state, **arguments: Any) -> tuple[list, list[int]]:
+    """Call a traced layer with one part of a sequence after another, each from the state of the one before.
+
+    Args:
+        layer: The layer.
+        parts: The input arrays by path, for each call.
+        state: The state to start from.
+        **arguments: Other arguments of the call.
+
+    Returns:
+        The outputs of each call, and the number of traces so far.
+    """
+    traces: list = []
+    traced: Any
+    names, variables = list(parts[0]), values(layer)
+    alone: contextlib.AbstractContextManager = contextlib.nullcontext()
+
+    def counted(given, state):
+        traces.append(None)
+        given = {name: given[name] for name in names}  # a JAX trace sorts a dict
+        how = dict(initial_state=state, return_state=True, **arguments)
+        return evaluate(layer, variables, given, **how)
+
+    if BACKEND == "torch":
+        import torch
+
+        torch.compiler.reset()
+
+        def counting(graph, _):
+            traces.append(graph)
+            return graph.forward
+
+        def stepped(given, state):
+            return call(layer, given, initial_state=state, return_state=True, **arguments)
+
+        traced = torch.compile(stepped, backend=counting)
+        alone = torch.no_grad()  # as steps are made, so that no state has a gradient
+    elif BACKEND == "tensorflow":
+        traced = tensorflow_traced(counted)
+    else:
+        import jax
+
+        traced = jax.jit(counted)
+    found, counts = [], []
+    with warnings.catch_warnings(), alone:
+        warnings.simplefilter("ignore")  # the tracer's remarks on Keras's own functions
+        for arrays in parts:
+            outputs, state = traced({name: tensor(a) for name, a in arrays.items()}, state)
+            found.append([array(y) for y in keras.tree.flatten(outputs)])
+            counts.append(len(traces))
     return found, counts
 
 

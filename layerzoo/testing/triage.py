@@ -20,7 +20,7 @@ MISSING = re.compile(r"(?:(\w+)\(\) )?missing (?:a|\d+) required (?:[\w-]+ )*arg
 UNREGISTERED = re.compile(r"Could not locate class '([^']*)'")
 UNEXPECTED = re.compile(r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'")
 
-COMPARING = ("gradient", "independence", "mask", "randomness")
+COMPARING = ("gradient", "independence", "mask", "randomness", "states")
 """The groups whose hints speak of a comparison, which an error prevents."""
 
 

@@ -33,7 +33,11 @@ def test_a_report_tells_what_was_not_claimed_and_what_suggests_it():
 def test_what_is_claimed_is_not_told():
     traits = Traits(masking="propagates", causal=False, losses=0, reach=lambda config: (0, 0))
     assert unclaimed(Card(Window, "b t d", traits=traits)) == dict.fromkeys(
-        ("equivariant", "conserves", "reference", "noise", "strict_masks", "identity_at_start"), ""
+        (
+            *("equivariant", "conserves", "reference", "noise"),
+            *("strict_masks", "identity_at_start", "continues"),
+        ),
+        "",
     )
 
 

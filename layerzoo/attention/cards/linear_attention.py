@@ -31,6 +31,7 @@ CARD = Card(
         strict_masks=True,
         dynamic="b t",
         causal=lambda config: config["causal"],
+        continues=lambda config: config["causal"],
         equivariant=lambda config: (
             {} if config["causal"] else {"steps reversed": (steps_reversed, steps_reversed)}
         ),

@@ -32,6 +32,7 @@ CARD = Card(
         strict_masks=True,
         dynamic="b t",
         causal=lambda config: config["causal"],
+        continues=lambda config: config["causal"],
         stochastic=lambda config: config["dropout"] > 0,
     ),
     errors=[

@@ -127,6 +127,7 @@ CARD = Card(
         strict_masks=True,
         dynamic="b t",
         causal=lambda config: config["causal"],
+        continues=lambda config: config["causal"],
         reach=_reach,
         equivariant=lambda config: (
             {"steps reversed": (steps_reversed, steps_reversed)}

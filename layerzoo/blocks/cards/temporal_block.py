@@ -35,6 +35,7 @@ CARD = Card(
         dynamic="b t",
         zero_batch=empty_batches,
         causal=True,
+        continues=True,
         reach=lambda config: (2 * (config["kernel_size"] - 1) * config["dilation"], 0),
         stochastic=lambda config: config["dropout"] > 0,
         differentiable=lambda config: "kinked" if config["activation"] == "relu" else "smooth",

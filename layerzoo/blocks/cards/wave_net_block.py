@@ -31,6 +31,7 @@ CARD = Card(
         dynamic="b t",
         zero_batch=empty_batches,
         causal=True,
+        continues=True,
         reach=lambda config: ((config["kernel_size"] - 1) * config["dilation"], 0),
     ),
     errors=[

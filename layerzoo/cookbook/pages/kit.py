@@ -11,6 +11,7 @@ GROUPS = {
     "gradient": "Gradients",
     "numerics": "Numbers",
     "mask": "Masks",
+    "states": "States",
     "independence": "What may depend on what",
     "randomness": "Randomness and state",
     "execution": "Execution",

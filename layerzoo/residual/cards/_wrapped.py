@@ -12,3 +12,10 @@ def gate():
 def attends(config):
     """Whether the branch mixes the steps of a sequence."""
     return isinstance(config["layer"], SelfAttention)
+
+
+def goes_on(config):
+    """Whether no output depends on later steps, so that the layer continues from a state; None for images."""
+    if config.get("data_format"):
+        return None
+    return not attends(config) or config["layer"].causal

@@ -5,7 +5,7 @@ from keras import layers, ops
 
 from layerzoo.attention.self_attention import SelfAttention
 from layerzoo.card import Card, Peer, Traits
-from layerzoo.residual.cards._wrapped import attends
+from layerzoo.residual.cards._wrapped import attends, goes_on
 from layerzoo.residual.hyper_connections import HyperConnections
 
 STREAMS = 4
@@ -61,6 +61,7 @@ CARD = Card(
         layer=pick(
             [
                 lambda: layers.Dense(6, activation="tanh"),
+                lambda: SelfAttention(2, causal=True),
                 lambda: SelfAttention(2),
                 lambda: [layers.Dense(8, activation="tanh"), layers.Dense(6)],
             ]
@@ -76,7 +77,8 @@ CARD = Card(
         masking="propagates",
         strict_masks=True,
         dynamic="b t",
-        causal=lambda config: not attends(config),
+        causal=goes_on,
+        continues=goes_on,
         reach=lambda config: None if attends(config) else (0, 0),
     ),
     errors=[

@@ -6,7 +6,7 @@ from keras import layers
 from layerzoo.attention.self_attention import SelfAttention
 from layerzoo.card import Card, Peer, Traits
 from layerzoo.claims import weighed
-from layerzoo.residual.cards._wrapped import attends, gate
+from layerzoo.residual.cards._wrapped import attends, gate, goes_on
 from layerzoo.residual.residual import Residual
 
 
@@ -33,6 +33,7 @@ CARD = Card(
         **pick(
             [
                 lambda: dict(layer=layers.Dense(6, activation="tanh")),
+                lambda: dict(layer=SelfAttention(2, causal=True)),
                 lambda: dict(layer=SelfAttention(2)),
                 lambda: dict(layer=[layers.Dense(8, activation="tanh"), layers.Dense(3)]),
                 lambda: dict(layer=gate(), data_format="channels_first"),
@@ -49,7 +50,8 @@ CARD = Card(
         masking=lambda config: None if config.get("data_format") else "propagates",
         strict_masks=lambda config: config.get("data_format") != "channels_first" or None,
         dynamic=lambda config: "b y x" if config.get("data_format") else "b t",
-        causal=lambda config: None if config.get("data_format") else not attends(config),
+        causal=goes_on,
+        continues=goes_on,
         reach=lambda config: None if config.get("data_format") or attends(config) else (0, 0),
         stochastic=lambda config: config["drop_path"] > 0,
         identity_at_start=lambda config: (
