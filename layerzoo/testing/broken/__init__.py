@@ -12,12 +12,24 @@ from layerzoo.testing.broken import (
     recurrent,
     several,
     start,
+    states,
     training,
     wrapper,
 )
 from layerzoo.testing.broken.entry import Broken
 
-MODULES = (dense, attention, convolution, recurrent, several, start, training, wrapper, composite)
+MODULES = (
+    dense,
+    attention,
+    convolution,
+    recurrent,
+    several,
+    start,
+    states,
+    training,
+    wrapper,
+    composite,
+)
 
 SOUND = tuple(card for module in MODULES for card in module.SOUND)
 """Controls: correct layers, on which no property may fail."""
