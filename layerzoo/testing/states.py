@@ -1,5 +1,6 @@
 """States: a sequence goes on in the next call from the state that the last one returned."""
 
+import inspect
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -60,9 +61,10 @@ for policy, share in precision.items() if claimed["continues"] else ():
     whole = numbers(layer(**{**inputs, name: x}))
     for sizes in ([n // 3, n - n // 3], [1] * n):
         state, found = start(), []
-        due = form(state)
+        due = form(state) if len(inputs) == 1 else ""
         for end, size in zip(np.cumsum(sizes), sizes):
             y, state = go_on(x[:, end - size : end], state)
+            due = due or form(state)  # the first call may give the state a context to keep
             assert form(state) == due, f"under {policy} a state {due} became {form(state)}"
             found.append(numbers(y))
         join = lambda e, *ys: np.concatenate(ys, axis=1) if e.shape[1:2] == (n,) else ys[-1]
@@ -151,7 +153,7 @@ def padded_prompts(case):
     call = _calls(case, layer)
     alone = {n: _prompted(case, layer, call, arrays, n) for n in dict.fromkeys(lengths)}
     padded = _spread(case, arrays, paths, mask)
-    following = _following(case, arrays, lengths, half)
+    following = _following(case, _kept(case, layer, arrays), lengths, half)
     for how, carried, sizes in (
         ("as an argument", False, [steps]),
         ("as the tensors carry it, in parts", True, [half, half, *[1] * (steps - 2 * half)]),
@@ -159,7 +161,8 @@ def padded_prompts(case):
         state, first, prompts = _start(layer, case, steps + half), 0, []
         for size in sizes:
             masks = dict.fromkeys(paths, mask[:, first : first + size])
-            given = _part(case, padded, first, first + size)
+            given = _kept(case, layer, padded) if first else padded
+            given = _part(case, given, first, first + size)
             outputs, state = _call(case, layer, given, state, call, masks, carried)
             prompts.append(outputs)
             first += size
@@ -208,6 +211,7 @@ def plain_states(case):
     layer, arrays = case.built(), case.arrays(values="normal")
     half = steps // 2
     _, state = _call(case, layer, _part(case, arrays, 0, half), _start(layer, case, steps))
+    arrays = _kept(case, layer, arrays)
     leaves = keras.tree.flatten(state)
     for place, leaf in enumerate(leaves):
         shape = tuple(getattr(leaf, "shape", ()))
@@ -269,25 +273,28 @@ for t in range(4):
     counts.append(len(traces))
     e, expected = go_on(x[:, t : t + 1], expected)
     demand_close(y, e, f"step {t}, compiled and eager")
-steady = counts[1] if keras.backend.backend() == "torch" else counts[0]
+steady = counts[1] if keras.backend.backend() == "torch" or len(inputs) > 1 else counts[0]
 assert counts[-1] == steady, f"the number of traces after each step is {counts}"
 """,
 )
 def compiled_steps(case):
     """A compiled step is traced once for all steps, and gives what the eager step gives.
 
-    PyTorch may trace the second step again, because a state can lie otherwise in memory than at the start.
+    The second step may be traced again if it goes on without the context that the first one was given, and
+    on PyTorch, because a state can lie otherwise in memory than at the start.
     """
     case = _going_on(case)
     layer, arrays, steps = case.built(), case.arrays(values="normal"), case.sizes["t"]
-    given = [_part(case, arrays, place, place + 1) for place in range(steps)]
+    kept = _kept(case, layer, arrays)
+    given = [_part(case, kept if place else arrays, place, place + 1) for place in range(steps)]
     due, state = [], _start(layer, case, steps)
     for each in given:
         outputs, state = _call(case, layer, each, state)
         due.append(outputs)
     found, traces = tracing.traced_steps(layer, given, _start(layer, case, steps), training=False)
     told = f"  traces          {traces}, counted after each of {steps} steps"
-    steady = traces[1] if compat.BACKEND == "torch" else traces[0]
+    second = compat.BACKEND == "torch" or len(kept) < len(arrays)
+    steady = traces[1] if second else traces[0]
     demand(traces[-1] == steady, f"  a step was traced again\n{told}")
     share, origin = allowing(layer, 1e-5, "float32, 1e-5 for operations that the compiler fuses")
     for place, (outputs, expected) in enumerate(zip(found, due, strict=True)):
@@ -454,16 +461,31 @@ def _part(case, arrays, start, stop) -> dict[str, np.ndarray]:
     }
 
 
+def _kept(case, layer, arrays) -> dict[str, np.ndarray]:
+    """The inputs of a later call: without those that have no steps, if `call` takes None for them."""
+    parameters = inspect.signature(layer.call).parameters
+    optional = {name for name, each in parameters.items() if each.default is None}
+    return {
+        path: x
+        for path, x in arrays.items()
+        if "t" in case.tensors[path].letters or path.split(".")[0] not in optional
+    }
+
+
 def _in_parts(case, layer, call, arrays, sizes, whole):
     """The outputs of parts, joined as those of the whole, and the last state, whose form never changes."""
     axis, steps = time_axis(case), sum(sizes)
     state = _start(layer, case, steps)
+    kept = _kept(case, layer, arrays)
     form, found, first = _form(state), [], 0
     for size in sizes:
-        outputs, state = _call(case, layer, _part(case, arrays, first, first + size), state, call)
+        given = _part(case, kept if first else arrays, first, first + size)
+        outputs, state = _call(case, layer, given, state, call)
+        if not first and len(kept) < len(arrays):  # the state now keeps what has no steps
+            form = _form(state)
         demand(
             _form(state) == form,
-            f"  state           at the start {form}\n  after {first + size:<10}{_form(state)}",
+            f"  state           before {form}\n  after {first + size:<10}{_form(state)}",
             "Each state must have the structure, shapes and dtypes of the one that `get_initial_state` "
             "returns, so that a compiled step takes it.",
         )
@@ -543,6 +565,7 @@ def _prompted(case, layer, call, arrays, length):
     prompt: list[np.ndarray] = []
     if length:
         prompt, state = _call(case, layer, _part(case, arrays, 0, length), state, call)
+        arrays = _kept(case, layer, arrays)
     return prompt, _call(case, layer, _part(case, arrays, length, length + more), state, call)[0]
 
 
@@ -614,9 +637,9 @@ def _unfit(case, layer, steps) -> Iterator[tuple[str, Any]]:
 
 
 def _others(shape, longer, dtype) -> Iterator[tuple[tuple[int, ...], str]]:
-    """Other shapes and another kind of numbers; the axes that `length` changes may have any size."""
+    """Other shapes and another kind of numbers. Axes that `length` changes, or that are empty, stay."""
     for axis in range(1, len(shape)):
-        if shape[axis] == longer[axis]:
+        if shape[axis] == longer[axis] and shape[axis]:
             yield (*shape[:axis], shape[axis] + 1, *shape[axis + 1 :]), dtype
     yield (*shape, 1), dtype
     yield shape, "int32" if "float" in dtype else "float32"

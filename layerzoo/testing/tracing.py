@@ -165,7 +165,7 @@ def calls(layer, names: list[str], **settings: Any) -> Callable:
     import jax
 
     def evaluated(variables, given, carried, arguments):
-        given = {name: given[name] for name in names}  # a JAX trace sorts a dict
+        given = {name: given[name] for name in names if name in given}  # a JAX trace sorts a dict
         return evaluate(layer, variables, given, carried=carried, **settings, **arguments)
 
     traced, variables = jax.jit(evaluated), values(layer)
@@ -195,7 +195,7 @@ def traced_steps(layer, parts: list[dict], state, **arguments: Any) -> tuple[lis
 
     def counted(given, state):
         traces.append(None)
-        given = {name: given[name] for name in names}  # a JAX trace sorts a dict
+        given = {name: given[name] for name in names if name in given}  # a JAX trace sorts a dict
         how = dict(initial_state=state, return_state=True, **arguments)
         return evaluate(layer, variables, given, **how)
 

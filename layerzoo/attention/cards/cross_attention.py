@@ -62,6 +62,7 @@ CARD = Card(
         strict_masks=True,
         dynamic="b t s",
         causal=True,
+        continues=True,
         reach=(0, 0),
         equivariant=lambda config: (
             {} if config["position"] else {"steps reversed": (steps_reversed, steps_reversed)}

@@ -112,6 +112,7 @@ CARD = Card(
         strict_masks=True,
         dynamic=lambda config: "b t" if alone(config) else "b t s",
         causal=True,
+        continues=True,
         stochastic=lambda config: config["dropout"] > 0 or config["drop_path"] > 0,
         differentiable=lambda config: (
             "kinked" if config["activation"] == "relu" and config["mlp"] is None else "smooth"
