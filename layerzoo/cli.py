@@ -203,6 +203,19 @@ def depth(options) -> int:
     return files.run(cards, options.blocks, options.steps, out, options.measured, console, _say)
 
 
+def generate(options) -> int:
+    """Train a character model or load it, and write text with it; measure its steps if asked for."""
+    from layerzoo.cookbook.generating import command
+
+    wanted = options.backend or [keras.backend.backend()]
+    backends = BACKENDS if "all" in wanted else tuple(dict.fromkeys(wanted))
+    names = ("prompt", "temperature", "seed", "steps")
+    given = {name: getattr(options, name) for name in names}
+    return command.run_all(
+        options.model, options.measured, backends, console, count=options.characters, **given
+    )
+
+
 def export_check(options) -> int:
     """Export layers and run the files. The exit code is 1 if one is wrong or was not tried."""
     from layerzoo.cookbook import exporting
@@ -231,6 +244,7 @@ COMMANDS = {
     "infer": infer,
     "selftest": selftest,
     "demo": demo,
+    "generate": generate,
     "eject": eject,
     "docs": docs,
     "bench": bench,

@@ -187,6 +187,58 @@ def parser() -> argparse.ArgumentParser:
     )
 
     each = commands.add_parser(
+        "generate",
+        help="train a small model on English, and write text with it step by step",
+        description=(
+            "Train a character model on the help texts that every CPython has, which takes about a minute, "
+            "and save it. Where a file already holds the model, load it instead. Then write text with a "
+            "state that keeps what was read, and time that beside reading everything again. Ctrl-C during "
+            "the training saves the model as it is."
+        ),
+    )
+    each.add_argument(
+        "model",
+        nargs="?",
+        type=Path,
+        default=Path("layerzoo-generate.keras"),
+        metavar="FILE",
+        help="file of the model; no file of another program is overwritten [%(default)s]",
+    )
+    each.add_argument(
+        "--prompt", default="The statement ", help="what the text begins with [%(default)r]"
+    )
+    each.add_argument(
+        "--characters",
+        type=natural,
+        default=400,
+        metavar="N",
+        help="how many to write [%(default)s]",
+    )
+    each.add_argument(
+        "--temperature",
+        type=float,
+        default=0.5,
+        help="what the scores are divided by; 0 takes the likeliest character [%(default)s]",
+    )
+    each.add_argument("--seed", type=natural, default=0, help="seed of weights and text [0]")
+    each.add_argument(
+        "--steps", type=natural, default=500, metavar="N", help="steps of training [%(default)s]"
+    )
+    each.add_argument(
+        "--backend",
+        action="append",
+        choices=(*BACKENDS, "all"),
+        help="default: the backend that Keras is configured to use",
+    )
+    each.add_argument(
+        "--measured",
+        type=Path,
+        metavar="FOLDER",
+        help="also measure time and memory of a step, beside KerasHub's if it is installed, and write "
+        "that below this folder, which the pages read: measured",
+    )
+
+    each = commands.add_parser(
         "eject",
         help="write a layer as one file that does not need layerzoo",
         description="Write a layer and everything it needs as one file that does not import layerzoo.",

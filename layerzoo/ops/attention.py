@@ -56,21 +56,35 @@ def attention(
     q, k, v = heads_first(query, key, value, dropout)
     in_kernel = dropout is None and not weights and has_kernel(q, v)
     spans = blocks(ops.shape(q)[3], ops.shape(v)[2], causal, window, in_kernel)
+    rate, seed = dropout or (None, None)
+
+    def look(given):
+        key_mask, seed = given
+        dropout = None if seed is None else (rate, seed)
+        return sight_of(q, spans, key_mask, causal, window, bias, dropout)
+
+    return time_first(attend_all(q, k, v, weights, (key_mask, seed), spans, look, in_kernel))
+
+
+def attend_all(q, k, v, weights, given, spans, look, in_kernel=False):
+    """Attention in blocks, to `(b, g, r, t, v)`, as each backend does it best.
+
+    Args:
+        q: `(b, g, r, t, h)`, scaled.
+        k: `(b, g, s, h)`.
+        v: `(b, g, s, v)`.
+        weights: the tensors that the bias depends on.
+        given: what else may be traced. It gets no gradient.
+        spans: the blocks.
+        look: a function of `given` that returns the function that `sight_of` returns.
+        in_kernel: whether PyTorch's fused kernel takes the blocks.
+    """
     if backend.backend() == "jax":
-        rate, seed = dropout or (None, None)
-
-        def look_given(given):
-            key_mask, seed = given
-            return sight_of(
-                q, spans, key_mask, causal, window, bias, None if seed is None else (rate, seed)
-            )
-
-        return time_first(attend_on_jax(q, k, v, weights, (key_mask, seed), spans, look_given))
-    look = sight_of(q, spans, key_mask, causal, window, bias, dropout)
+        return attend_on_jax(q, k, v, weights, given, spans, look)
     if in_kernel:
-        return time_first(attend_in_kernels(q, k, v, spans, look))
-    attend_all = attend_on_tensorflow if backend.backend() == "tensorflow" else attend_in_blocks
-    return time_first(attend_all(q, k, v, weights, spans, look))
+        return attend_in_kernels(q, k, v, spans, look(given))
+    attend_each = attend_on_tensorflow if backend.backend() == "tensorflow" else attend_in_blocks
+    return attend_each(q, k, v, weights, spans, look(given))
 
 
 def attention_and_scores(

@@ -40,11 +40,6 @@ def blocks(t, s, causal=False, window=None, in_kernel=False):
     return [(q0, q1, *keys_of(q0, q1, s, causal, window)) for q0, q1 in edges]
 
 
-def query_blocks(t, s):
-    """Like `blocks`, where each query may attend to all keys and the last block ends with the queries."""
-    return blocks(t, s) if isinstance(t, int) else [(0, t, 0, s)]
-
-
 def block_size(t, window, in_kernel):
     """The number of queries per block that is fastest, with at most 128 blocks."""
     if window is not None:

@@ -104,7 +104,7 @@ def kernel(q, k, v, sight):
     if some is not None:  # the kernel gives NaN if a query may attend to nothing
         seen = ops.logical_or(seen, ops.logical_not(some))[:, :, 0]
     if sight.bias is not None:
-        bias = ops.cast(ops.reshape(sight.bias, (1, g * r, m, k.shape[2])), q.dtype)
+        bias = ops.cast(ops.reshape(sight.bias, (-1, g * r, m, k.shape[2])), q.dtype)
         seen = bias if seen is None else ops.where(seen, bias, -float("inf"))
     attended = scaled_dot_product_attention(
         ops.reshape(q, (b, g * r, m, h)), k, v, attn_mask=seen, scale=1.0, enable_gqa=r > 1

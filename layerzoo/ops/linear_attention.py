@@ -112,8 +112,8 @@ def _chunks(x, size):
     # if the length is unknown: every exporter can handle a constant amount of padding
     missing = -t % size if isinstance(t, int) else size - 1
     x = ops.transpose(x, (0, 2, 1, 3))
-    if missing:  # on PyTorch, Keras numbers each `pad`, so that a compiled step is traced again
-        x = ops.pad(x, ((0, 0), (0, 0), (0, missing), (0, 0)))
+    # Keras numbers each `pad`, for which PyTorch would compile a step again
+    x = ops.concatenate([x, ops.zeros((b, n, missing, m), x.dtype)], axis=2)
     return ops.reshape(x[:, :, : count * size], (b, n, count, size, m))
 
 
@@ -122,7 +122,5 @@ def _sum_before(x):
 
     It does not subtract a chunk from an inclusive sum: later steps must not matter, not even by rounding.
     """
-    if x.shape[2] == 1:
-        return ops.zeros_like(x)
-    before = ops.pad(x, ((0, 0), (0, 0), (1, 0), (0, 0), (0, 0)))[:, :, :-1]
+    before = ops.concatenate([ops.zeros_like(x[:, :, :1]), x[:, :, :-1]], axis=2)
     return ops.cumsum(before, axis=2)

@@ -9,8 +9,15 @@ from collections import namedtuple
 
 from keras import ops
 
-from layerzoo.ops.attention import attention_with_scores, grouped, time_first
-from layerzoo.ops.attention_blocks import Sight, attend_in_blocks, query_blocks
+from layerzoo.ops.attention import (
+    attend_all,
+    attention,
+    attention_with_scores,
+    grouped,
+    time_first,
+)
+from layerzoo.ops.attention_blocks import Sight, blocks
+from layerzoo.ops.attention_torch import has_kernel
 from layerzoo.ops.masks import known_values
 from layerzoo.ops.randomness import kept, made_up
 
@@ -109,20 +116,29 @@ def attend_and_keep(query, key, value, state, mask=None, window=None, **sees):
     Returns:
         `(b, t, n, v)` and the new state. A step for which no slot is left gives NaN.
     """
-    key, value = (ops.transpose(x, (0, 2, 1, 3)) for x in (key, value))
     before, place = [state["key"], state["value"]], state["place"]
-    if window is None:
-        (keys, values), steps = kept_behind(before, [key, value], place, mask)
+    new = [ops.transpose(x, (0, 2, 1, 3)) for x in (key, value)]
+    keep = kept_behind if window is None else kept_in_turn
+    (keys, values), steps = keep(before, new, place, mask)
+    if starts(place):  # there is nothing else to attend to
+        attended = attention(query, key, value, mask, causal=True, window=window, **sees)
+    elif window is None:
         attended = attend_to_places(query, keys, values, steps.places, steps.there, **sees)
         attended = nan_without_room(attended, steps)
     else:
-        pairs = zip(before, (key, value), strict=True)
+        pairs = zip(before, new, strict=True)
         seen, seen_values = (ops.concatenate(pair, axis=2) for pair in pairs)
-        (keys, values), steps = kept_in_turn(before, [key, value], place, mask)
+        behind = ops.shape(before[0])[2]
         attended = attend_to_places(
-            query, seen, seen_values, steps.places, steps.there, window, **sees
+            query, seen, seen_values, steps.places, steps.there, window, behind=behind, **sees
         )
     return attended, dict(key=keys, value=values, place=steps.next)
+
+
+def starts(place):
+    """Whether no step was before, where that can be seen."""
+    places = known_values(place)
+    return places is not None and not places.any()
 
 
 Steps = namedtuple("Steps", ["places", "there", "room", "next"])
@@ -255,6 +271,7 @@ def attend_to_places(
     weights=(),
     dropout=None,
     causal=True,
+    behind=None,
 ):
     """Attention where places are given, and are not the order of the keys.
 
@@ -270,6 +287,8 @@ def attend_to_places(
         weights: the tensors that `bias` depends on.
         dropout: as in `attention`.
         causal: whether a query attends only to its own place and to earlier ones.
+        behind: how many keys are before those of the queries' own steps, if they are in order. With
+            `window`, fewer keys are then read.
 
     Returns:
         `(b, t, n, v)`.
@@ -277,23 +296,37 @@ def attend_to_places(
     q, s = grouped(query, key.shape[1]), ops.shape(key)[2]
     b, g, r, t, _ = ops.shape(q)
     value = value if dropout is None else made_up(value, dropout[0])
+    rate, seed = dropout or (None, None)
+    in_kernel = t != 1 and dropout is None and not weights and has_kernel(q, value)
+    spans = blocks(t, s, window=window, in_kernel=in_kernel)
+    spans = [(q0, q1, 0, s) for q0, q1, _, _ in spans]
+    if behind is not None and isinstance(t, int):
+        own = blocks(t, t, True, window, in_kernel)
+        spans = [(q0, q1, k0 and behind + k0, behind + k1) for q0, q1, k0, k1 in own]
+    elif not isinstance(t, int):  # a block may reach beyond the queries
+        query_places = ops.pad(query_places, ((0, 0), (0, len(spans) - 1)))
 
-    def look(i, span, weights):
-        q0, q1, _, _ = span
-        here, added, kept_here = query_places[:, q0:q1], None, None
-        distance = ops.expand_dims(here, 2) - ops.expand_dims(key_places, 1)
-        allowed = ops.expand_dims(key_places < UNSEEN, 1)
-        if causal:
-            allowed = distance >= 0
-        if window is not None:
-            allowed = ops.logical_and(allowed, distance < window)
-        allowed = ops.expand_dims(allowed, (1, 2))
-        m = q1 - q0
-        if bias is not None:
-            added = ops.reshape(bias(here, key_places, *weights), (b, g, r, m, s))
-        if dropout is not None:
-            rate, seed = dropout
-            kept_here = kept((b, g, r, m, s), rate, seed, part=i)
-        return Sight(added, allowed, ops.any(allowed, axis=-1, keepdims=True), kept_here)
+    def look_given(given):
+        query_places, key_places, seed = given
 
-    return time_first(attend_in_blocks(q, key, value, weights, query_blocks(t, s), look))
+        def look(i, span, weights, hold=lambda x: x):
+            q0, q1, k0, k1 = span
+            m, k = q1 - q0, k1 - k0
+            here, there = hold(query_places)[:, q0:q1], hold(key_places)[:, k0:k1]
+            added = kept_here = None
+            distance = ops.expand_dims(here, 2) - ops.expand_dims(there, 1)
+            allowed = distance >= 0 if causal else ops.expand_dims(there < UNSEEN, 1)
+            if window is not None:
+                allowed = ops.logical_and(allowed, distance < window)
+            allowed = ops.expand_dims(allowed, (1, 2))
+            if bias is not None:
+                added = ops.reshape(bias(here, there, *weights), (b, g, r, m, k))
+            if seed is not None:
+                kept_here = kept((b, g, r, m, k), rate, seed, part=i)
+            some = ops.any(allowed, axis=-1, keepdims=True)
+            return Sight(added, allowed, some, kept_here)
+
+        return look
+
+    given = query_places, key_places, seed
+    return time_first(attend_all(q, key, value, weights, given, spans, look_given, in_kernel))

@@ -11,6 +11,9 @@ from layerzoo.catalogue import catalogue
 from layerzoo.cookbook import exports
 from layerzoo.cookbook.pages import lists
 from layerzoo.cookbook.pages.depth import TITLES, depth_page, depth_picture, picture_path
+from layerzoo.cookbook.pages.generating import PAGE as STEPS
+from layerzoo.cookbook.pages.generating import PICTURE as STEPS_PICTURE
+from layerzoo.cookbook.pages.generating import generating_page, generating_picture
 from layerzoo.cookbook.pages.kit import properties_page
 from layerzoo.cookbook.pages.layer import (
     DEEP,
@@ -76,6 +79,10 @@ def render(docs: Path = Path("docs"), package: str = "layerzoo") -> dict[Path, s
         pages |= {
             picture_path(each): drawn for each in TITLES if (drawn := depth_picture(deep, each))
         }
+    steps = _all(folder, "generating")
+    if steps and (docs / STEPS).is_file():  # a page that is written by hand, with blocks in it
+        pages[STEPS] = generating_page((docs / STEPS).read_text(encoding="utf-8"), steps)
+        pages |= {STEPS_PICTURE: drawn} if (drawn := generating_picture(steps)) else {}
     checkout = lists.blocks(docs.parent, [card for card in cards if ours(card)])
     return {docs / path: text for path, text in pages.items()} | checkout
 
