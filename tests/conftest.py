@@ -56,6 +56,7 @@ ONCE = (
     "cookbook/test_drawing.py",
     "cookbook/test_eject.py",
     "cookbook/test_evidence.py",
+    "cookbook/test_generating.py",
     "cookbook/test_pages.py",
     "cookbook/test_plain_text.py",
     "cookbook/test_weights_from.py",
@@ -104,12 +105,14 @@ EVERYWHERE = (
     "cookbook/test_demo.py::test_a_run_leaves_what_it_reports",
     "cookbook/test_eject.py::test_the_ejected_layer_gives_the_same_numbers",
     "cookbook/test_eject.py::test_the_ejected_layer_is_saved_and_loaded_without_custom_objects",
+    "cookbook/test_generating.py::test_each_way_to_run_a_step_gives_the_same",
     "docs/test_snippets.py::test_the_block_prints_what_it_says[README.md",
     "test_distribution.py::test_eight_devices_learn_what_one_does_and_move_only_sums",
     "test_package.py::test_every_layer_is_registered",
     "test_package.py::test_importing_it_registers_the_layers_and_brings_no_tool_along",
 )
-"""What CI runs on each backend all the same: a model trained and reloaded, an ejected layer, the README.
+"""What CI runs on each backend all the same: a model trained and reloaded, an ejected layer, the README,
+a step run in each way.
 
 On JAX, also what several devices do.
 """

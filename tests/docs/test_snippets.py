@@ -34,8 +34,13 @@ def backend_of(code):
     return chosen and chosen[1]
 
 
-ELSEWHERE = ("docs/hunting.md", "docs/guide/property-tests.md", "docs/guide/first-model.md")
-"""The pages whose blocks fail on purpose or train a model; `tests/hunting` and `tests/guide` run them."""
+ELSEWHERE = (
+    "docs/hunting.md",
+    "docs/guide/property-tests.md",
+    "docs/guide/first-model.md",
+    "docs/guide/generating.md",
+)
+"""The pages whose blocks fail on purpose or need a model; `tests/hunting` and `tests/guide` run them."""
 
 
 GENERATED = "docs/layers/"

@@ -3,8 +3,9 @@
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import keras
 import numpy as np
@@ -130,7 +131,9 @@ def compiled(function: Callable) -> Callable:
     return torch.no_grad()(function)
 
 
-def with_state(model: keras.Sequential, room: int) -> Callable[[np.ndarray], Iterator]:
+def with_state(
+    model: keras.Sequential, room: int
+) -> Callable[[np.ndarray], Generator[Any, int, None]]:
     """A function that starts with a prompt, and then yields the scores after each character that it is sent.
 
     Each step reads one character.
@@ -148,7 +151,9 @@ def with_state(model: keras.Sequential, room: int) -> Callable[[np.ndarray], Ite
     return scores
 
 
-def without_state(model: keras.Sequential, room: int) -> Callable[[np.ndarray], Iterator]:
+def without_state(
+    model: keras.Sequential, room: int
+) -> Callable[[np.ndarray], Generator[Any, int, None]]:
     """Like `with_state`, but each step reads the whole text so far, and padding behind it up to `room`."""
     whole = compiled(lambda ids: model(ids))
 
@@ -164,7 +169,7 @@ def without_state(model: keras.Sequential, room: int) -> Callable[[np.ndarray], 
 
 
 def generate(
-    scores: Callable[[np.ndarray], Iterator],
+    scores: Callable[[np.ndarray], Generator[Any, int, None]],
     prompt: np.ndarray,
     count: int,
     temperature: float,

@@ -173,10 +173,18 @@ def about(backend: str) -> dict:
     return {
         "backend": backend,
         "date": datetime.date.today().isoformat(),
-        "machine": f"{os.cpu_count()} cores, {platform.machine()}",
+        "machine": f"{_threads(backend)}, {platform.machine()}",
         "versions": {name: importlib.metadata.version(name) for name in packages}
         | {"python": platform.python_version()},
     }
+
+
+def _threads(backend):
+    if backend != "torch":
+        return f"{os.cpu_count()} cores"
+    import torch
+
+    return f"{os.cpu_count()} cores, threads: {torch.get_num_threads()}"
 
 
 def run_all(

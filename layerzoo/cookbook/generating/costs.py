@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -17,7 +18,7 @@ LENGTHS = (64, 128, 256, 512, 1024, 2048)
 WIDTH, HEADS, PLACE = 512, 8, 4096
 """The layers that are measured, and the place of the step."""
 
-STATES = {
+STATES: dict[str, Callable[[], Any]] = {
     "SelfAttention": lambda: SelfAttention(HEADS, causal=True),
     "SelfAttention, 2 key/value heads": lambda: SelfAttention(HEADS, 2, causal=True),
     "SelfAttention, window of 256": lambda: SelfAttention(HEADS, causal=True, window=256),
@@ -136,7 +137,7 @@ def beside_keras_hub(
     return rows
 
 
-def _row(layer, x, state, peer, way, rounds):
+def _row(layer, x, state, peer, way, rounds) -> dict:
     """The time of a step in one way, beside the peer's and a copy of as many bytes as it must read."""
     traces: list = []
 
@@ -155,7 +156,7 @@ def _row(layer, x, state, peer, way, rounds):
     copy = _copier(plain)
     runs, difference = [ours, copy, lambda: ops.sum(plain)], None
     if peer:
-        theirs = _runner(*peer(x), way)
+        theirs = _runner(peer[0], x, peer[1], way)
         difference = float(np.abs(ops.convert_to_numpy(finished(theirs())[0]) - found).max())
         runs.append(theirs)
     ms, copy_ms, read_ms, *peer_ms = fastest_ms(runs, rounds)
@@ -229,7 +230,7 @@ def _copier(plain):
 
 
 def _peer(layer, state, place):
-    """KerasHub's layer with the same weights and the same earlier steps: a function that gives its step."""
+    """KerasHub's layer with the same weights and the same earlier steps: its step and cache."""
     from keras_hub.layers import CachedMultiHeadAttention
 
     n, _, h = layer.heads
@@ -256,7 +257,7 @@ def _peer(layer, state, place):
         )
         return y, {"cache": cache, "index": state["index"]}
 
-    return lambda x: (step, x, cache)
+    return step, cache
 
 
 def _drawn(draws, shape):

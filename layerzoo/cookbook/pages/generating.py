@@ -23,8 +23,8 @@ def generating_page(page: str, found: dict[str, dict]) -> str:
         begin = f"<!-- {name}: written by `layerzoo docs` -->"
         end = f"<!-- {name}: end -->"
         block = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
-        lines = f"{begin}\n\n{write(found)}\n\n{end}"
-        page = block.sub(lambda match, lines=lines: lines, page)
+        lines = f"{begin}\n\n{write(found)}\n\n{end}".replace("\\", r"\\")
+        page = block.sub(lines, page)
     return page
 
 
@@ -54,7 +54,7 @@ def generating_picture(found: dict[str, dict]) -> str:
         shapes.append(text(left - 6, up(tick) + 4, in_short(tick), anchor="end"))
     shapes += [text(x, last + 18, str(length), anchor="middle") for length, x in along.items()]
     shapes.append(text(left + PLOT / 2, last + 36, "characters so far", anchor="middle"))
-    ends = []
+    ends: list[list] = []
     for index, ((name, key), line) in enumerate(lines.items()):
         points = [(along[length], up(value)) for length, value in line.items()]
         way = "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
