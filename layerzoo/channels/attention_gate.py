@@ -130,7 +130,7 @@ class AttentionGate(layers.Layer):
             self.project_weight(activated(self.activation, features))
         )  # (b, ..., 1)
         if self.data_format == "channels_first":
-            weight = ops.moveaxis(weight, -1, 1)
+            weight = ops.moveaxis(weight, len(weight.shape) - 1, 1)
         return inputs * weight
 
     def compute_output_shape(self, inputs_shape, gate_shape=None):
@@ -148,7 +148,7 @@ class AttentionGate(layers.Layer):
         return config
 
     def _channels_last(self, x):
-        return x if self.data_format == "channels_last" else ops.moveaxis(x, 1, -1)
+        return x if self.data_format == "channels_last" else ops.moveaxis(x, 1, len(x.shape) - 1)
 
     def _demand_axes(self, rank, gate_shape):
         if len(gate_shape) != rank:

@@ -203,4 +203,6 @@ def distance_buckets(count, max_distance):
 
 def per_head(table, index):
     """Look up the rows of `table: (rows, n)` at `index: (..., m, k)`, giving `(..., n, m, k)`."""
-    return ops.moveaxis(ops.take(table, index, axis=0), -1, -3)
+    rows = ops.take(table, index, axis=0)
+    end = len(rows.shape) - 1  # ONNX takes no negative axis
+    return ops.moveaxis(rows, end, end - 2)
