@@ -297,7 +297,7 @@ def attend_to_places(
     b, g, r, t, _ = ops.shape(q)
     value = value if dropout is None else made_up(value, dropout[0])
     rate, seed = dropout or (None, None)
-    in_kernel = t != 1 and dropout is None and not weights and has_kernel(q, value)
+    in_kernel = query.shape[1] != 1 and dropout is None and not weights and has_kernel(q, value)
     spans = blocks(t, s, window=window, in_kernel=in_kernel)
     spans = [(q0, q1, 0, s) for q0, q1, _, _ in spans]
     if behind is not None and isinstance(t, int):
