@@ -196,6 +196,24 @@ def test_a_stack_with_masks_of_its_own():
     close(outputs[0, 2:], model(tokens[:1, 2:])[0])
 
 
+@pytest.mark.filterwarnings("ignore:Layer .* was passed an input with a mask:UserWarning")
+@pytest.mark.parametrize("mask_zero", [False, True])
+def test_a_layer_that_knows_no_masks_does_not_make_padding_count(mask_zero):
+    model = keras.Sequential(
+        [
+            keras.Input((None,)),
+            layers.Embedding(11, WIDTH, mask_zero=mask_zero),
+            layers.RMSNormalization(),
+            Residual([layers.RMSNormalization(), SelfAttention(2, causal=True)]),
+        ]
+    )
+    tokens, mask = np.array([[0, 0, 3, 4, 5]]), np.array([[0, 0, 1, 1, 1]], bool)
+    given = None if mask_zero else mask[:, :4]
+    _, state = call_with_state(model, tokens[:, :4], get_initial_state(model, 1, 5), mask=given)
+    y, _ = call_with_state(model, tokens[:, 4:], state)
+    close(y, model(tokens[:, 2:])[:, -1:])
+
+
 def test_beams_are_reordered_by_the_batch_axis():
     model = language_model()
     tokens = np.array([[1, 2, 3], [4, 5, 6], [7, 8, 9]])

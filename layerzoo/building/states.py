@@ -219,6 +219,9 @@ def apply_in_turn(chain, x, mask=None):
 def apply_with_states(chain, x, mask=None, states=None, return_state=True, training=None):
     """Like `apply_in_turn`, but each layer that has a state continues from its own.
 
+    A layer that knows nothing of masks leaves the mask as it is, since no step may be added or taken away.
+    Otherwise, the padding behind it would take places in the states.
+
     Args:
         chain: the layers.
         x: the steps that follow.
@@ -248,7 +251,8 @@ def apply_with_states(chain, x, mask=None, states=None, return_state=True, train
             given["training"] = training
         if keeps:
             given |= dict(initial_state=states[len(kept)], return_state=True)
-        x, mask, state = _applied(layer, x, mask, **given)
+        x, left, state = _applied(layer, x, mask, **given)
+        mask = left if layer.supports_masking else mask
         if keeps:
             kept.append(state)
         else:
