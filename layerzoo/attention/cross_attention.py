@@ -14,9 +14,9 @@ from layerzoo.building.recipe import recipe
 from layerzoo.building.seeds import drawn_dropout
 from layerzoo.building.states import empty, must_keep_a_context, started, symbols, with_state
 from layerzoo.building.sublayers import (
-    bias_of,
     build_position,
     dense,
+    position_bias,
     rms_norm,
     serialized,
     turned,
@@ -199,7 +199,7 @@ class CrossAttention(layers.Layer):
             query = normalized(self.query_norm, query)
         query = turned(self.position, query, state and state["place"])
         given = self._keys_and_values(context, context_mask) if new_context else None
-        sees = dict(dropout=drawn_dropout(self, training), **bias_of(self.position))
+        sees = dict(dropout=drawn_dropout(self, training), **position_bias(self.position))
         attended, scores_or_state = cross_attention_from(
             state, query, given, context_mask, mask, return_attention_scores, **sees
         )

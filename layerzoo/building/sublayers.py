@@ -93,7 +93,7 @@ def positioned(position, query, key, place=None):
     They keep their dtype, whatever dtype policy `position` has. `place` is the position of the first step,
     `(b,)`, if that is not 0.
     """
-    return turned(position, query, place), turned(position, key, place), bias_of(position)
+    return turned(position, query, place), turned(position, key, place), position_bias(position)
 
 
 def turned(position, x, place=None):
@@ -103,7 +103,7 @@ def turned(position, x, place=None):
     return ops.cast(position(x, **({} if place is None else dict(offset=place))), x.dtype)
 
 
-def bias_of(position):
+def position_bias(position):
     """The bias of `position`, if it has one, as keyword arguments of `attention`."""
     if not biases(position):
         return {}

@@ -71,6 +71,8 @@ WORDS = {
     "less": "<",
     "greater": ">",
     "attention_with_scores": "attention",
+    "attention_from": "attention",
+    "cross_attention_from": "attention",
 }
 """What is written for an operation or a function, where its name does not say it well."""
 
