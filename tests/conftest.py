@@ -73,9 +73,7 @@ ONCE = (
     "test_nightly.py",
     "test_package.py",
     "test_shape_of_code.py",
-    "test_states.py::test_attention_in_any_pieces_with_any_padding",
-    "test_states.py::test_prompts_of_unequal_length_are_as_if_each_was_alone",
-    "test_states.py::test_whole_is_halves_is_single_steps",
+    "test_states.py",
     "testing/test_broken_by_size.py",
     "testing/test_broken_zoo.py",
     "testing/test_claims.py",
@@ -110,11 +108,17 @@ EVERYWHERE = (
     "test_distribution.py::test_eight_devices_learn_what_one_does_and_move_only_sums",
     "test_package.py::test_every_layer_is_registered",
     "test_package.py::test_importing_it_registers_the_layers_and_brings_no_tool_along",
+    "test_states.py::test_a_compiled_step_is_traced_once_and_gives_nan_without_room",
+    "test_states.py::test_a_context_is_projected_once_and_then_kept",
+    "test_states.py::test_a_functional_model_of_one_step",
+    "test_states.py::test_a_stack_with_masks_of_its_own",
+    "test_states.py::test_beams_are_reordered_by_the_batch_axis",
+    "test_states.py::test_in_half_precision_sums_are_kept_in_float32",
 )
 """What CI runs on each backend all the same: a model trained and reloaded, an ejected layer, the README,
 a step run in each way.
 
-On JAX, also what several devices do.
+On JAX, also what several devices do. Of states, what a stack of layers and a compiler do with them.
 """
 
 
