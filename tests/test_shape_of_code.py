@@ -493,6 +493,13 @@ def test_operations_do_not_branch_on_a_traced_size():
         assert branches_on_a_size(read(path)[0]) == [], path.name
 
 
+def test_no_layer_pads_by_what_keras_numbers():
+    """PyTorch compiles a step again for each number. The gradients here are of the other backends."""
+    others = ("attention_tensorflow.py", "attention_gradient.py")
+    for path in [*HOUSE.glob("*/*.py"), *(HOUSE / "ops").glob("*.py")]:
+        assert "ops.pad(" not in read(path)[1] or path.name in others, path.name
+
+
 # The rules can fail.
 
 GOOD = r'''

@@ -19,6 +19,7 @@ from layerzoo.ops.activations import gelu
 from layerzoo.ops.dtypes import floating
 from layerzoo.ops.masks import fitting_mask, zero_padding
 from layerzoo.ops.norms import normalized
+from layerzoo.ops.padding import padded
 
 
 @keras.saving.register_keras_serializable(package="layerzoo")
@@ -156,9 +157,7 @@ class PerceiverResampler(layers.Layer):
         z = ops.broadcast_to(self.latents, (ops.shape(inputs)[0], *self.latents.shape))
         seen = None
         if mask is not None:  # latents are never padding
-            seen = ops.pad(
-                ops.cast(mask, "int32"), ((0, 0), (0, self.num_latents)), constant_values=1
-            )
+            seen = padded(mask, 1, after=self.num_latents, value=True)
         for i in range(self.depth):
             query = normalized(self.latent_norms[i], z)
             context = ops.concatenate([normalized(self.input_norms[i], x), query], axis=1)

@@ -1,8 +1,9 @@
 """Convolutions over time that see no later step."""
 
-from keras import layers, ops
+from keras import layers
 
 from layerzoo.building.arguments import another
+from layerzoo.ops.padding import padded
 from layerzoo.ops.steps import after
 
 
@@ -46,5 +47,5 @@ def behind(owner, x, past=None, mask=None):
         What the convolution takes, and its last steps before the padding: the `past` of what follows.
     """
     if past is None:
-        return ops.pad(x, ((0, 0), (past_steps(owner), 0), (0, 0))), None
+        return padded(x, 1, before=past_steps(owner)), None
     return after(past, x, mask)

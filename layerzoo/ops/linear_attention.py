@@ -7,6 +7,7 @@ form cuts time into `c` chunks of `l` steps.
 from keras import backend, ops
 
 from layerzoo.ops.masks import visible
+from layerzoo.ops.padding import padded
 
 
 def elu_plus_one(x):
@@ -112,8 +113,7 @@ def _chunks(x, size):
     # if the length is unknown: every exporter can handle a constant amount of padding
     missing = -t % size if isinstance(t, int) else size - 1
     x = ops.transpose(x, (0, 2, 1, 3))
-    # Keras numbers each `pad`, for which PyTorch would compile a step again
-    x = ops.concatenate([x, ops.zeros((b, n, missing, m), x.dtype)], axis=2)
+    x = padded(x, 2, after=missing)
     return ops.reshape(x[:, :, : count * size], (b, n, count, size, m))
 
 

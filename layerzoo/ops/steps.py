@@ -19,6 +19,7 @@ from layerzoo.ops.attention import (
 from layerzoo.ops.attention_blocks import Sight, blocks
 from layerzoo.ops.attention_torch import has_kernel
 from layerzoo.ops.masks import known_values
+from layerzoo.ops.padding import padded
 from layerzoo.ops.randomness import kept, made_up
 
 UNSEEN = 2**30
@@ -304,7 +305,7 @@ def attend_to_places(
         own = blocks(t, t, True, window, in_kernel)
         spans = [(q0, q1, k0 and behind + k0, behind + k1) for q0, q1, k0, k1 in own]
     elif not isinstance(t, int):  # a block may reach beyond the queries
-        query_places = ops.pad(query_places, ((0, 0), (0, len(spans) - 1)))
+        query_places = padded(query_places, 1, after=len(spans) - 1)
 
     def look_given(given):
         query_places, key_places, seed = given

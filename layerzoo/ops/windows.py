@@ -8,6 +8,7 @@ from keras import ops
 
 from layerzoo.ops.attention import heads_first, time_first
 from layerzoo.ops.attention_blocks import Sight, attend
+from layerzoo.ops.padding import padded
 from layerzoo.ops.positions import per_head
 from layerzoo.ops.randomness import kept, made_up
 
@@ -24,12 +25,11 @@ def cut_into_windows(image, window, shift):
     """
     b, y, x, c = ops.shape(image)
     rows, columns = windows_along(y, window), windows_along(x, window)
-    missing = [
+    for axis, size in (1, y), (2, x):
         # if the size is unknown: every exporter can handle a constant amount of padding
-        (0, -size % window if isinstance(size, int) else window - 1)
-        for size in (y, x)
-    ]
-    image = ops.pad(image, [(0, 0), *missing, (0, 0)])[:, : rows * window, : columns * window]
+        missing = -size % window if isinstance(size, int) else window - 1
+        image = padded(image, axis, after=missing)
+    image = image[:, : rows * window, : columns * window]
     if shift:
         image = rolled(image, shift)
     image = ops.reshape(image, (b, rows, window, columns, window, c))
