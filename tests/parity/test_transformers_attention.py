@@ -3,11 +3,10 @@
 import numpy as np
 import pytest
 from arrays import INSIDE, RIGHT, close, random
-from keras import layers, ops
-from parity.upstream import number, randomised, run, torch
+from keras import layers
+from parity.upstream import number, randomised, run, step_by_step, torch
 
 from layerzoo import GatedMLP, Residual, RotaryEmbedding, SelfAttention, catalogue
-from layerzoo.states import call_with_state, get_initial_state
 
 transformers = pytest.importorskip(
     "transformers", reason="these layers are compared with those of transformers"
@@ -45,16 +44,6 @@ def seen_and_angles(rotary, x, mask):
     angles = rotary(torch.tensor(x), torch.arange(time)[None])
     masks = np.where(seen, 0, -1e9).astype("float32")
     return mask, dict(attention_mask=masks, position_embeddings=angles)
-
-
-def step_by_step(layer, x):
-    """The outputs of a layer that is given one step at a time, after the first four at once."""
-    state = get_initial_state(layer, len(x), x.shape[1])
-    outputs = []
-    for piece in np.split(x, range(4, x.shape[1]), axis=1):
-        y, state = call_with_state(layer, piece, state)
-        outputs.append(y)
-    return ops.concatenate(outputs, axis=1)
 
 
 @pytest.mark.parametrize("mask", [None, [RIGHT, INSIDE]])

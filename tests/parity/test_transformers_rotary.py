@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from arrays import by_group, close, random
-from parity.upstream import copy, kernel, number, randomised, run, torch
+from parity.upstream import copy, kernel, number, randomised, run, step_by_step, torch
 
 from layerzoo import AxialRotaryEmbedding, RotaryEmbedding, SelfAttention
 
@@ -86,7 +86,7 @@ def test_partial_rotation_of_phi():
 
 
 def agrees(layer, theirs, rotary):
-    """Compares causal attention over thirty steps."""
+    """Compares causal attention over thirty steps, at once and step by step."""
     x = random(2, 30, 32)
     expected = run(
         theirs,
@@ -95,6 +95,7 @@ def agrees(layer, theirs, rotary):
         attention_mask=np.where(np.tri(30, dtype=bool), 0, -1e9).astype("float32")[None, None],
     )
     close(layer(x), expected)
+    close(step_by_step(layer, x), expected)
 
 
 @pytest.mark.parametrize("offset", [0, 40])

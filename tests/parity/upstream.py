@@ -6,6 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from arrays import by_group, random
+from keras import ops
+
+from layerzoo.states import call_with_state, get_initial_state
 
 torch = pytest.importorskip("torch", reason="the other side of the comparison is PyTorch")
 
@@ -41,6 +44,16 @@ def run(module, *arrays, **kwargs):
     with torch.no_grad():
         outputs = module(*arrays, **kwargs)
     return (outputs[0] if isinstance(outputs, tuple) else outputs).numpy()
+
+
+def step_by_step(layer, x):
+    """The outputs of a layer that is given one step at a time, after the first four at once."""
+    state = get_initial_state(layer, len(x), x.shape[1])
+    outputs = []
+    for piece in np.split(x, range(4, x.shape[1]), axis=1):
+        y, state = call_with_state(layer, piece, state)
+        outputs.append(y)
+    return ops.concatenate(outputs, axis=1)
 
 
 def number(weight):
