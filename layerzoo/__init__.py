@@ -46,6 +46,7 @@ from layerzoo.positions import (
     RelativePositionBias,
     RotaryEmbedding,
 )
+from layerzoo.recurrence import MinGRU, MinLSTM
 from layerzoo.residual import DropPath, HyperConnections, LayerScale, Residual, ReZero
 
 __all__ = [
@@ -67,6 +68,8 @@ __all__ = [
     "InvertedResidual",
     "LayerScale",
     "LinearAttention",
+    "MinGRU",
+    "MinLSTM",
     "MultiHeadLatentAttention",
     "PerceiverResampler",
     "ReZero",

@@ -104,22 +104,36 @@ def fitting_state(state, tensors) -> dict:
         ValueError: a tensor is missing, not known, or of another shape or dtype.
     """
     must_have_names(state, tensors)
-    fitting = {}
-    for name, (due, dtype) in tensors.items():
-        given = state[name]
-        if keras.utils.is_keras_tensor(given):
-            given = keras.KerasTensor(given.shape, dtype=given.dtype)
-        else:
+    return {
+        name: fitting_tensor(state[name], *due, f"have a {name!r}") for name, due in tensors.items()
+    }
+
+
+def fitting_tensor(given, due, dtype, must="be a tensor"):
+    """A tensor of a state, if it has a shape and a dtype. A symbol is replaced by a new one of its shape.
+
+    Args:
+        given: the tensor.
+        due: the shape. A size of None fits any size.
+        dtype: the dtype.
+        must: what the state must have or be, for the error.
+
+    Raises:
+        ValueError: it is no tensor, or of another shape or dtype.
+    """
+    rule = f"`initial_state` must {must} of shape {tuple(due)} and dtype {dtype}."
+    if keras.utils.is_keras_tensor(given):
+        given = keras.KerasTensor(given.shape, dtype=given.dtype)
+    else:
+        try:
             given = ops.convert_to_tensor(given)
-        shape, kind = tuple(given.shape), backend.standardize_dtype(given.dtype)
-        known = [(m, n) for m, n in zip(shape, due, strict=False) if {type(m), type(n)} == {int}]
-        if len(shape) != len(due) or any(m != n for m, n in known) or kind != dtype:
-            raise ValueError(
-                f"`initial_state` must have a {name!r} of shape {tuple(due)} and dtype {dtype}. "
-                f"Received: shape {shape}, dtype {kind}"
-            )
-        fitting[name] = given
-    return fitting
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{rule} Received: {type(given).__name__}") from error
+    shape, kind = tuple(given.shape), backend.standardize_dtype(given.dtype)
+    known = [(m, n) for m, n in zip(shape, due, strict=False) if {type(m), type(n)} == {int}]
+    if len(shape) != len(due) or any(m != n for m, n in known) or kind != dtype:
+        raise ValueError(f"{rule} Received: shape {shape}, dtype {kind}")
+    return given
 
 
 def must_keep_a_context(state) -> None:

@@ -1,1 +1,10 @@
 """Recurrence: layers that carry a state from step to step but train in parallel."""
+
+# Written by `layerzoo docs` from the files beside it.
+from layerzoo.recurrence.min_gru import MinGRU
+from layerzoo.recurrence.min_lstm import MinLSTM
+
+__all__ = [
+    "MinGRU",
+    "MinLSTM",
+]
