@@ -46,7 +46,7 @@ from layerzoo.positions import (
     RelativePositionBias,
     RotaryEmbedding,
 )
-from layerzoo.recurrence import MinGRU, MinLSTM
+from layerzoo.recurrence import MinGRU, MinLSTM, ShortConvolution
 from layerzoo.residual import DropPath, HyperConnections, LayerScale, Residual, ReZero
 
 __all__ = [
@@ -78,6 +78,7 @@ __all__ = [
     "Residual",
     "RotaryEmbedding",
     "SelfAttention",
+    "ShortConvolution",
     "SqueezeExcite",
     "TemporalBlock",
     "Traits",

@@ -105,7 +105,8 @@ def fitting_state(state, tensors) -> dict:
     """
     must_have_names(state, tensors)
     return {
-        name: fitting_tensor(state[name], *due, f"have a {name!r}") for name, due in tensors.items()
+        name: fitting_tensor(state[name], shape, dtype, f"have a {name!r}")
+        for name, (shape, dtype) in tensors.items()
     }
 
 

@@ -3,8 +3,10 @@
 # Written by `layerzoo docs` from the files beside it.
 from layerzoo.recurrence.min_gru import MinGRU
 from layerzoo.recurrence.min_lstm import MinLSTM
+from layerzoo.recurrence.short_convolution import ShortConvolution
 
 __all__ = [
     "MinGRU",
     "MinLSTM",
+    "ShortConvolution",
 ]
