@@ -46,7 +46,7 @@ from layerzoo.positions import (
     RelativePositionBias,
     RotaryEmbedding,
 )
-from layerzoo.recurrence import MinGRU, MinLSTM, ShortConvolution
+from layerzoo.recurrence import MinGRU, MinLSTM, RGLRU, ShortConvolution
 from layerzoo.residual import DropPath, HyperConnections, LayerScale, Residual, ReZero
 
 __all__ = [
@@ -72,6 +72,7 @@ __all__ = [
     "MinLSTM",
     "MultiHeadLatentAttention",
     "PerceiverResampler",
+    "RGLRU",
     "ReZero",
     "RelativePositionBias",
     "ResNetBlock",

@@ -55,7 +55,7 @@ def _gathered(log_decay, x, before, levels):
 
     decays = ops.unstack(ops.exp(log_decay), size, axis=2)
     steps = ops.unstack(chunks, size, axis=2)
-    kept, products = steps[:1], decays[:1]
+    kept, products = [steps[0]], [decays[0]]
     for decay, step in zip(decays[1:], steps[1:], strict=True):
         kept.append(decay * kept[-1] + step)
         products.append(decay * products[-1])
@@ -71,6 +71,14 @@ def _gathered(log_decay, x, before, levels):
         inside = inside + ops.stack(products, axis=2) * ops.expand_dims(before, 2)
     b, c, _, *rest = ops.shape(inside)
     return ops.reshape(inside, (b, c * size, *rest))[:, :t]
+
+
+def root_of_complement(log_decay):
+    r"""$\sqrt{1 - e^{2 a}}$ for the logarithms $a$ of decays, precise where a decay is nearly 1.
+
+    The root has no derivative at 0. Below what float32 can tell from 0, it is a constant.
+    """
+    return ops.sqrt(ops.maximum(-ops.expm1(2 * log_decay), 1e-30))
 
 
 def _chunks(x, count, size, missing):

@@ -3,10 +3,12 @@
 # Written by `layerzoo docs` from the files beside it.
 from layerzoo.recurrence.min_gru import MinGRU
 from layerzoo.recurrence.min_lstm import MinLSTM
+from layerzoo.recurrence.rglru import RGLRU
 from layerzoo.recurrence.short_convolution import ShortConvolution
 
 __all__ = [
     "MinGRU",
     "MinLSTM",
+    "RGLRU",
     "ShortConvolution",
 ]
