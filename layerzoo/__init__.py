@@ -39,7 +39,7 @@ from layerzoo.channels import (
     EfficientChannelAttention,
     SqueezeExcite,
 )
-from layerzoo.gated import GatedMLP
+from layerzoo.gated import GLU, AdaptiveLayerNorm, FiLM, GatedMLP, GatedNorm, Highway
 from layerzoo.positions import (
     AlibiBias,
     AxialRotaryEmbedding,
@@ -50,6 +50,8 @@ from layerzoo.recurrence import MinGRU, MinLSTM, RGLRU, ShortConvolution
 from layerzoo.residual import DropPath, HyperConnections, LayerScale, Residual, ReZero
 
 __all__ = [
+    "GLU",
+    "AdaptiveLayerNorm",
     "AlibiBias",
     "AttentionGate",
     "AttentionPooling",
@@ -62,8 +64,11 @@ __all__ = [
     "DifferentialAttention",
     "DropPath",
     "EfficientChannelAttention",
+    "FiLM",
     "GatedAttentionPooling",
     "GatedMLP",
+    "GatedNorm",
+    "Highway",
     "HyperConnections",
     "InvertedResidual",
     "LayerScale",

@@ -10,7 +10,9 @@ from layerzoo.building.seeds import seed_of_part
 from layerzoo.building.wrapped import build_by_call, in_one_line
 
 
-def dense(owner, units, input_shape, name, use_bias=None, activation=None):
+def dense(
+    owner, units, input_shape, name, use_bias=None, activation=None, bias_initializer="zeros"
+):
     """A built `Dense` with its owner's kernel initializer, dtype policy and, by default, `use_bias`.
 
     The initializer is cloned, because one instance used twice would give two equal kernels.
@@ -20,6 +22,7 @@ def dense(owner, units, input_shape, name, use_bias=None, activation=None):
         activation=activation,
         use_bias=owner.use_bias if use_bias is None else use_bias,
         kernel_initializer=another(owner.kernel_initializer),
+        bias_initializer=bias_initializer,
         dtype=owner.dtype_policy,
         name=name,
     )

@@ -29,7 +29,7 @@ def exports(house: Path) -> dict[Path, str]:
             family, {f"{module}.{k}": v for k, v in found.items()}
         )
         if found:
-            everything[module] = sorted(chain(*found.values()), key=str.lower)  # as ruff does
+            everything[module] = sorted(chain(*found.values()), key=_as_ruff_imports)
     texts[house / "__init__.py"] = _text(house, everything)
     return texts
 
@@ -52,9 +52,20 @@ def _text(folder: Path, names: dict[str, list[str]]) -> str:
         return head
     tail = rest.partition(END)[2]
     imports = "\n".join(_import(module, names[module]) for module in sorted(names))
-    exported = "".join(f'    "{name}",\n' for name in sorted(chain(*names.values())))
+    found = sorted(chain(*names.values()), key=_as_ruff_lists)
+    exported = "".join(f'    "{name}",\n' for name in found)
     written = f"{WRITTEN}\n{imports}\n\n__all__ = [\n{exported}]\n"
     return f"{head.rstrip()}\n\n{written}" + (f"\n{END}{tail}" if tail else "")
+
+
+def _as_ruff_imports(name: str) -> tuple[bool, str]:
+    """The order of names in an import: those without small letters, such as `GLU`, come first."""
+    return not name.isupper(), name.lower()
+
+
+def _as_ruff_lists(name: str) -> tuple[bool, str]:
+    """The order of names in `__all__`."""
+    return not name.isupper(), name
 
 
 def _import(module: str, names: list[str]) -> str:

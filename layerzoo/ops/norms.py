@@ -21,7 +21,9 @@ def normalized(norm, x):
         precise = precise - ops.mean(precise, axis=-1, keepdims=True)
         scale, offset = norm.gamma, norm.beta
     square = ops.mean(ops.square(precise), axis=-1, keepdims=True)
-    y = precise * ops.rsqrt(square + norm.epsilon) * ops.cast(scale, precise.dtype)
+    y = precise * ops.rsqrt(square + norm.epsilon)
+    if scale is not None:
+        y = y * ops.cast(scale, precise.dtype)
     if offset is not None:
         y = y + ops.cast(offset, precise.dtype)
     return ops.cast(y, norm.compute_dtype)

@@ -73,21 +73,25 @@ def deep_dense() -> layers.Layer:
     return layers.Dense(NARROW, activation="relu", kernel_initializer="he_normal")
 
 
-def deep_accuracy(block: Callable[[], layers.Layer], seed: int) -> float:
+def deep_accuracy(
+    block: Callable[[], layers.Layer], seed: int, depth: int = DEPTH, epochs: int = DEEP_EPOCHS
+) -> float:
     """The accuracy of a deep stack on held-out digits.
 
     Args:
         block: Makes one of its blocks, such as a wrapped `deep_dense()`.
         seed: The seed of the split and of the training.
+        depth: The number of blocks.
+        epochs: How often all of the data is seen.
     """
     images, test_images, labels, test_labels = digits(seed)
 
     def make():
-        stack = [block() for _ in range(DEPTH)]
+        stack = [block() for _ in range(depth)]
         start = [keras.Input((8, 8, 1)), layers.Flatten(), layers.Dense(NARROW)]
         return keras.Sequential([*start, *stack, layers.Dense(10)])
 
-    model = trained(make, images, labels, seed, epochs=DEEP_EPOCHS)
+    model = trained(make, images, labels, seed, epochs=epochs)
     return accuracy(model, test_images, test_labels)
 
 

@@ -44,8 +44,6 @@ CARD = Card(
         "SwiGLU",
         "GEGLU",
         "ReGLU",
-        "GLU",
-        "gated linear unit",
         "gated feed-forward network",
         "timm.layers.SwiGLU",
         "timm.layers.SwiGLUPacked",
