@@ -39,7 +39,7 @@ from layerzoo.channels import (
     EfficientChannelAttention,
     SqueezeExcite,
 )
-from layerzoo.gated import GatedMLP
+from layerzoo.gated import GatedCrossAttention, GatedMLP, GatedResidualNetwork, VariableSelection
 from layerzoo.positions import (
     AlibiBias,
     AxialRotaryEmbedding,
@@ -63,7 +63,9 @@ __all__ = [
     "DropPath",
     "EfficientChannelAttention",
     "GatedAttentionPooling",
+    "GatedCrossAttention",
     "GatedMLP",
+    "GatedResidualNetwork",
     "HyperConnections",
     "InvertedResidual",
     "LayerScale",
@@ -84,6 +86,7 @@ __all__ = [
     "Traits",
     "TransformerDecoderBlock",
     "TransformerEncoderBlock",
+    "VariableSelection",
     "WaveNetBlock",
     "WindowAttention",
     "catalogue",
