@@ -39,18 +39,29 @@ from layerzoo.channels import (
     EfficientChannelAttention,
     SqueezeExcite,
 )
-from layerzoo.gated import GLU, AdaptiveLayerNorm, FiLM, GatedMLP, GatedNorm, Highway
+from layerzoo.gated import (
+    GLU,
+    AdaptiveLayerNorm,
+    FiLM,
+    GatedCrossAttention,
+    GatedMLP,
+    GatedNorm,
+    GatedResidualNetwork,
+    Highway,
+    VariableSelection,
+)
 from layerzoo.positions import (
     AlibiBias,
     AxialRotaryEmbedding,
     RelativePositionBias,
     RotaryEmbedding,
 )
-from layerzoo.recurrence import MinGRU, MinLSTM, RGLRU, ShortConvolution
+from layerzoo.recurrence import RGLRU, MinGRU, MinLSTM, ShortConvolution
 from layerzoo.residual import DropPath, HyperConnections, LayerScale, Residual, ReZero
 
 __all__ = [
     "GLU",
+    "RGLRU",
     "AdaptiveLayerNorm",
     "AlibiBias",
     "AttentionGate",
@@ -66,8 +77,10 @@ __all__ = [
     "EfficientChannelAttention",
     "FiLM",
     "GatedAttentionPooling",
+    "GatedCrossAttention",
     "GatedMLP",
     "GatedNorm",
+    "GatedResidualNetwork",
     "Highway",
     "HyperConnections",
     "InvertedResidual",
@@ -77,7 +90,6 @@ __all__ = [
     "MinLSTM",
     "MultiHeadLatentAttention",
     "PerceiverResampler",
-    "RGLRU",
     "ReZero",
     "RelativePositionBias",
     "ResNetBlock",
@@ -90,6 +102,7 @@ __all__ = [
     "Traits",
     "TransformerDecoderBlock",
     "TransformerEncoderBlock",
+    "VariableSelection",
     "WaveNetBlock",
     "WindowAttention",
     "catalogue",

@@ -27,3 +27,15 @@ def normalized(norm, x):
     if offset is not None:
         y = y + ops.cast(offset, precise.dtype)
     return ops.cast(y, norm.compute_dtype)
+
+
+def standardized(x, epsilon):
+    """`x` with a mean of 0 and a variance of 1 over its last axis, in float32 or better.
+
+    Args:
+        x: any tensor of floats.
+        epsilon: added to the variance.
+    """
+    x = ops.cast(x, backend.result_type(x.dtype, "float32"))
+    x = x - ops.mean(x, axis=-1, keepdims=True)
+    return x * ops.rsqrt(ops.mean(ops.square(x), axis=-1, keepdims=True) + epsilon)

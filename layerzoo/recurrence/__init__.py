@@ -7,8 +7,8 @@ from layerzoo.recurrence.rglru import RGLRU
 from layerzoo.recurrence.short_convolution import ShortConvolution
 
 __all__ = [
+    "RGLRU",
     "MinGRU",
     "MinLSTM",
-    "RGLRU",
     "ShortConvolution",
 ]

@@ -37,3 +37,13 @@ def test_a_file_of_pytorch_holds_the_formula_and_no_kernel(norm):
     assert "aten::rsqrt" in kinds
     assert not [kind for kind in kinds if kind.endswith("_norm")]
     close(traced(x), norm(X), 1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float64"])
+def test_standardized_has_mean_zero_and_variance_one_in_float32_or_better(dtype):
+    found = norms.standardized(keras.ops.cast(100 + X, dtype), 0.0)
+    kind = keras.backend.standardize_dtype(found.dtype)
+    assert kind == ("float64" if dtype == "float64" else "float32")
+    found = keras.ops.convert_to_numpy(found)
+    np.testing.assert_allclose(found.mean(-1), 0, atol=1e-5)
+    np.testing.assert_allclose(found.var(-1), 1, rtol=1e-5)
