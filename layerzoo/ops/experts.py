@@ -80,7 +80,11 @@ def chosen(scores, count):
 
 def shares(scores, experts):
     """The scores of the chosen experts, `(n, k)`. Several are divided by their sum."""
-    found = ops.take_along_axis(scores, experts, axis=-1)
+    places = ops.arange(0, scores.shape[-1], dtype="int32")
+    chose = ops.equal(
+        ops.expand_dims(experts, -1), places
+    )  # (n, k, e); ONNX cannot take along an axis
+    found = ops.sum(ops.where(chose, ops.expand_dims(scores, 1), 0.0), axis=-1)
     count = int(experts.shape[-1])  # which is never traced
     if count == 1:  # divided by itself, it would have no gradient
         return found
@@ -127,12 +131,12 @@ def planned(experts, num_experts, valid=None, capacity_factor=None):
         count = ops.minimum(load, most)
 
     rows, blocks = block_sizes(n * k, num_experts)
-    last = ops.cumsum((count + rows - 1) // rows)
+    last = ops.cumsum((count + rows - 1) // rows, axis=0)
     first = last - (count + rows - 1) // rows
     block = ops.expand_dims(ops.arange(0, blocks, dtype="int32"), -1)
     behind = ops.greater_equal(block, last)  # (m, e)
     owner = ops.minimum(ops.sum(ops.cast(behind, "int32"), axis=-1), num_experts - 1)
-    row = ops.take(first, ops.reshape(choices, (-1,)), axis=0) * rows + place
+    row = ops.sum(chose * first, axis=-1) * rows + place
     row = ops.where(taken, row + 1, 0)  # row 0 takes what is computed nowhere
     token = ops.tile(ops.arange(1, n + 1, dtype="int32"), [k])
     source = ops.zeros((blocks * rows + 1,), dtype="int32")
@@ -195,7 +199,9 @@ def gated_in_blocks(x, owner, kernels, activation):
 
 def _product(x, owner, kernel, bias):
     """Blocks `(m, r, d)` times the kernels of their experts, `(e, d, h)`, plus their biases, `(e, h)`."""
-    y = ops.matmul(x, ops.take(kernel, owner, axis=0))
+    e, d, h = kernel.shape
+    flat = ops.take(ops.reshape(kernel, (e, d * h)), owner, axis=0)  # two axes, for PyTorch's ONNX
+    y = ops.matmul(x, ops.reshape(flat, (-1, d, h)))
     return y if bias is None else y + ops.expand_dims(ops.take(bias, owner, axis=0), 1)
 
 
