@@ -39,7 +39,7 @@ from layerzoo.channels import (
     EfficientChannelAttention,
     SqueezeExcite,
 )
-from layerzoo.gated import GatedMLP
+from layerzoo.gated import GatedMLP, MixtureOfExperts
 from layerzoo.positions import (
     AlibiBias,
     AxialRotaryEmbedding,
@@ -67,6 +67,7 @@ __all__ = [
     "InvertedResidual",
     "LayerScale",
     "LinearAttention",
+    "MixtureOfExperts",
     "MultiHeadLatentAttention",
     "PerceiverResampler",
     "ReZero",

@@ -2,7 +2,9 @@
 
 # Written by `layerzoo docs` from the files beside it.
 from layerzoo.gated.gated_mlp import GatedMLP
+from layerzoo.gated.mixture_of_experts import MixtureOfExperts
 
 __all__ = [
     "GatedMLP",
+    "MixtureOfExperts",
 ]
