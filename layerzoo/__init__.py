@@ -48,6 +48,7 @@ from layerzoo.gated import (
     GatedNorm,
     GatedResidualNetwork,
     Highway,
+    MixtureOfExperts,
     VariableSelection,
 )
 from layerzoo.positions import (
@@ -88,6 +89,7 @@ __all__ = [
     "LinearAttention",
     "MinGRU",
     "MinLSTM",
+    "MixtureOfExperts",
     "MultiHeadLatentAttention",
     "PerceiverResampler",
     "ReZero",

@@ -38,6 +38,14 @@ def positive_int(**argument) -> int:
     return int(value)
 
 
+def non_negative_int(**argument) -> int:
+    """The argument must be an integer of at least 0."""
+    ((name, value),) = argument.items()
+    if not is_integer(value) or value < 0:
+        raise ValueError(f"`{name}` must be 0 or a positive integer. Received: {name}={value!r}")
+    return int(value)
+
+
 def several(**argument) -> int:
     """The argument must be an integer of at least 2."""
     ((name, value),) = argument.items()
@@ -86,6 +94,12 @@ def non_negative_number(**argument) -> float:
     if not is_number(value) or value < 0:
         raise ValueError(f"`{name}` must be 0 or a positive number. Received: {name}={value!r}")
     return float(value)
+
+
+def optional_positive_number(**argument) -> float | None:
+    """The argument must be None or a finite number above 0."""
+    ((_, value),) = argument.items()
+    return None if value is None else positive_number(**argument)
 
 
 def optional_non_negative_number(**argument) -> float | None:

@@ -9,6 +9,7 @@ from layerzoo.gated.gated_norm import GatedNorm
 from layerzoo.gated.gated_residual_network import GatedResidualNetwork
 from layerzoo.gated.glu import GLU
 from layerzoo.gated.highway import Highway
+from layerzoo.gated.mixture_of_experts import MixtureOfExperts
 from layerzoo.gated.variable_selection import VariableSelection
 
 __all__ = [
@@ -20,5 +21,6 @@ __all__ = [
     "GatedNorm",
     "GatedResidualNetwork",
     "Highway",
+    "MixtureOfExperts",
     "VariableSelection",
 ]

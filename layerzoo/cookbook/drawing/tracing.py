@@ -125,8 +125,10 @@ def run(
     training = {"training": True} if "training" in inspect.signature(layer.call).parameters else {}
     places: dict[tuple[Any, int], tuple[list[Call], Site, int]] = {}
     before = [(variable, variable.numpy()) for variable in layer.non_trainable_variables]
+    symbolic = _sources(layer, methods) if sources else ExitStack()
+    no_losses = patch.object(layer, "add_loss", lambda loss: None)  # Keras takes no symbolic loss
     try:
-        with _noticed(places), _sources(layer, methods) if sources else ExitStack():
+        with _noticed(places), symbolic, no_losses:
             outputs = layer.call(**inputs, **training)
     finally:
         for variable, value in before:  # a draw moves the state of a seed
