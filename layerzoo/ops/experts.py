@@ -12,6 +12,7 @@ from keras import backend, ops
 
 from layerzoo.ops.activations import activated
 from layerzoo.ops.masks import weigh
+from layerzoo.ops.padding import padded
 
 TINY = 1e-20
 """Added to a sum of scores, which may be zero where each is the sigmoid of a very negative number."""
@@ -140,7 +141,9 @@ def planned(experts, num_experts, valid=None, capacity_factor=None):
     row = ops.where(taken, row + 1, 0)  # row 0 takes what is computed nowhere
     token = ops.tile(ops.arange(1, n + 1, dtype="int32"), [k])
     source = ops.zeros((blocks * rows + 1,), dtype="int32")
-    source = ops.scatter_update(source, ops.expand_dims(row, -1), token)[..., 1:]
+    # one more, because PyTorch writes another operation if it traces a single one
+    places, tokens = padded(row, 0, before=1), padded(token, 0, before=1)
+    source = ops.scatter_update(source, ops.expand_dims(places, -1), tokens)[..., 1:]
     source = ops.reshape(source, (blocks, rows))
     row, taken = (ops.transpose(ops.reshape(x, (k, -1))) for x in (row, taken))
     return Plan(source, owner, ops.maximum(row - 1, 0), taken, load)
