@@ -25,3 +25,17 @@ def normalized(norm, x):
     if offset is not None:
         y = y + ops.cast(offset, precise.dtype)
     return ops.cast(y, norm.compute_dtype)
+
+
+def rms_normed(x, epsilon):
+    """`x` divided by its root mean square over the last axis. It comes in float32 or better."""
+    return x * ops.rsqrt(ops.mean(ops.square(x), axis=-1, keepdims=True) + epsilon)
+
+
+def gated_rms_norm(x, scale, gate, epsilon):
+    """The RMS norm of the last axis of `x`, times `scale` and the SiLU of `gate`, in the dtype of `gate`.
+
+    `x` comes in float32 or better, because a sum over many steps may be more than half precision can hold.
+    """
+    normed = rms_normed(x, epsilon) * ops.cast(scale, x.dtype)
+    return ops.cast(normed * ops.silu(ops.cast(gate, x.dtype)), gate.dtype)
