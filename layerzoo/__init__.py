@@ -46,6 +46,7 @@ from layerzoo.positions import (
     RelativePositionBias,
     RotaryEmbedding,
 )
+from layerzoo.recurrence import GatedDeltaNet, GatedLinearAttention, SelectiveStateSpace
 from layerzoo.residual import DropPath, HyperConnections, LayerScale, Residual, ReZero
 
 __all__ = [
@@ -62,6 +63,8 @@ __all__ = [
     "DropPath",
     "EfficientChannelAttention",
     "GatedAttentionPooling",
+    "GatedDeltaNet",
+    "GatedLinearAttention",
     "GatedMLP",
     "HyperConnections",
     "InvertedResidual",
@@ -74,6 +77,7 @@ __all__ = [
     "ResNetBlock",
     "Residual",
     "RotaryEmbedding",
+    "SelectiveStateSpace",
     "SelfAttention",
     "SqueezeExcite",
     "TemporalBlock",
