@@ -39,31 +39,17 @@ from layerzoo.channels import (
     EfficientChannelAttention,
     SqueezeExcite,
 )
-from layerzoo.gated import (
-    GLU,
-    AdaptiveLayerNorm,
-    FiLM,
-    GatedCrossAttention,
-    GatedMLP,
-    GatedNorm,
-    GatedResidualNetwork,
-    Highway,
-    MixtureOfExperts,
-    VariableSelection,
-)
+from layerzoo.gated import GatedMLP
 from layerzoo.positions import (
     AlibiBias,
     AxialRotaryEmbedding,
     RelativePositionBias,
     RotaryEmbedding,
 )
-from layerzoo.recurrence import RGLRU, MinGRU, MinLSTM, ShortConvolution
+from layerzoo.recurrence import GatedDeltaNet, GatedLinearAttention, SelectiveStateSpace
 from layerzoo.residual import DropPath, HyperConnections, LayerScale, Residual, ReZero
 
 __all__ = [
-    "GLU",
-    "RGLRU",
-    "AdaptiveLayerNorm",
     "AlibiBias",
     "AttentionGate",
     "AttentionPooling",
@@ -76,20 +62,14 @@ __all__ = [
     "DifferentialAttention",
     "DropPath",
     "EfficientChannelAttention",
-    "FiLM",
     "GatedAttentionPooling",
-    "GatedCrossAttention",
+    "GatedDeltaNet",
+    "GatedLinearAttention",
     "GatedMLP",
-    "GatedNorm",
-    "GatedResidualNetwork",
-    "Highway",
     "HyperConnections",
     "InvertedResidual",
     "LayerScale",
     "LinearAttention",
-    "MinGRU",
-    "MinLSTM",
-    "MixtureOfExperts",
     "MultiHeadLatentAttention",
     "PerceiverResampler",
     "ReZero",
@@ -97,14 +77,13 @@ __all__ = [
     "ResNetBlock",
     "Residual",
     "RotaryEmbedding",
+    "SelectiveStateSpace",
     "SelfAttention",
-    "ShortConvolution",
     "SqueezeExcite",
     "TemporalBlock",
     "Traits",
     "TransformerDecoderBlock",
     "TransformerEncoderBlock",
-    "VariableSelection",
     "WaveNetBlock",
     "WindowAttention",
     "catalogue",

@@ -29,6 +29,7 @@ def normalized(norm, x):
     return ops.cast(y, norm.compute_dtype)
 
 
+<<<<<<< HEAD
 def standardized(x, epsilon):
     """`x` with a mean of 0 and a variance of 1 over its last axis, in float32 or better.
 
@@ -39,3 +40,17 @@ def standardized(x, epsilon):
     x = ops.cast(x, backend.result_type(x.dtype, "float32"))
     x = x - ops.mean(x, axis=-1, keepdims=True)
     return x * ops.rsqrt(ops.mean(ops.square(x), axis=-1, keepdims=True) + epsilon)
+=======
+def rms_normed(x, epsilon):
+    """`x` divided by its root mean square over the last axis. It comes in float32 or better."""
+    return x * ops.rsqrt(ops.mean(ops.square(x), axis=-1, keepdims=True) + epsilon)
+
+
+def gated_rms_norm(x, scale, gate, epsilon):
+    """The RMS norm of the last axis of `x`, times `scale` and the SiLU of `gate`, in the dtype of `gate`.
+
+    `x` comes in float32 or better, because a sum over many steps may be more than half precision can hold.
+    """
+    normed = rms_normed(x, epsilon) * ops.cast(scale, x.dtype)
+    return ops.cast(normed * ops.silu(ops.cast(gate, x.dtype)), gate.dtype)
+>>>>>>> linear
