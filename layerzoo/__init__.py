@@ -39,17 +39,39 @@ from layerzoo.channels import (
     EfficientChannelAttention,
     SqueezeExcite,
 )
-from layerzoo.gated import GatedMLP
+from layerzoo.gated import (
+    GLU,
+    AdaptiveLayerNorm,
+    FiLM,
+    GatedCrossAttention,
+    GatedMLP,
+    GatedNorm,
+    GatedResidualNetwork,
+    Highway,
+    MixtureOfExperts,
+    VariableSelection,
+)
 from layerzoo.positions import (
     AlibiBias,
     AxialRotaryEmbedding,
     RelativePositionBias,
     RotaryEmbedding,
 )
-from layerzoo.recurrence import GatedDeltaNet, GatedLinearAttention, SelectiveStateSpace
+from layerzoo.recurrence import (
+    RGLRU,
+    GatedDeltaNet,
+    GatedLinearAttention,
+    MinGRU,
+    MinLSTM,
+    SelectiveStateSpace,
+    ShortConvolution,
+)
 from layerzoo.residual import DropPath, HyperConnections, LayerScale, Residual, ReZero
 
 __all__ = [
+    "GLU",
+    "RGLRU",
+    "AdaptiveLayerNorm",
     "AlibiBias",
     "AttentionGate",
     "AttentionPooling",
@@ -62,14 +84,22 @@ __all__ = [
     "DifferentialAttention",
     "DropPath",
     "EfficientChannelAttention",
+    "FiLM",
     "GatedAttentionPooling",
+    "GatedCrossAttention",
     "GatedDeltaNet",
     "GatedLinearAttention",
     "GatedMLP",
+    "GatedNorm",
+    "GatedResidualNetwork",
+    "Highway",
     "HyperConnections",
     "InvertedResidual",
     "LayerScale",
     "LinearAttention",
+    "MinGRU",
+    "MinLSTM",
+    "MixtureOfExperts",
     "MultiHeadLatentAttention",
     "PerceiverResampler",
     "ReZero",
@@ -79,11 +109,13 @@ __all__ = [
     "RotaryEmbedding",
     "SelectiveStateSpace",
     "SelfAttention",
+    "ShortConvolution",
     "SqueezeExcite",
     "TemporalBlock",
     "Traits",
     "TransformerDecoderBlock",
     "TransformerEncoderBlock",
+    "VariableSelection",
     "WaveNetBlock",
     "WindowAttention",
     "catalogue",

@@ -29,7 +29,6 @@ def normalized(norm, x):
     return ops.cast(y, norm.compute_dtype)
 
 
-<<<<<<< HEAD
 def standardized(x, epsilon):
     """`x` with a mean of 0 and a variance of 1 over its last axis, in float32 or better.
 
@@ -40,7 +39,8 @@ def standardized(x, epsilon):
     x = ops.cast(x, backend.result_type(x.dtype, "float32"))
     x = x - ops.mean(x, axis=-1, keepdims=True)
     return x * ops.rsqrt(ops.mean(ops.square(x), axis=-1, keepdims=True) + epsilon)
-=======
+
+
 def rms_normed(x, epsilon):
     """`x` divided by its root mean square over the last axis. It comes in float32 or better."""
     return x * ops.rsqrt(ops.mean(ops.square(x), axis=-1, keepdims=True) + epsilon)
@@ -53,4 +53,3 @@ def gated_rms_norm(x, scale, gate, epsilon):
     """
     normed = rms_normed(x, epsilon) * ops.cast(scale, x.dtype)
     return ops.cast(normed * ops.silu(ops.cast(gate, x.dtype)), gate.dtype)
->>>>>>> linear
