@@ -1,7 +1,7 @@
 """What the layers that stand in for Keras's `GRU` and `LSTM` share: states, order of time, outputs."""
 
 import keras
-from keras import backend, ops
+from keras import backend, initializers, ops
 
 from layerzoo.building.states import fitting_tensor, mask_of_inputs
 from layerzoo.ops.masks import zero_padding
@@ -87,3 +87,9 @@ def recurrent_spec(layer, inputs, initial_state, mask, inputs_mask, return_state
     if not returns_state(layer, return_state):
         return outputs
     return outputs, keras.KerasTensor((inputs.shape[0], layer.units), dtype=state_dtype(layer))
+
+
+def speeds_of_forgetting(shape, dtype=None):
+    """Numbers whose softplus, times 8, is the logarithm of one over a decay between 0.9 and 0.999."""
+    decays = initializers.RandomUniform(0.9, 0.999)(shape, "float32")
+    return ops.cast(ops.log(ops.expm1(-ops.log(decays) / 8.0)), dtype)

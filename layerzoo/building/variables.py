@@ -127,7 +127,7 @@ def variables_first(inputs, number=None):
     if number is not None:
         sizes = ops.shape(inputs)
         inputs = ops.reshape(inputs, (*sizes[:-1], number, inputs.shape[-1] // number))
-    return ops.moveaxis(inputs, -2, 0)
+    return ops.moveaxis(inputs, len(inputs.shape) - 2, 0)  # from the front, for PyTorch's ONNX
 
 
 def dense_each(owner, number, units, width, name):

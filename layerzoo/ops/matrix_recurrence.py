@@ -277,7 +277,8 @@ def _scan(kind, transition, written, start, levels):
     """The state before each of the chunks on the second axis, and after the last."""
     if levels == 0:  # a single one is left
         end = kind.last(transition[:, 0], start) + written[:, 0]
-        return ops.expand_dims(start, 1), end
+        # with as many as there are chunks, for JAX cannot see that a size that is unknown has become 1
+        return ops.expand_dims(start, 1) + ops.zeros_like(written), end
     g, c, m, h = ops.shape(written)
     known = isinstance(c, int)
     size = min(GROUP, c) if known else GROUP

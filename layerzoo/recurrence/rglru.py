@@ -9,7 +9,7 @@ from layerzoo.building.arguments import (
     positive_int,
 )
 from layerzoo.building.recipe import recipe
-from layerzoo.building.recurrent import in_state_dtype, state_dtype
+from layerzoo.building.recurrent import in_state_dtype, speeds_of_forgetting, state_dtype
 from layerzoo.building.states import (
     first_state,
     mask_of_inputs,
@@ -20,8 +20,6 @@ from layerzoo.building.states import (
 from layerzoo.building.sublayers import dense
 from layerzoo.ops.masks import zero_padding
 from layerzoo.ops.recurrence import linear_recurrence, root_of_complement
-
-SHARPNESS = 8.0
 
 
 @keras.saving.register_keras_serializable(package="layerzoo")
@@ -120,7 +118,9 @@ class RGLRU(layers.Layer):
     def build(self, input_shape):
         width = known_width(input_shape)
         self.project = dense(self, 3 * self.units, input_shape, "value_gates")
-        self.speed = self.add_weight(shape=(self.units,), initializer=_speeds, name="speed")
+        self.speed = self.add_weight(
+            shape=(self.units,), initializer=speeds_of_forgetting, name="speed"
+        )
         self.input_spec = layers.InputSpec(ndim=3, axes={-1: width})
 
     def call(self, inputs, mask=None, initial_state=None, inputs_mask=None, return_state=False):
@@ -129,7 +129,7 @@ class RGLRU(layers.Layer):
         projected = self.project(zero_padding(ops.cast(inputs, self.compute_dtype), mask))
         projected, speed = in_state_dtype(self, projected, self.speed)
         value, forget, admit = ops.split(projected, 3, axis=-1)
-        log_decay = -SHARPNESS * ops.sigmoid(forget) * ops.softplus(speed)
+        log_decay = -8.0 * ops.sigmoid(forget) * ops.softplus(speed)
         x = root_of_complement(log_decay) * ops.sigmoid(admit) * value
 
         # a step of padding keeps what is there
@@ -162,9 +162,3 @@ class RGLRU(layers.Layer):
             kernel_initializer=initializers.serialize(self.kernel_initializer),
         )
         return config
-
-
-def _speeds(shape, dtype=None):
-    """Values of the softplus's argument for which a fully open gate decays by 0.9 to 0.999 a step."""
-    decays = initializers.RandomUniform(0.9, 0.999)(shape, "float32")
-    return ops.cast(ops.log(ops.expm1(-ops.log(decays) / SHARPNESS)), dtype)
