@@ -76,9 +76,11 @@ def _gathered(log_decay, x, before, levels):
 def root_of_complement(log_decay):
     r"""$\sqrt{1 - e^{2 a}}$ for the logarithms $a$ of decays, precise where a decay is nearly 1.
 
-    The root has no derivative at 0. Below what float32 can tell from 0, it is a constant.
+    It is written by the hyperbolic tangent, because ONNX has no $e^x - 1$. The root has no derivative at 0:
+    next to it, it is a constant.
     """
-    return ops.sqrt(ops.maximum(-ops.expm1(2 * log_decay), 1e-30))
+    half = ops.tanh(-log_decay)
+    return ops.sqrt(ops.maximum(2 * half / (1 + half), 1e-30))
 
 
 def _chunks(x, count, size, missing):
