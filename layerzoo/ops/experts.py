@@ -70,9 +70,12 @@ def chosen(scores, count):
         count: how many, at most `e`.
     """
     scores = ops.stop_gradient(scores)
-    places, found = ops.arange(0, scores.shape[-1], dtype="int32"), []
+    last = scores.shape[-1] - 1
+    places, found = ops.arange(0, last + 1, dtype="int32"), []
     for _ in range(count):
-        best = ops.cast(ops.argmax(scores, axis=-1), "int32")  # the first of equal ones
+        # not `ops.argmax`, which on TensorFlow looks at bits, as ONNX and LiteRT cannot
+        highest = ops.equal(scores, ops.max(scores, axis=-1, keepdims=True))
+        best = ops.min(ops.where(highest, places, last), axis=-1)
         found.append(best)
         taken = ops.equal(ops.expand_dims(best, -1), places)
         scores = ops.where(taken, ops.cast(-float("inf"), scores.dtype), scores)
