@@ -5,13 +5,32 @@ import keras
 from layerzoo.card import Card, Peer, Traits
 from layerzoo.gated.gated_mlp import GatedMLP
 
+
+@keras.saving.register_keras_serializable(package="layerzoo.peers")
+class ThreeDense(keras.layers.Layer):
+    """The same from three `Dense` layers, as it is written by hand."""
+
+    def build(self, input_shape):
+        """Build gate, up and down."""
+        width = input_shape[-1]
+        self.gate = keras.layers.Dense(2 * width, activation="silu")
+        self.up, self.down = keras.layers.Dense(2 * width), keras.layers.Dense(width)
+        self.gate.build(input_shape)
+        self.up.build(input_shape)
+        self.down.build((*input_shape[:-1], 2 * width))
+
+    def call(self, inputs):
+        """Multiply the two branches."""
+        return self.down(self.gate(inputs) * self.up(inputs))
+
+
 PEER = Peer(
-    instead="Dense, SiLU, Dense with 3/2 of the hidden width",
-    work=[dict(b=8, t=128, d=256), dict(b=4, t=512, d=256)],
+    instead="three Dense layers",
+    work=[dict(b=4, t=512, d=256), dict(b=4, t=512, d=1024)],
+    long=[dict(b=4, t=256, d=d, jit=jit) for d in (256, 512, 1024, 2048) for jit in (False, True)],
     layer=lambda sizes: GatedMLP(2 * sizes["d"]),
-    peer=lambda sizes: keras.Sequential(
-        [keras.layers.Dense(3 * sizes["d"], activation="silu"), keras.layers.Dense(sizes["d"])]
-    ),
+    peer=lambda sizes: ThreeDense(),
+    operations=lambda b, t, d, **_: 3 * 2 * b * t * 3 * 2 * d * d,
 )
 
 
