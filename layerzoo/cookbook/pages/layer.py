@@ -48,7 +48,7 @@ PLOT = ".evidence.svg"
 DEEP = ".depth.svg"
 """The ending of the file with the plot of a layer's deep stacks."""
 
-SHOWN = {"b": 2, "n": 4, "t": 10, "s": 12, "y": 8, "x": 8, "w": 32}
+SHOWN = {"b": 2, "n": 4, "t": 10, "s": 12, "v": 6, "y": 8, "x": 8, "w": 32}
 WIDTH = 64
 STATUSES = {
     "passed": "passed",
