@@ -8,7 +8,8 @@ from layerzoo.ops.masks import zero_padding
 from layerzoo.ops.padding import padded
 from layerzoo.ops.steps import after
 
-SLOWEST, FASTEST = 1e-3, 1e-1
+SLOWEST = 1e-3
+FASTEST = 1e-1
 """Between which the step sizes lie at the start."""
 
 

@@ -5,7 +5,7 @@ from keras import backend, initializers, ops
 
 from layerzoo.building.states import fitting_tensor, mask_of_inputs
 from layerzoo.ops.masks import zero_padding
-from layerzoo.ops.recurrence import linear_recurrence
+from layerzoo.ops.recurrence import last_of, linear_recurrence
 
 
 def hidden(layer, initial_state, batch_size):
@@ -58,7 +58,7 @@ def recurrent(layer, gates, inputs, mask, inputs_mask, initial_state, return_sta
         mask = flipped(layer, mask)
     # a step of padding keeps what is there
     states = linear_recurrence(zero_padding(log_decay, mask), zero_padding(x, mask), before)
-    last = states[:, -1]
+    last = last_of(states, before)
     outputs = zero_padding(states, mask) if layer.return_sequences else last
     outputs = ops.cast(outputs, layer.compute_dtype)
     return (outputs, last) if returns_state(layer, return_state) else outputs

@@ -19,7 +19,7 @@ from layerzoo.building.states import (
 from layerzoo.building.sublayers import build_function, serialized
 from layerzoo.building.wrapped import chain_of, demand_layers, kept, must_keep_shape
 from layerzoo.ops.activations import activated
-from layerzoo.ops.norms import normalized
+from layerzoo.ops.norms import modulated, normalized
 
 
 @keras.saving.register_keras_serializable(package="layerzoo")
@@ -161,10 +161,8 @@ class AdaptiveLayerNorm(layers.Layer):
         if condition is not None:
             condition = activated(self.activation, ops.cast(condition, self.compute_dtype))
         shift, scale, *gate = modulation(self, condition, inputs, self._kinds())
-        modulated = normalized(self.norm, inputs) * (1 + scale) + shift
-        outputs, state = apply_with_states(
-            self._chain(), modulated, mask, initial_state, return_state
-        )
+        x = modulated(normalized(self.norm, inputs), scale, shift)
+        outputs, state = apply_with_states(self._chain(), x, mask, initial_state, return_state)
         if self.layer is not None:
             outputs = inputs + gate[0] * kept(outputs, inputs)
         return with_state(outputs, state, return_state)

@@ -11,6 +11,7 @@ from layerzoo.building.conditions import (
 from layerzoo.building.recipe import recipe
 from layerzoo.ops.channels import channel_axis, known_channels
 from layerzoo.ops.dtypes import floating
+from layerzoo.ops.norms import modulated
 
 
 @keras.saving.register_keras_serializable(package="layerzoo")
@@ -108,7 +109,7 @@ class FiLM(layers.Layer):
         must_fit_condition(self, condition, inputs.shape, self.data_format)
         inputs = floating(inputs, self.compute_dtype)
         scale, shift = modulation(self, condition, inputs, 2, self.data_format)
-        return inputs * (1 + scale) + shift
+        return modulated(inputs, scale, shift)
 
     def compute_output_shape(self, inputs_shape, condition_shape=None):
         return inputs_shape

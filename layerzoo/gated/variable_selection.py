@@ -177,11 +177,11 @@ class VariableSelection(layers.Layer):
             name="select",
         )
         self.select.build((*steps, m * u), context_shape)
-        self.project_inputs = dense_each(self, m, h, u, "inputs")
-        self.project_hidden = dense_each(self, m, h, h, "hidden")
+        self.project_inputs = dense_each(self, m, h, u, "each_inputs")
+        self.project_hidden = dense_each(self, m, h, h, "each_hidden")
         self.drop = dropping(self, 2)
-        self.value = dense_each(self, m, u, h, "value")
-        self.gate = dense_each(self, m, u, h, "gate")
+        self.value = dense_each(self, m, u, h, "each_value")
+        self.gate = dense_each(self, m, u, h, "each_gate")
         self.gamma = self.add_weight((m, u), "ones", name="gamma", autocast=False)
         self.beta = self.add_weight((m, u), "zeros", name="beta", autocast=False)
         self.widths = {name: shape[-1] for name, shape in shapes.items()}

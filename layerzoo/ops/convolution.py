@@ -5,6 +5,8 @@ Axis letters: `b` batch, `t` steps, `k` steps of a kernel, `d` features.
 
 from keras import backend, ops
 
+from layerzoo.ops.padding import padded
+
 
 def depthwise(x, kernel):
     """Convolve each feature with a kernel of its own, without padding.
@@ -18,8 +20,11 @@ def depthwise(x, kernel):
     """
     if backend.backend() == "jax":  # whose depthwise convolution takes forty times as long on a CPU
         return sum_of_shifts(x, kernel)
+    t = ops.shape(x)[1] - (kernel.shape[0] - 1)
+    x = padded(x, 1, after=1)  # no backend convolves to no steps
     kernel = ops.expand_dims(kernel, -1)
-    return ops.depthwise_conv(x, kernel, padding="valid", data_format="channels_last")
+    y = ops.depthwise_conv(x, kernel, padding="valid", data_format="channels_last")
+    return y[:, :t]
 
 
 def sum_of_shifts(x, kernel):

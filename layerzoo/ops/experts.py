@@ -74,8 +74,9 @@ def chosen(scores, count):
     places, found = ops.arange(0, last + 1, dtype="int32"), []
     for _ in range(count):
         # not `ops.argmax`, which on TensorFlow looks at bits, as ONNX and LiteRT cannot
-        highest = ops.equal(scores, ops.max(scores, axis=-1, keepdims=True))
-        best = ops.min(ops.where(highest, places, last), axis=-1)
+        # `initial` is for no tokens at all
+        most = ops.max(scores, axis=-1, keepdims=True, initial=-float("inf"))
+        best = ops.min(ops.where(ops.equal(scores, most), places, last), axis=-1, initial=last)
         found.append(best)
         taken = ops.equal(ops.expand_dims(best, -1), places)
         scores = ops.where(taken, ops.cast(-float("inf"), scores.dtype), scores)

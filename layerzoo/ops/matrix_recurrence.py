@@ -17,8 +17,10 @@ from keras import ops
 from layerzoo.ops.dtypes import at_least_float32
 from layerzoo.ops.padding import padded
 
-CHUNK, GROUP = 64, 4
-"""How many steps are a chunk, and how many chunks the scan takes at once. Powers of two."""
+CHUNK = 64
+"""How many steps are a chunk. A power of two."""
+GROUP = 4
+"""How many chunks the scan takes at once. A power of two."""
 LEVELS = 10
 """How often the scan takes `GROUP` at once if the length is unknown: enough for 64 million steps."""
 
@@ -93,10 +95,12 @@ def gated_delta_rule(query, key, value, log_decay, beta, state=None, mask=None):
     return cut.back(attended), state
 
 
-def unit(x, epsilon=1e-6):
-    """`x` divided by its length over the last axis, in float32 or better."""
-    x = at_least_float32(x)
-    return x * ops.rsqrt(ops.sum(ops.square(x), axis=-1, keepdims=True) + epsilon)
+def units(*vectors, epsilon=1e-6):
+    """Each of the vectors divided by its length, over the last axis, in float32 or better."""
+    precise = [at_least_float32(x) for x in vectors]
+    return [
+        x * ops.rsqrt(ops.sum(ops.square(x), axis=-1, keepdims=True) + epsilon) for x in precise
+    ]
 
 
 def _prepared(cut, mask, query, key, value, log_decay):

@@ -29,6 +29,11 @@ def normalized(norm, x):
     return ops.cast(y, norm.compute_dtype)
 
 
+def modulated(x, scale, shift):
+    """`x`, scaled by one more than `scale`, and shifted."""
+    return x * (1 + scale) + shift
+
+
 def standardized(x, epsilon):
     """`x` with a mean of 0 and a variance of 1 over its last axis, in float32 or better.
 

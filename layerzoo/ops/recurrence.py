@@ -73,6 +73,14 @@ def _gathered(log_decay, x, before, levels):
     return ops.reshape(inside, (b, c * size, *rest))[:, :t]
 
 
+def last_of(states, before=None):
+    """The last of the states `(b, t, ...)`, or what was before them if there are no steps."""
+    if before is None:
+        b, _, *rest = ops.shape(states)
+        before = ops.zeros((b, *rest), states.dtype)
+    return ops.concatenate([ops.expand_dims(before, 1), states[:, -1:]], axis=1)[:, -1]
+
+
 def root_of_complement(log_decay):
     r"""$\sqrt{1 - e^{2 a}}$ for the logarithms $a$ of decays, precise where a decay is nearly 1.
 

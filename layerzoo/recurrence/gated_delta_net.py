@@ -30,7 +30,7 @@ from layerzoo.building.states import (
 from layerzoo.building.sublayers import dense
 from layerzoo.ops.dtypes import at_least_float32
 from layerzoo.ops.masks import zero_padding
-from layerzoo.ops.matrix_recurrence import gated_delta_rule, unit
+from layerzoo.ops.matrix_recurrence import gated_delta_rule, units
 from layerzoo.ops.norms import gated_rms_norm
 from layerzoo.ops.steps import valid_first
 
@@ -189,7 +189,7 @@ class GatedDeltaNet(layers.Layer):
         mixed, past = short_convolution(self, mixed, state and state["past"], mask)
         mixed = ops.reshape(ops.silu(mixed), (b, t, g, each))
         query, key, value = ops.split(mixed, [h, 2 * h], axis=-1)
-        query, key = (ops.repeat(unit(y), n // g, axis=2) for y in (query, key))
+        query, key = (ops.repeat(y, n // g, axis=2) for y in units(query, key))
         value, gate = (ops.reshape(y, (b, t, n, h)) for y in (value, gate))
 
         beta = ops.sigmoid(at_least_float32(self.project_beta(x)))

@@ -19,7 +19,7 @@ from layerzoo.building.states import (
 )
 from layerzoo.building.sublayers import dense
 from layerzoo.ops.masks import zero_padding
-from layerzoo.ops.recurrence import linear_recurrence, root_of_complement
+from layerzoo.ops.recurrence import last_of, linear_recurrence, root_of_complement
 
 
 @keras.saving.register_keras_serializable(package="layerzoo")
@@ -134,9 +134,10 @@ class RGLRU(layers.Layer):
 
         # a step of padding keeps what is there
         log_decay, x = zero_padding(log_decay, mask), zero_padding(x, mask)
-        states = linear_recurrence(log_decay, x, state and state["h"])
+        before = state and state["h"]
+        states = linear_recurrence(log_decay, x, before)
         outputs = ops.cast(zero_padding(states, mask), self.compute_dtype)
-        return with_state(outputs, dict(h=states[:, -1]), return_state)
+        return with_state(outputs, dict(h=last_of(states, before)), return_state)
 
     def get_initial_state(self, batch_size, length=None):
         """Return the state at the start of a sequence: zeros. It has room for any number of steps."""

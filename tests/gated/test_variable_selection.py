@@ -16,7 +16,7 @@ def network(x, weights, j=None, c=None, epsilon=1e-3):
         kernel, bias = weights[f"{name}/kernel"], weights.get(f"{name}/bias", 0)
         return z @ kernel + bias if j is None else z @ kernel[j] + bias[j].ravel()
 
-    prefix = "select/" if j is None else ""
+    prefix = "select/" if j is None else "each_"
     hidden = linear(f"{prefix}inputs", x)
     if c is not None:
         hidden = hidden + linear("select/context", c)
@@ -103,6 +103,7 @@ def test_each_variable_has_a_network_like_the_recipe(randomise):
     weights = randomise(layer)
     for weight in single.weights:
         name = weight.path.removeprefix(single.path + "/").removeprefix("norm/")
+        name = name if name in weights else f"each_{name}"
         weight.assign(weights[name][0].reshape(weight.shape))
     outputs, scores = layer(x, return_attention_scores=True)
     close(outputs, ops.convert_to_numpy(single(x)))

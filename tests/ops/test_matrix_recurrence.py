@@ -13,7 +13,7 @@ from keras import layers, ops
 from layerzoo.ops.matrix_recurrence import (
     decayed_linear_attention,
     gated_delta_rule,
-    unit,
+    units,
 )
 
 M, H = 4, 3
@@ -208,7 +208,7 @@ def test_the_delta_rule_replaces_what_a_key_held():
 def test_the_same_key_in_every_step_is_no_problem(features):
     """The powers of the matrix that is inverted are then as large as `2 ** 64`."""
     (query, _, value, log_decay), beta, _ = drawn(1, 200, 1, features)
-    key = np.broadcast_to(unit(np.ones((1, 1, 1, M), "float32")), query.shape)
+    key = np.broadcast_to(units(np.ones((1, 1, 1, M), "float32"))[0], query.shape)
     given = query, key, value, 0 * log_decay
     close(gated_delta_rule(*given, 0 * beta + 1)[0], plain(*given, beta=0 * beta + 1)[0])
 

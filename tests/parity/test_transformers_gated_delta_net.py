@@ -6,7 +6,7 @@ from arrays import close, random
 from parity.upstream import alone, kernel, number, randomised, run
 
 from layerzoo import GatedDeltaNet
-from layerzoo.ops.matrix_recurrence import gated_delta_rule, unit
+from layerzoo.ops.matrix_recurrence import gated_delta_rule, units
 
 delta = alone("fla.ops.gated_delta_rule.naive")
 kimi = alone("fla.ops.kda.naive")
@@ -51,7 +51,7 @@ def test_gated_delta_net_of_qwen3_next(heads, key_heads, time):
 @pytest.mark.parametrize("time", [5, 150])
 def test_delta_rules_of_fla(features, time):
     query, value = random(2, time, 3, 4), random(2, time, 3, 5, seed=1)
-    key = np.array(unit(random(2, time, 3, 4, seed=2)))
+    key = np.array(units(random(2, time, 3, 4, seed=2))[0])
     log_decay = -np.abs(random(2, time, 3, features, seed=3))
     beta = 1 / (1 + np.exp(-random(2, time, 3, seed=4)))
     if features == 1:

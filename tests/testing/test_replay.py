@@ -95,7 +95,7 @@ def test_reading_a_token_imports_nothing():
         ("Z9:DropPath:0.0:0:normal:0", "Received: 'Z9'"),
         ("G1:DropPat:0.0:0:normal:0", "Received: 'DropPat'"),
         ("G1:no.such:card:0.0:0:normal:0", "Received: 'no.such:card'"),
-        ("G1:layerzoo.gated.cards:0.0:0:normal:0", "must fit the card's picks"),
+        ("G1:layerzoo.gated.cards.gated_mlp:CARD:0.0:0:normal:0", "must fit the card's picks"),
         ("G1:layerzoo.attention.cards:0.0:0:normal:0", "must name one card"),
         ("G1:DropPath:9.0:0:normal:0", "picks of `DropPath` now have"),
         ("G1:DropPath:0:0:normal:0", "picks of `DropPath` now have"),

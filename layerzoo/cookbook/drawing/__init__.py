@@ -4,6 +4,7 @@
 shows every operation. Each is SVG that takes the colour of the text around it.
 """
 
+import re
 from collections.abc import Mapping
 
 import keras
@@ -15,6 +16,11 @@ from layerzoo.cookbook.drawing.svg import SANS, svg
 from layerzoo.cookbook.drawing.tracing import Shapes, snake_case
 
 __all__ = ["picture", "snake_case", "trace"]
+
+WIDEST = 319
+HIGHEST = 408
+"""The size in pixels that leaves letters of 10 pixels on the narrowest card of a list. A larger picture is
+made simpler."""
 
 
 def picture(
@@ -37,9 +43,17 @@ def picture(
     Returns:
         An `<svg>` element without line breaks inside text, ids or references to anything outside.
     """
-    boxes = compose(layer, shapes, names or {})
-    ranks = lay_out(boxes, beside=14)
-    return svg(type(layer).__name__, boxes, ranks, SANS)
+    drawn = ""
+    for simpler in range(4):
+        boxes = compose(layer, shapes, names or {}, simpler)
+        if drawn and len(boxes) < 3:  # nothing is left between the inputs and the outputs
+            break
+        ranks = lay_out(boxes, beside=14)
+        drawn = svg(type(layer).__name__, boxes, ranks, SANS)
+        _, _, width, height = map(float, re.findall('viewBox="([^"]*)"', drawn)[0].split())
+        if width <= WIDEST and height <= HIGHEST:
+            break
+    return drawn
 
 
 def trace(layer: keras.layers.Layer, shapes: Shapes) -> str:

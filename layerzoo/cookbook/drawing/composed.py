@@ -20,6 +20,7 @@ MOST, LONGEST = 12, 10
 """A picture with more boxes, or more of them one below the other, is made simpler."""
 
 MOVES = {
+    "at_least_float32",
     "broadcast_to",
     "cast",
     "convert_to_tensor",
@@ -28,6 +29,7 @@ MOVES = {
     "get_item",
     "moveaxis",
     "pad",
+    "padded",
     "ravel",
     "repeat",
     "reshape",
@@ -42,7 +44,7 @@ MOVES = {
     "unstack",
     "view",
 }
-"""Operations and functions that only move values: an arrow goes through them."""
+"""Operations and functions that only move values, whatever is inside: an arrow goes through them."""
 
 APPLY = {"activated"}
 """Functions that apply another one, which is drawn in their place unless a card names them."""
@@ -122,13 +124,17 @@ def _advance(character):
     return 9.4 if character.isupper() else 7.7
 
 
-def compose(layer: keras.layers.Layer, shapes: Shapes, names: Mapping[str, str]) -> list[Box]:
+def compose(
+    layer: keras.layers.Layer, shapes: Shapes, names: Mapping[str, str], simpler: int = 0
+) -> list[Box]:
     """The boxes of `layer.call`, each after those that it reads.
 
     Args:
         layer: The layer.
         shapes: The size of every axis letter of each input.
         names: The words for a box by the name of the layer, function, weight or operation.
+        simpler: With 1, weights are left out, however few boxes there are, with 2 arithmetic too, and with 3
+            the class of a layer that has a name.
     """
     try:
         steps, ends = run(layer, shapes, sources=True, methods=names)
@@ -136,10 +142,13 @@ def compose(layer: keras.layers.Layer, shapes: Shapes, names: Mapping[str, str])
         steps, ends = run(layer, shapes)
     parts = _parts(steps, ends, names, shapes)
     parts = _without(parts, MOVES)
-    for simpler in (_roll, _without_joins, _fold_runs, _fold_onto_layers):
+    for step in (_roll, _without_joins, _fold_runs, _fold_onto_layers):
         if len(parts) > MOST or _longest(parts) > LONGEST:
-            parts = simpler(parts)
-    return list(parts)
+            parts = step(parts)
+    for level, step in enumerate((_without_weights, _without_arithmetic), 1):
+        if len(parts) > MOST or simpler >= level:
+            parts = step(parts)
+    return list(_without_kinds(parts) if simpler >= 3 else parts)
 
 
 def _longest(parts):
@@ -207,11 +216,15 @@ def _part(step, names, shapes):
     if not step.is_layer:
         operands = (*step.node.arguments.args, *step.node.arguments.kwargs.values())
         words = _arithmetic(step.name, operands, names)
-        return Part("small", pieces=[(words, False)], **place)
+        moves = [call.name for call in step.calls if call.name in MOVES]
+        return Part(
+            "small", pieces=[(words, False)], **{**place, "name": (moves or [step.name])[0]}
+        )
     kind = type(operation).__name__
     if step.made_up_name:
         return Part("layer", pieces=[(_words(kind, names), False)], **place)
-    pieces = [(_words(operation.name, names), False), (kind.replace("Normalization", "Norm"), True)]
+    kind = kind.replace("Normalization", "Norm").replace("EinsumDense", "Dense")
+    pieces = [(_words(operation.name, names), False), (kind, True)]
     pieces = pieces[:1] if pieces[0][0] == pieces[1][0] else pieces
     return Part("layer", pieces=pieces, **place)
 
@@ -300,6 +313,24 @@ def _roll(parts):
 
 def _without_joins(parts):
     return _without(parts, {"concatenate"})
+
+
+def _without_weights(parts):
+    sources = {part for part in parts if part.kind == "source" and not part.name}
+    for part in parts:
+        part.reads = [read for read in part.reads if read not in sources]
+    return [part for part in parts if part not in sources]
+
+
+def _without_arithmetic(parts):
+    return _without(parts, {part.name for part in parts if part.kind == "small"})
+
+
+def _without_kinds(parts):
+    for part in parts:
+        if part.kind == "layer":
+            part.pieces = [(text, quiet) for text, quiet in part.pieces if not quiet or text == "→"]
+    return parts
 
 
 def _fold_runs(parts):

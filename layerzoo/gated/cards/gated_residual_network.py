@@ -79,4 +79,5 @@ CARD = Card(
         "pytorch_forecasting.models.temporal_fusion_transformer.sub_modules.GatedResidualNetwork",
     ],
     peer=PEER,
+    boxes={"inputs": "in", "context": "in"},
 )

@@ -123,7 +123,7 @@ CARD = Card(
     boxes={
         "flat_tokens": "tokens",
         "router_scores": "router",
-        "chosen": "choose top_k",
+        "chosen": "choose experts",
         "shares": "share of each",
         "planned": "sort into blocks",
         "mixed": "experts",

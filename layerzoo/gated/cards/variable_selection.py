@@ -79,6 +79,10 @@ CARD = Card(
     peer=PEER,
     boxes={
         "select": "weights",
+        "each_inputs": "in",
+        "each_hidden": "hidden",
+        "each_value": "value",
+        "each_gate": "gate",
         "weigh": "softmax",
         "standardized": "normalise",
     },

@@ -60,9 +60,9 @@ CARD = Card(
     ],
     peer=PEER,
     boxes={
-        "query_key_value_gate": "query, key, value, gate",
+        "query_key_value_gate": "project",
         "short_convolution": "short convolution",
-        "unit": "length 1",
+        "units": "length 1",
         "gated_delta_rule": "gated delta rule",
     },
 )

@@ -52,8 +52,8 @@ CARD = Card(
     aliases=["GLA", "linear attention with decay", "fla.layers.GatedLinearAttention"],
     peer=PEER,
     boxes={
-        "query_key_value_gate": "query, key, value, gate",
-        "decay_down": "decay, narrow",
+        "query_key_value_gate": "project",
+        "decay_down": "narrow",
         "decay_up": "decay",
         "decayed_linear_attention": "decayed linear attention",
     },
