@@ -218,7 +218,9 @@ def test_the_same_key_in_every_step_is_no_problem(features):
 def test_gradients_by_the_inputs_are_those_of_central_differences(gradients, rule, features):
     given, beta, _ = drawn(1, 5, 1, features)
     x = together((*given[:3], 0.1 * given[3]), beta)
-    (found,) = gradients(Recur(rule, features), x)[:1]
+    layer = Recur(rule, features)
+    layer(x)
+    (found,) = gradients(layer, x)[:1]
 
     def loss(x):
         query, key, value, log_decay, beta = np.split(
