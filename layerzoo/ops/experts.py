@@ -70,13 +70,14 @@ def chosen(scores, count):
         count: how many, at most `e`.
     """
     scores = ops.stop_gradient(scores)
-    last = scores.shape[-1] - 1
-    places, found = ops.arange(0, last + 1, dtype="int32"), []
-    for _ in range(count):
-        # not `ops.argmax`, which on TensorFlow looks at bits, as ONNX and LiteRT cannot
-        # `initial` is for no tokens at all
-        most = ops.max(scores, axis=-1, keepdims=True, initial=-float("inf"))
-        best = ops.min(ops.where(ops.equal(scores, most), places, last), axis=-1, initial=last)
+    places, found = ops.arange(0, scores.shape[-1], dtype="int32"), []
+    # neither `argmax` nor `top_k` nor `max`, each of which fails in a file or for no tokens
+    highest = ops.sort(scores, axis=-1)
+    for choice in range(count):
+        end = scores.shape[-1] - choice
+        equal = ops.cast(ops.equal(scores, highest[..., end - 1 : end]), "int32")
+        first = equal * ops.cast(ops.equal(ops.cumsum(equal, axis=-1), 1), "int32")
+        best = ops.sum(first * places, axis=-1)
         found.append(best)
         taken = ops.equal(ops.expand_dims(best, -1), places)
         scores = ops.where(taken, ops.cast(-float("inf"), scores.dtype), scores)
