@@ -188,12 +188,14 @@ class MultiHeadLatentAttention(layers.Layer):
         b, t, _ = ops.shape(inputs)
         n, h, r = self.heads
         x = zero_padding(ops.cast(inputs, self.compute_dtype), mask)
-        latent, turned_key = ops.split(self.project_latent(x), [self.latent_dim], axis=-1)
+        together = self.project_latent(x)
+        # by slices: the sizes of a split are unknown to PyTorch's exporter
+        latent, turned_key = together[..., : self.latent_dim], together[..., self.latent_dim :]
         latent = normalized(self.latent_norm, latent)
         if self.query_latent_dim:
             x = normalized(self.query_latent_norm, self.project_query_latent(x))
         queries = ops.reshape(self.project_query(x), (b, t, n, h + r))
-        query, turned_query = ops.split(queries, [h], axis=-1)
+        query, turned_query = queries[..., :h], queries[..., h:]
 
         place = state and state["place"]
         turned_query = self._turn(turned_query, place)
