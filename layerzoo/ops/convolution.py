@@ -8,23 +8,25 @@ from keras import backend, ops
 from layerzoo.ops.padding import padded
 
 
-def depthwise(x, kernel):
-    """Convolve each feature with a kernel of its own, without padding.
+def depthwise(x, kernel, before=0):
+    """Convolve each feature with a kernel of its own.
 
     Args:
-        x: `(b, t + k - 1, d)`.
+        x: `(b, t + k - 1 - before, d)`.
         kernel: `(k, d)`.
+        before: how many steps of zeros to put before `x`.
 
     Returns:
         `(b, t, d)`.
     """
     if backend.backend() == "jax":  # whose depthwise convolution takes forty times as long on a CPU
-        return sum_of_shifts(x, kernel)
-    t = ops.shape(x)[1] - (kernel.shape[0] - 1)
-    x = padded(x, 1, after=1)  # no backend convolves to no steps
+        return sum_of_shifts(padded(x, 1, before), kernel)
+    t = ops.shape(x)[1] + before - (kernel.shape[0] - 1)
+    maybe_empty = 0 if isinstance(t, int) and t > 0 else 1
+    x = padded(x, 1, before, after=maybe_empty)  # no backend convolves to no steps
     kernel = ops.expand_dims(kernel, -1)
     y = ops.depthwise_conv(x, kernel, padding="valid", data_format="channels_last")
-    return y[:, :t]
+    return y[:, :t] if maybe_empty else y
 
 
 def sum_of_shifts(x, kernel):

@@ -21,7 +21,6 @@ from layerzoo.building.sublayers import build_function, dense, serialized
 from layerzoo.ops.activations import activated
 from layerzoo.ops.convolution import depthwise
 from layerzoo.ops.masks import zero_padding
-from layerzoo.ops.padding import padded
 from layerzoo.ops.steps import after, valid_first
 
 
@@ -180,10 +179,11 @@ class ShortConvolution(layers.Layer):
 
     def _convolved(self, x, state, mask):
         """The activation of the convolution, and the steps that the next one reads."""
+        kernel = ops.cast(self.kernel[:, 0], x.dtype)
         if state is None:
-            seen, past = padded(x, 1, before=self.kernel_size - 1), None
+            y, past = depthwise(x, kernel, before=self.kernel_size - 1), None
         else:
             seen, past = after(state["past"], x, mask)
-        y = depthwise(seen, ops.cast(self.kernel[:, 0], x.dtype))
+            y = depthwise(seen, kernel)
         y = y if self.bias is None else y + ops.cast(self.bias, x.dtype)
         return activated(self.activation, y), dict(past=past)
