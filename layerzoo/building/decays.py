@@ -3,9 +3,9 @@
 import numpy as np
 from keras import initializers, ops
 
+from layerzoo.ops.convolution import depthwise
 from layerzoo.ops.dtypes import at_least_float32
 from layerzoo.ops.masks import zero_padding
-from layerzoo.ops.padding import padded
 from layerzoo.ops.steps import after
 
 SLOWEST = 1e-3
@@ -78,11 +78,8 @@ def short_convolution(owner, x, past, mask):
     Returns:
         `(b, t, d)`, in float32 or better, and the `past` of what follows, or None if there was none.
     """
-    x, t = zero_padding(x, mask), ops.shape(x)[1]
-    if past is None:
-        seen = padded(x, 1, before=owner.kernel_size - 1)
-    else:
-        seen, past = after(past, x, mask)
-    seen = at_least_float32(seen)
-    taps = ops.cast(owner.taps, seen.dtype)
-    return sum(seen[:, i : i + t] * taps[i] for i in range(owner.kernel_size)), past
+    x, missing = zero_padding(x, mask), owner.kernel_size - 1
+    if past is not None:
+        (x, past), missing = after(past, x, mask), 0
+    x = at_least_float32(x)
+    return depthwise(x, ops.cast(owner.taps, x.dtype), before=missing), past
