@@ -78,8 +78,8 @@ def _progress(out: Path) -> Path:
 def _check(options) -> None:
     import keras
 
-    from layerzoo.testing.properties import select
-    from layerzoo.testing.run import check_property
+    from layerzoo.testing.engine.register import select
+    from layerzoo.testing.engine.run import check_property
 
     module = importlib.import_module(f"hunting.{options.library}_layers")
     targets = {card.name: (card, f"{module.__name__}:CARDS:{card.name}") for card in module.CARDS}

@@ -78,7 +78,7 @@ def _say(text: str) -> None:
 
 def check(options) -> int:
     """Check layers on one or several backends."""
-    from layerzoo.testing import commands
+    from layerzoo.testing.front import commands
 
     if options.measured:
         names = [name.rpartition(":")[2] for name in options.names] or list(catalogue())
@@ -88,28 +88,28 @@ def check(options) -> int:
 
 def explain(options) -> int:
     """Print what properties claim and how they are checked."""
-    from layerzoo.testing import commands
+    from layerzoo.testing.front import commands
 
     return commands.explain(options)
 
 
 def replay(options) -> int:
     """Rerun one check of a report."""
-    from layerzoo.testing import commands
+    from layerzoo.testing.front import commands
 
     return commands.replay(options)
 
 
 def infer(options) -> int:
     """Print a first draft of a card for a class."""
-    from layerzoo.testing import commands
+    from layerzoo.testing.front import commands
 
     return commands.infer(options)
 
 
 def selftest(options) -> int:
     """Show that the kit can fail."""
-    from layerzoo.testing import commands
+    from layerzoo.testing.front import commands
 
     return commands.selftest(options)
 

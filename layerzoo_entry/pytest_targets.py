@@ -10,7 +10,7 @@ class Targets:
         texts: The targets, as the user wrote them.
         only: The properties to check; all if empty.
         reports: The files to write.
-        data: The results, as `layerzoo.testing.reports` keeps them.
+        data: The results, as `layerzoo.testing.front.reports` keeps them.
     """
 
     def __init__(self, texts, only, reports):
@@ -45,7 +45,7 @@ class Targets:
     def pytest_runtest_logreport(self, report):
         """Store the data for the reports."""
         if hasattr(report, "layerzoo"):
-            from layerzoo.testing.reports import merge
+            from layerzoo.testing.front.reports import merge
 
             merge(self.data, report.layerzoo)
 
@@ -53,7 +53,7 @@ class Targets:
         """Write the reports."""
         if not self.data or not self.reports or hasattr(session.config, "workerinput"):
             return
-        from layerzoo.testing.reports import conclude, write
+        from layerzoo.testing.front.reports import conclude, write
 
         if self.problems:
             self.data["problems"] = dict.fromkeys(self.data["backends"], self.problems)
@@ -71,7 +71,7 @@ class TargetCollector(pytest.Collector):
     def collect(self):
         """A collector for each card, so that an unusable card does not affect the others."""
         from layerzoo.testing import select
-        from layerzoo.testing.targets import resolve
+        from layerzoo.testing.front.targets import resolve
 
         try:
             properties = select(*self.only)
@@ -98,7 +98,7 @@ class CardCollector(pytest.Collector):
     def collect(self):
         """A test for each property."""
         from layerzoo.testing import Check
-        from layerzoo.testing.triage import in_order
+        from layerzoo.testing.engine.triage import in_order
 
         if self.target.problem:
             raise self.CollectError(f"{self.target.text}: {self.target.problem}")
@@ -124,9 +124,9 @@ class CheckItem(pytest.Item):
 
     def runtest(self):
         """Check the property, and end the test with its result."""
-        from layerzoo.testing import reports
-        from layerzoo.testing.parametrize import judge
-        from layerzoo.testing.run import profile_named
+        from layerzoo.testing.engine.run import profile_named
+        from layerzoo.testing.front import reports
+        from layerzoo.testing.front.parametrize import judge
 
         result = self.check.run()
         self.data = reports.header(profile_named(None), [self.check.property], partial=True)
@@ -143,6 +143,6 @@ class CheckItem(pytest.Item):
 
     def reportinfo(self):
         """The location of the test for a heading; it has no file."""
-        from layerzoo.testing.report import printable
+        from layerzoo.testing.engine.report import printable
 
         return self.path, None, printable(f"{self.name} of {self.check.target}")

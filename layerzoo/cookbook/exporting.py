@@ -27,11 +27,11 @@ from layerzoo import foreign
 from layerzoo._backend import install
 from layerzoo.card import Card
 from layerzoo.catalogue import catalogue
-from layerzoo.testing import compat
-from layerzoo.testing.case import Case
-from layerzoo.testing.closeness import demand_close, metered
-from layerzoo.testing.outcomes import demand
-from layerzoo.testing.samples import BUCKETS, deck, options
+from layerzoo.tensors import compat
+from layerzoo.tensors.outcomes import demand
+from layerzoo.testing.engine.case import Case
+from layerzoo.testing.engine.comparison import demand_close, metered
+from layerzoo.testing.engine.samples import BUCKETS, deck, options
 
 EXPORTS: dict[str, tuple[str, ...]] = {
     "tf_saved_model@tensorflow": ("tensorflow",),

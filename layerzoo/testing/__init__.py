@@ -16,29 +16,15 @@ for _needed in ("hypothesis", "pytest"):
             f"{install('testing')}"
         )
 
-from layerzoo.testing import (  # noqa: F401  importing a group registers its properties
-    build,
-    caller,
-    config,
-    dropin,
-    execution,
-    files,
-    gradient,
-    independence,
-    mask,
-    numerics,
-    randomness,
-    shape,
-    states,
-)
-from layerzoo.testing.case import Case, card_of
-from layerzoo.testing.closeness import demand_close, demand_finite
-from layerzoo.testing.outcomes import Inconclusive, NotApplicable, Violation, demand
-from layerzoo.testing.parametrize import Check, parametrize_with_checks
-from layerzoo.testing.properties import PROPERTIES, Property, declare, load_plugins, select
-from layerzoo.testing.report import ConformanceError, Report, Result
-from layerzoo.testing.run import PROFILES, Profile, check_layer, check_property, check_sample
-from layerzoo.testing.samples import Sample
+import layerzoo.testing.properties  # noqa: F401  registers them
+from layerzoo.tensors.outcomes import Inconclusive, NotApplicable, Violation, demand
+from layerzoo.testing.engine.case import Case, card_of
+from layerzoo.testing.engine.comparison import demand_close, demand_finite
+from layerzoo.testing.engine.register import PROPERTIES, Property, declare, load_plugins, select
+from layerzoo.testing.engine.report import ConformanceError, Report, Result
+from layerzoo.testing.engine.run import PROFILES, Profile, check_layer, check_property, check_sample
+from layerzoo.testing.engine.samples import Sample
+from layerzoo.testing.front.parametrize import Check, parametrize_with_checks
 
 __all__ = [
     "PROFILES",

@@ -5,8 +5,8 @@ import pytest
 
 from layerzoo import Card, Traits, catalogue, measured
 from layerzoo.cookbook import exporting
-from layerzoo.testing.case import Case
-from layerzoo.testing.samples import Sample
+from layerzoo.testing.engine.case import Case
+from layerzoo.testing.engine.samples import Sample
 from layerzoo_entry.cli import main
 
 EXPORT = "tf_saved_model@tensorflow"

@@ -256,7 +256,7 @@ CARDS = """
 from dataclasses import replace
 
 from layerzoo import Card, DropPath
-from layerzoo.testing.broken import BROKEN, SOUND
+from layerzoo.testing.proof.broken import BROKEN, SOUND
 
 class Explodes(DropPath):
     def __init__(self, **kwargs):
@@ -304,7 +304,8 @@ def test_a_run_that_looked_at_nothing_fails(capsys):
 
 
 def test_a_result_that_did_not_look_fails(monkeypatch, capsys):
-    from layerzoo.testing import Result, run
+    from layerzoo.testing import Result
+    from layerzoo.testing.engine import run
 
     empty = Result("S1", "shape_static", "passed", 0)
     monkeypatch.setattr(run, "check_property", lambda *_, **__: empty)
@@ -314,7 +315,8 @@ def test_a_result_that_did_not_look_fails(monkeypatch, capsys):
 
 @pytest.mark.proof
 def test_another_process_finds_the_same(cards):
-    from layerzoo.testing import commands, select
+    from layerzoo.testing import select
+    from layerzoo.testing.front import commands
     from layerzoo_entry.cli import parser
 
     targets = ["DropPath", f"{cards}:broken", f"{cards}:explodes"]
@@ -349,7 +351,7 @@ def test_selftest_shows_that_a_property_can_fail(capsys):
 
 
 def test_selftest_tells_which_property_cannot_fail(monkeypatch, capsys):
-    from layerzoo.testing import selftest
+    from layerzoo.testing.proof import selftest
 
     (sound, *_), broken = selftest.SOUND, next(b for b in selftest.BROKEN if b.kill == "S1")
     harmless = dataclasses.replace(broken, card=sound)

@@ -11,8 +11,8 @@ import pytest
 from hunting.findings import BACKENDS, CLASSES, findings
 from hunting.page import failures
 from hunting.results import FOUND, read
-from layerzoo.testing.samples import Replay, options
-from layerzoo.testing.snippets import same
+from layerzoo.testing.engine.programs import same
+from layerzoo.testing.engine.samples import Replay, options
 
 pytestmark = pytest.mark.proof
 keras_hub = pytest.importorskip(

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from layerzoo.catalogue import Card
-from layerzoo.testing import Case, NotApplicable, Sample, backends, compat
-from layerzoo.testing.broken.recurrent import SOUND
-from layerzoo.testing.case import card_of
+from layerzoo.tensors import backends, compat
+from layerzoo.testing import Case, NotApplicable, Sample
+from layerzoo.testing.engine.case import card_of
+from layerzoo.testing.proof.broken.recurrent import SOUND
 
 
 class Applies(keras.layers.Layer):

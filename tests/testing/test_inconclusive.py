@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from layerzoo.catalogue import Card, catalogue
+from layerzoo.tensors import compat
 from layerzoo.testing import (
     PROPERTIES,
     Check,
@@ -16,12 +17,11 @@ from layerzoo.testing import (
     Violation,
     check_layer,
     check_property,
-    compat,
-    reports,
     select,
 )
-from layerzoo.testing.broken.dense import Sound
-from layerzoo.testing.run import PROFILES
+from layerzoo.testing.engine.run import PROFILES
+from layerzoo.testing.front import reports
+from layerzoo.testing.proof.broken.dense import Sound
 from layerzoo_entry.cli import main
 
 pytestmark = pytest.mark.proof

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from layerzoo import Card, Traits, catalogue
+from layerzoo.tensors import compat
 from layerzoo.testing import (
     PROPERTIES,
     Case,
@@ -17,15 +18,14 @@ from layerzoo.testing import (
     check_layer,
     check_property,
     check_sample,
-    compat,
     demand_close,
     demand_finite,
     select,
 )
-from layerzoo.testing.broken import BROKEN
-from layerzoo.testing.broken.dense import Sound
-from layerzoo.testing.parametrize import Check
-from layerzoo.testing.replay import Token
+from layerzoo.testing.engine.token import Token
+from layerzoo.testing.front.parametrize import Check
+from layerzoo.testing.proof.broken import BROKEN
+from layerzoo.testing.proof.broken.dense import Sound
 
 SOUND_LAYERS = {
     "Dense": (lambda: keras.layers.Dense(3, activation="tanh"), (2, 5, 4)),

@@ -17,10 +17,13 @@ import pytest
 import layerzoo
 from layerzoo import DropPath, catalogue, measured
 from layerzoo.catalogue import Card
-from layerzoo.testing import PROFILES, PROPERTIES, Property, commands, compat, ledger, run
-from layerzoo.testing.ledger import Ledger, Sources, due
-from layerzoo.testing.outcomes import note_comparison
-from layerzoo.testing.report import Status
+from layerzoo.tensors import compat
+from layerzoo.tensors.outcomes import note_comparison
+from layerzoo.testing import PROFILES, PROPERTIES, Property
+from layerzoo.testing.engine import ledger, run
+from layerzoo.testing.engine.ledger import Ledger, Sources, due
+from layerzoo.testing.engine.report import Status
+from layerzoo.testing.front import commands
 from layerzoo_entry.cli import main
 from layerzoo_entry.pytest_ledger import KnownResults
 

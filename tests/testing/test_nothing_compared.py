@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from layerzoo import Card, Traits
+from layerzoo.tensors.outcomes import counted
 from layerzoo.testing import PROPERTIES, check_property, demand_close, demand_finite
-from layerzoo.testing.outcomes import counted
 
 CARD = Card(keras.layers.Dense, "b t d", lambda pick: dict(units=2))
 

@@ -12,7 +12,7 @@ import pytest
 
 from layerzoo import Card, GatedMLP, Traits
 from layerzoo.testing import PROPERTIES, check_layer, declare, select
-from layerzoo.testing.properties import GROUP, load
+from layerzoo.testing.engine.register import GROUP, load
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guide" / "plugins.md"
 SOUND = '''

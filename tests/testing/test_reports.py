@@ -6,8 +6,10 @@ from html.parser import HTMLParser
 import pytest
 
 from layerzoo import catalogue
-from layerzoo.testing import PROPERTIES, check_layer, compat, reports
-from layerzoo.testing.report import Result
+from layerzoo.tensors import compat
+from layerzoo.testing import PROPERTIES, check_layer
+from layerzoo.testing.engine.report import Result
+from layerzoo.testing.front import reports
 
 HERE = compat.BACKEND
 NASTY = "<script>alert(1)</script> | `x` **b**\n````\n# heading\n</pre>"

@@ -7,12 +7,13 @@ import warnings
 
 import pytest
 
-from layerzoo.testing import PROPERTIES, Case, NotApplicable, Sample, check_property, compat
-from layerzoo.testing.broken import BROKEN, SOUND
-from layerzoo.testing.ledger import due
-from layerzoo.testing.replay import Token
-from layerzoo.testing.run import profile_named
-from layerzoo.testing.samples import deck
+from layerzoo.tensors import compat
+from layerzoo.testing import PROPERTIES, Case, NotApplicable, Sample, check_property
+from layerzoo.testing.engine.ledger import due
+from layerzoo.testing.engine.run import profile_named
+from layerzoo.testing.engine.samples import deck
+from layerzoo.testing.engine.token import Token
+from layerzoo.testing.proof.broken import BROKEN, SOUND
 
 pytestmark = pytest.mark.proof
 THOROUGH = profile_named(None) in ("ci", "deep")

@@ -116,7 +116,7 @@ def _property(each, kills) -> str:
 
 
 def _seen(id, kills) -> list[str]:
-    from layerzoo.testing.broken import BROKEN
+    from layerzoo.testing.proof.broken import BROKEN
 
     lines = []
     for entry in BROKEN:

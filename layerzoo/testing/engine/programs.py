@@ -1,0 +1,412 @@
+"""A few lines of Python that show a failure, using only keras, numpy and the layer."""
+
+import ast
+import contextlib
+import inspect
+import io
+import re
+import sys
+import tempfile
+import textwrap
+import types
+import warnings
+
+import keras
+import numpy as np
+
+from layerzoo.catalogue import Config, Tensor
+from layerzoo.tensors import compat
+
+IDENTIFIERS = {
+    "activation": keras.activations,
+    "constraint": keras.constraints,
+    "initializer": keras.initializers,
+    "regularizer": keras.regularizers,
+}
+"""Keras's modules, by the last word of the argument names that take a name, dict or object from them."""
+
+KERAS = (*IDENTIFIERS.values(), keras.dtype_policies, keras.layers)
+"""The public modules of Keras that hold what a layer can receive."""
+
+BUILT = """
+def built(**settings):
+    layer = make(**settings)
+    layer(**inputs)
+    rng = np.random.default_rng([{seed}, 977])
+    for weight in layer.weights:
+        if "float" in weight.dtype:
+            step = rng.normal(size=weight.shape, scale=0.3)
+            weight.assign(weight + (step if weight.trainable else np.abs(step)))
+    return layer
+"""
+
+RESTING = """    call, state = layer.call, layer.non_trainable_variables
+    kept = [(v, keras.ops.copy(v.value)) for v in state]
+    def resting(*args, **kwargs):  # always from the same state, because every call changes it
+        for v, value in kept:
+            v.assign(value)
+        return call(*args, **kwargs)
+    layer.call = resting
+    return layer
+"""
+
+NUMBERS = """
+def numbers(outputs):
+    return [keras.ops.convert_to_numpy(y) for y in keras.tree.flatten(outputs)]
+"""
+
+NEIGHBOUR = """
+def neighbour():
+    rng = np.random.default_rng([{seed}, 0])
+    layer = {name}({written})
+    layer(**{inputs}, training=True)
+    return layer
+"""
+
+
+SPOILT = (NameError, ImportError, SyntaxError, AttributeError, LookupError)
+"""What a program raises if it does not fit the layer: then it shows nothing about it."""
+
+
+def seen(case, shown: str, raised: type[Exception] | None) -> str:
+    """A program for a failure message if it fails as the check does; otherwise why there is none.
+
+    The program runs in this process, in a folder that is removed afterwards.
+
+    Args:
+        case: The `Case`.
+        shown: As for `snippet`.
+        raised: The type of the error that the layer raised in the check; None if a comparison failed.
+    """
+    if not shown:
+        return "       no program: this property has none"
+    if _claims(case, _claimed(shown)) is None:
+        return "       no program: a claim of the card is a function that no program can import"
+    code = snippet(case, shown)
+    if "<locals>" in code:
+        return "       no program: the class is defined inside a function, so none can import it"
+    outcome = run(code)
+    alike = type(outcome) is raised if raised else not isinstance(outcome, SPOILT)
+    if outcome is not None and alike:
+        return "\n" + textwrap.indent(code, "    ")
+    said = f"raised {type(outcome).__name__}" if outcome else "did not fail"
+    return f"       no program: the one for this property {said} here, unlike the check"
+
+
+def run(code: str) -> Exception | None:
+    """Run a program as a new process would, and return what it raises; it leaves nothing behind."""
+    module = types.ModuleType("shown")
+    for name in re.findall(r"^# put your (\w+) here$", code, re.MULTILINE):
+        setattr(module, name, getattr(sys.modules["__main__"], name, None))
+    before = sys.modules.get(module.__name__)
+    quiet = io.StringIO()
+    with (
+        compat.kept_session(),
+        compat.undisturbed(),
+        tempfile.TemporaryDirectory() as folder,
+        contextlib.chdir(folder),
+        contextlib.redirect_stdout(quiet),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore")
+        sys.modules[module.__name__] = module
+        try:
+            exec(compile(code, "<shown>", "exec"), vars(module))
+        except Exception as error:  # a layer can raise anything
+            return error
+        finally:
+            compat.forget_unfinished_calls()
+            sys.modules.pop(module.__name__)
+            if before is not None:
+                sys.modules[module.__name__] = before
+    return None
+
+
+def snippet(case, shown: str = "") -> str:
+    """Python that imports only keras, numpy and the layer, and shows a property of a case.
+
+    Args:
+        case: The `Case`.
+        shown: The lines that show it. They may use the following names; each is defined before them if they
+            use it:
+            `make(**settings)` returns a new layer, `built(**settings)` one whose weights are moved off their
+            initial values, and `neighbour()` one with another config that has been called.
+            `inputs` are the arguments of the call, as in `layer(**inputs)`. `unknown` are pairs of
+            symbolic inputs with unknown sizes and inputs with other sizes. `shapes` are the arguments of
+            `layer.build(*shapes)` or of `compute_output_shape`.
+            `refused` are the configs that the constructor must refuse.
+            `arguments` are the constructor's arguments. `identifiers` gives the kind of each argument that
+            takes a name, a dict or an object from Keras.
+            `numbers(outputs)` is a flat list of NumPy arrays.
+            `claimed` is what the card claims, as in `claimed["reach"]`. If a claim is a function that
+            cannot be imported, the snippet only prints the outputs.
+    """
+    claimed = _claims(case, _claimed(shown))
+    if not shown or claimed is None:
+        shown, claimed = "print(make()(**inputs))", []
+    needs = _names(shown)
+    if needs & {"built", "neighbour"}:
+        needs |= {"inputs"}
+    name, seed, other = case.card.layer.__qualname__, case.sample.seed, case.elsewhere()
+
+    lines = {_import(case.card.layer), *imports(case.moved)}
+    lines |= imports(other.moved) if "neighbour" in needs else set()
+    lines |= imports(list(case.card.errors)) if "refused" in needs else set()
+    parts = ["\n".join(["import keras", "import numpy as np", *sorted(lines)])]
+    arguments = case.written + (", " if case.moved else "")
+    if needs & {"arguments", "identifiers"}:
+        parts += [f"arguments = dict({case.written})"]
+        arguments = "**{**arguments, **settings}"
+    else:
+        arguments += "**settings"
+    body = f"    return {name}({arguments})"
+    if "dtype" in needs and any(isinstance(v, keras.layers.Layer) for v in _leaves(case.config)):
+        policy = 'keras.config.set_dtype_policy(settings.get("dtype", "float32"))'
+        body = f"    {policy}  # for the layers inside\n{body}"
+    parts += [f"def make(**settings):\n{body}"]
+    if "identifiers" in needs:
+        parts += [f"identifiers = {identifiers(case.card.layer, case.config)}"]
+    if "refused" in needs:
+        parts += [f"refused = {source(list(case.card.errors))}"]
+    if "shapes" in needs:
+        parts += [f"shapes = {_shapes(case, 'compute_output_shape' in shown)}"]
+    if needs & {"inputs", "unknown"}:
+        parts += [f"rng = np.random.default_rng([{seed}, 0])\ninputs = {_inputs(case)}"]
+    if "unknown" in needs:
+        pairs = [
+            f"    ({_symbols(case, sizes)},\n     {_inputs(case, sizes)}),\n"
+            for sizes in case.unknowns()
+        ]
+        parts += [f"unknown = [\n{''.join(pairs)}]"]
+    if "built" in needs:
+        built = BUILT.format(seed=seed).strip()
+        if case.traits.state == "always":
+            built = built.replace("    return layer", RESTING.rstrip())
+        parts += [built]
+    if "neighbour" in needs:
+        drawn = _inputs(other)
+        parts += [
+            NEIGHBOUR.format(
+                seed=other.sample.seed, name=name, written=other.written, inputs=drawn
+            ).strip()
+        ]
+    if "numbers" in needs:
+        parts += [NUMBERS.strip()]
+    return "\n\n".join([*parts, *claimed, shown])
+
+
+def _names(code: str) -> set[str]:
+    """The names and keywords that some Python code uses."""
+    nodes = list(ast.walk(ast.parse(code)))
+    names = {node.id for node in nodes if isinstance(node, ast.Name)}
+    return names | {node.arg for node in nodes if isinstance(node, ast.keyword) and node.arg}
+
+
+def _leaves(node) -> list:
+    if isinstance(node, dict):
+        node = list(node.values())
+    return [x for each in node for x in _leaves(each)] if isinstance(node, list | tuple) else [node]
+
+
+def _inputs(case, sizes=()) -> str:
+    """Python code that draws the arguments of the call, with some sizes replaced if given."""
+    shapes = case.shapes(**dict(sizes))
+    return _call(
+        case, {p: draw_source(case.sample.values, shapes[p], t) for p, t in case.tensors.items()}
+    )
+
+
+def _symbols(case, sizes) -> str:
+    """Python code for symbolic arguments of the call, with some sizes unknown."""
+    shapes = case.shapes(**dict.fromkeys(sizes))
+    return _call(
+        case, {p: f'keras.KerasTensor({shapes[p]}, "{t.dtype}")' for p, t in case.tensors.items()}
+    )
+
+
+def _call(case, sources: dict[str, str]) -> str:
+    """Python code for the arguments of the call; the layer may give the first one any name."""
+    packed = compat.packed(sources)
+    cls = case.card.layer
+    first = [list(inspect.signature(f).parameters.values())[1] for f in (cls.__call__, cls.call)]
+    named = (each.name for each in first if each.kind is each.POSITIONAL_OR_KEYWORD)
+    argument = next(named, "inputs")  # a call that takes any arguments does not name them
+    return _nested_source({argument: packed.pop(next(iter(packed))), **packed})
+
+
+def _shapes(case, of_output: bool) -> str:
+    """Python code for the shapes, in order, that `build` or `compute_output_shape` takes."""
+    cls = case.card.layer
+    taken = inspect.signature(cls.compute_output_shape if of_output else cls.build).parameters
+    shapes = {path: repr(shape) for path, shape in case.shapes().items()}
+    return _nested_source(list(compat.packed(shapes).values())[: len(taken) - 1])
+
+
+def _claimed(shown: str) -> list[str]:
+    """The claims that a program reads."""
+    return re.findall(r'claimed\["(\w+)"\]', shown)
+
+
+def _claims(case, names: list[str]) -> list[str] | None:
+    """Python code for the values of some traits, or None if a value cannot be written as code."""
+    imports: list[str] = []
+
+    def source(value):
+        if isinstance(value, dict):
+            return "{" + ", ".join(f"{k!r}: {source(v)}" for k, v in value.items()) + "}"
+        if isinstance(value, tuple) and any(map(callable, value)):
+            return f"({', '.join(map(source, value))})"
+        if callable(value):
+            imports.append(f"from {value.__module__} import {value.__qualname__}")
+            return value.__qualname__
+        return repr(value)
+
+    values = {name: source(getattr(case.traits, name)) for name in dict.fromkeys(names)}
+    if not all(line.split()[-1].isidentifier() for line in imports):
+        return None  # a lambda, or a function inside another
+    written = ", ".join(f'"{name}": {value}' for name, value in values.items())
+    return ["\n".join([*sorted(set(imports)), f"claimed = {{{written}}}"])] if names else []
+
+
+def draw_source(kind: str, shape, tensor: Tensor) -> str:
+    """Python code that draws the same as `draw`, from a generator `rng`."""
+    if tensor.dtype == "bool":
+        return f"rng.random({shape}) < 0.5"
+    if not tensor.floating:
+        drawn = f"rng.integers({int(tensor.low or 0)}, {int(tensor.high or 0)}, {shape})"
+        drawn = f"np.full({shape}, {int(tensor.low or 0)})" if kind == "zeros" else drawn
+        drawn = f"np.sort({drawn}, axis=-1)" if kind == "sorted" else drawn
+    elif tensor.low is not None and tensor.high is not None:
+        drawn = f"rng.uniform({tensor.low}, {tensor.high}, {shape})"
+    else:
+        normal = f"rng.normal(size={shape})"
+        drawn = {
+            "zeros": f"np.zeros({shape})",
+            "ones": f"np.ones({shape})",
+            "large": f"({normal} * 30)",
+            "small": f"({normal} * 1e-2)",
+            "ties": f"np.round({normal})",
+            "sorted": f"np.sort({normal}, axis=-1)",
+        }.get(kind, normal)
+    return f'{drawn}.astype("{tensor.dtype}")'
+
+
+def drawn_source(case) -> str:
+    """Python code for the arguments of the call, as one expression that needs only NumPy."""
+    drawn = {
+        path: draw_source(case.sample.values, case.shapes()[path], each)
+        for path, each in case.tensors.items()
+    }
+    random = [path for path, code in drawn.items() if "rng." in code]
+    for path in random[:1]:
+        generator = f"np.random.default_rng([{case.sample.seed}, 0])"
+        first = generator if len(random) == 1 else f"(rng := {generator})"
+        drawn[path] = drawn[path].replace("rng.", f"{first}.", 1)
+    return _nested_source(compat.packed(drawn))
+
+
+def same(a, b) -> bool:
+    """Whether two arguments are equal; False if they cannot be compared."""
+    try:
+        return bool(a == b)
+    except Exception:  # if the comparison raises, they are not the same
+        return False
+
+
+def _nested_source(node) -> str:
+    if isinstance(node, dict):
+        return "{" + ", ".join(f'"{k}": {_nested_source(v)}' for k, v in node.items()) + "}"
+    if isinstance(node, list):
+        return f"[{', '.join(map(_nested_source, node))}]"
+    return node
+
+
+def identifiers(layer: type, config: Config) -> dict[str, str]:
+    """The kind of each argument, by name, that takes what one of Keras's `get` functions takes.
+
+    The last word of its name gives the kind, if `get` accepts its value in the config, or its default.
+    """
+    kinds = {}
+    for name, parameter in compat.own_parameters(layer).items():
+        kind = name.rsplit("_", 1)[-1]
+        try:
+            IDENTIFIERS[kind].get(config.get(name, parameter.default))
+        except Exception:  # another kind of argument, or one that takes something of its own
+            continue
+        kinds[name] = kind
+    return kinds
+
+
+def _public(value) -> str:
+    """The public name of a class or function of Keras, as in `keras.layers.Dense`, or an empty string."""
+    name = getattr(value, "__name__", "")
+    homes = [home for home in KERAS if getattr(home, name, None) is value]
+    return f"{homes[0].__name__}.{name}" if homes else ""
+
+
+def _import(value) -> str:
+    """The line that imports a class or function."""
+    if value.__module__ == "__main__":
+        return f"# put your {value.__qualname__} here"
+    home = "keras.layers" if _public(value) else value.__module__
+    return f"from {home} import {value.__qualname__.split('.')[0]}"
+
+
+def source(value) -> str:
+    """An argument as Python code; anything not from Keras has the name that `imports` imports."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key!r}: {source(each)}" for key, each in value.items()) + "}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(source, value))}]"
+    if isinstance(value, tuple):
+        return f"({', '.join(map(source, value))}{',' if len(value) == 1 else ''})"
+    if isinstance(value, float) and not np.isfinite(value):
+        return f'float("{value}")'
+    if isinstance(value, np.ndarray):
+        return f'np.array({value.tolist()}, "{value.dtype}")'
+    if inspect.isfunction(value) or inspect.isclass(value):
+        return _public(value) or value.__qualname__
+    if not hasattr(value, "get_config"):
+        return repr(value)
+    kind = type(value)
+    parameters = inspect.signature(kind.__init__).parameters
+    inside = ", ".join(
+        f"{name}={source(each)}"
+        for name, each in _made_of(value).items()
+        if name not in parameters or not is_default(name, each, parameters[name].default)
+    )
+    return f"{_public(kind) or kind.__qualname__}({inside})"
+
+
+def _made_of(value) -> Config:
+    """The arguments that a layer or another Keras object was made with."""
+    if isinstance(value, keras.layers.Layer):
+        return {k: compat.made_anew(v) for k, v in compat.constructor_arguments(value).items()}
+    return value.get_config()
+
+
+def imports(value) -> set[str]:
+    """The lines that import what `source` names and Keras does not export."""
+    if isinstance(value, dict):
+        return {line for each in value.values() for line in imports(each)}
+    if isinstance(value, list | tuple):
+        return {line for each in value for line in imports(each)}
+    if inspect.isfunction(value) or inspect.isclass(value):
+        return set() if _public(value) else {_import(value)}
+    if not hasattr(value, "get_config"):
+        return set()
+    own = set() if _public(type(value)) else {_import(type(value))}
+    return own | imports(_made_of(value))
+
+
+def is_default(name: str, value, default) -> bool:
+    """Whether an argument is its default; the config may hold the object and the default only its name."""
+    if same(value, default):
+        return True
+    home = IDENTIFIERS.get(name.rsplit("_", 1)[-1])
+    if home is None or default is inspect.Parameter.empty:
+        return False
+    try:
+        return same(home.serialize(home.get(value)), home.serialize(home.get(default)))
+    except Exception:  # not known to Keras, so it is not the default
+        return False

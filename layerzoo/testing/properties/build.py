@@ -1,0 +1,245 @@
+"""Building: a layer makes all its state in one place, from shapes alone, where Keras finds it."""
+
+import contextlib
+import json
+import re
+
+import numpy as np
+
+from layerzoo.tensors import compat
+from layerzoo.tensors.outcomes import demand
+from layerzoo.testing.engine.comparison import demand_close
+from layerzoo.testing.engine.register import declare
+from layerzoo.testing.properties.config import text
+
+SAME = "the same float32 operations, 1e-6"
+
+
+@declare(
+    "B1",
+    hint=(
+        "Make every weight and every sub-layer in `__init__` or in `build`, and build each sub-layer "
+        "there. What `call` makes is missing when weights are loaded."
+    ),
+    shown="""
+    one, other = make(name="subject"), make(name="subject")
+    one.build(*shapes)
+    other(**inputs)
+    by_build, by_call = ([tuple(v.shape) for v in each.variables] for each in (one, other))
+    assert by_build == by_call, f"by build {by_build}, by a call {by_call}"
+    assert one.built, "`built` is False after `build`"
+    one(**inputs)
+    after = [tuple(v.shape) for v in one.variables]
+    assert after == by_build, f"before the call {by_build}, after it {after}"
+    """,
+)
+def build_complete(case):
+    """`build` makes exactly the variables that a first call makes, and a call after it adds none."""
+    built, called = case.make(name="subject"), case.make(name="subject")
+    case.build(built)
+    case.call(called, case.arrays())
+    by_build, by_call = _described(built), _described(called)
+    demand(built.built, "  `built` is False after `build`")
+    _demand_equal({"by `build`": by_build, "by a first call": by_call})
+    case.call(built, case.arrays())
+    _demand_equal({"by `build`": by_build, "after a call": _described(built)})
+
+
+@declare(
+    "B2",
+    hint=(
+        "JSON turns a shape into a list, and `build` must accept it: write `(*input_shape[:-1], n)` "
+        "instead of `input_shape[:-1] + (n,)`. If you write your own `get_build_config`, it must hold "
+        "everything that `build` needs."
+    ),
+    shown="""
+    import json
+
+    layer, revived = make(name="subject"), make(name="subject")
+    layer.build(*shapes)
+    revived.build_from_config(json.loads(json.dumps(layer.get_build_config())))
+    first, second = (
+        [(tuple(v.shape), v.dtype, v.trainable) for v in each.variables] for each in (layer, revived)
+    )
+    assert first == second, f"built {first}, from the build config {second}"
+    """,
+)
+def build_config(case):
+    """A layer that is built from its build config, read back from JSON, has the same variables."""
+    layer, revived = case.make(name="subject"), case.make(name="subject")
+    case.build(layer)
+    revived.build_from_config(json.loads(json.dumps(layer.get_build_config())))
+    _demand_equal({"by `build`": _described(layer), "from the config": _described(revived)})
+
+
+@declare(
+    "B3",
+    hint=(
+        "Make variables with `self.add_weight`. Otherwise keep them, and the layers that hold them, as "
+        "attributes, possibly in lists or dicts. Keras does not look into closures, sets or objects of "
+        "other classes."
+    ),
+    shown="""
+    import gc
+    import weakref
+
+    kind, made = type(make()), []
+    home = next(each for each in keras.Variable.__mro__ if "__init__" in vars(each))
+    original = home.__init__
+
+    def recording(self, *args, **kwargs):
+        original(self, *args, **kwargs)
+        made.append(weakref.ref(self))
+
+    home.__init__ = recording
+    try:
+        layer = kind(**arguments)
+        layer(**inputs)
+    finally:
+        home.__init__ = original
+    gc.collect()  # what nobody holds is not lost
+    held = [v for v in (each() for each in made) if v is not None]
+    lost = [v.path for v in held if not any(v is known for known in layer.variables)]
+    assert not lost, f"made and not among the layer's variables: {lost}"
+    """,
+)
+def state_tracked(case):
+    """Every variable that the layer makes is listed in `variables`."""
+    config = case.config  # a layer passed in may only be a template, as in Bidirectional
+    with compat.recorded_variables() as made:
+        layer = case.card.layer(**config)
+        case.call(layer, case.arrays())
+        case.call(layer, case.arrays(), training=True)
+    known = {id(variable) for variable in layer.variables}
+    lost = [
+        f"{variable.path} {tuple(variable.shape)}" for variable in made if id(variable) not in known
+    ]
+    demand(not lost, f"  made and kept, but not in `layer.variables`: {', '.join(lost)}")
+
+
+@declare(
+    "B4",
+    tier="should",
+    hint=(
+        "Give each weight and each inner layer a fixed `name` that no other one has. Paths tell weights "
+        "apart in summaries, layout maps and patterns for freezing."
+    ),
+    shown="""
+    names = []
+    for _ in range(2):
+        keras.backend.clear_session(free_memory=False)  # counts layers without a name anew
+        layer = make(name="subject")
+        layer(**inputs)
+        names.append([variable.path for variable in layer.variables])
+    assert len(set(names[0])) == len(names[0]), f"a name is used twice: {names[0]}"
+    assert names[0] == names[1], f"one instance has {names[0]}, the next one {names[1]}"
+    """,
+)
+def names(case):
+    """Variable paths are unique within a layer, and each instance has the same paths in the same order."""
+    paths = []
+    for _ in range(2):
+        with compat.fresh_names():
+            layer = case.make(name="subject")
+            case.call(layer, case.arrays())
+        paths.append([variable.path for variable in layer.variables])
+    twice = sorted({path for path in paths[0] if paths[0].count(path) > 1})
+    demand(not twice, f"  used more than once: {', '.join(twice)}")
+    _demand_equal({"one instance": paths[0], "the next one": paths[1]})
+
+
+@declare(
+    "B5",
+    cost="fair",
+    hint=(
+        "State belongs to the instance. A class attribute, a mutable default argument or a module-level "
+        "cache must not hold anything that depends on an argument, a shape or a call."
+    ),
+    shown="""
+    layer = built()
+    config, before = str(layer.get_config()), numbers(layer(**inputs))
+    def train():  # with the same noise each time
+        [v.assign([7, 0]) for v in layer.variables if "seed_gen" in v.path]
+        keras.utils.set_random_seed(7)
+        return numbers(layer(**inputs, training=True))
+    once = train()
+    shared = [v.path for v in neighbour().variables if any(v is known for known in layer.variables)]
+    assert not shared, f"two instances share {shared}"
+    for a, e in zip(numbers(layer(**inputs)), before, strict=True):
+        worst = np.max(np.abs(a - e))
+        assert worst <= 1e-6, f"using another instance changed the outputs by {worst}"
+    now = str(layer.get_config())
+    assert now == config, f"using another instance changed the config {config} to {now}"
+    for a, e in zip(train(), once, strict=True):
+        same = claimed["state"] or np.allclose(a, e, atol=1e-6)
+        assert same, f"in training {e.ravel()[:4]}, after another instance was used {a.ravel()[:4]}"
+    first, layer.input_spec = next(iter(inputs)), None
+    try:  # with one entry too many
+        layer(**{**inputs, first: np.concatenate([inputs[first]] * 2, axis=-1)}, training=True)
+    except Exception as error:
+        print("a call in training failed:", type(error).__name__)
+    for a, e in zip(numbers(layer(**inputs, training=False)), before, strict=True):
+        same = claimed["state"] or np.allclose(a, e, atol=1e-6)
+        assert same, f"at inference {e.ravel()[:4]}, after an error in training {a.ravel()[:4]}"
+    """,
+)
+def isolation(case):
+    """Instances share no variables; other instances and past calls do not change what a layer computes."""
+    layer, arrays = case.built(), case.arrays()
+    expected, written = case.run(layer, arrays), text(layer.get_config())
+    trained = case.train(layer, arrays)
+
+    def demand_unchanged(subject, when):
+        for a, e in zip(case.run(subject, arrays), expected, strict=True):
+            demand_close(a, e, 1e-6, f"  the same inputs {when}, and before", SAME)
+        now = text(layer.get_config())
+        demand(now == written, f"  config before   {written}\n  {when:<15} {now}")
+
+    with compat.kept_state(layer, seeds=True):  # what a call moves of it is R1's and R5's to see
+        case.call(layer, case.arrays(1, "normal", **case.longer()))
+        demand_unchanged(layer, "after other inputs")
+        for kind, other in {"the same": case, "another": case.elsewhere()}.items():
+            neighbour = other.built()
+            known = {id(variable) for variable in layer.variables}
+            shared = [v.path for v in neighbour.variables if id(v) in known]
+            demand(not shared, f"  two instances share {', '.join(shared)}")
+            other.call(neighbour, other.arrays(), training=True)
+            demand_unchanged(layer, f"after a layer of {kind} config was used")
+        _fail_in_training(case, layer)
+        demand_unchanged(layer, "after a call in training that failed")
+    for a, e in zip(case.train(layer, arrays), trained, strict=True):
+        what = "  in training, after other instances and calls, and before"
+        demand_close(a, e, 1e-6, what, SAME)
+    demand_unchanged(case.twin(layer), "in a new layer with equal weights")
+
+
+def _fail_in_training(case, layer):
+    """Call a layer in training with one entry too many in the last axis, so that it fails inside."""
+    arrays = case.arrays()
+    x = arrays[case.first]
+    wrong = {**arrays, case.first: np.concatenate([x, x[..., :1]], axis=-1)}
+    spec, layer.input_spec = layer.input_spec, None
+    with case.still(layer), contextlib.suppress(Exception):
+        compat.call(layer, wrong, training=True)
+    layer.input_spec = spec
+    compat.forget_unfinished_calls()
+
+
+def _demand_equal(lists):
+    """Demand that two named lists are equal, and show where they differ."""
+    first, second = lists.values()
+    lines = []
+    for name, mine, other in zip(lists, (first, second), (second, first), strict=True):
+        own = [f"{i}: {x}" for i, x in enumerate(mine) if other[i : i + 1] != [x]]
+        told = f", differing: {', '.join(own)}" if own else ""
+        lines.append(f"  {name:<15} {len(mine)} variables{told}")
+    demand(first == second, "\n".join(lines))
+
+
+def _described(layer) -> list[str]:
+    """A line for each variable, without the numbers that Keras gives to unnamed ones across the process."""
+    return [
+        f"{re.sub('_[0-9]+(?=/|$)', '', v.path)} {tuple(v.shape)} {v.dtype}"
+        f"{'' if v.trainable else ' frozen'}"
+        for v in layer.variables
+    ]

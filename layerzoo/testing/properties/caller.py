@@ -1,0 +1,341 @@
+"""Towards the caller: every form of call works, nothing passed in is changed, wrong input is refused."""
+
+import contextlib
+import copy
+import functools
+import inspect
+import io
+import re
+import sys
+import tempfile
+import textwrap
+from collections.abc import Callable, Iterator, Mapping
+
+import keras
+import numpy as np
+
+from layerzoo.tensors import compat
+from layerzoo.tensors.outcomes import NotApplicable, demand
+from layerzoo.testing.engine.case import flat
+from layerzoo.testing.engine.comparison import demand_close
+from layerzoo.testing.engine.register import declare
+
+
+@declare(
+    "L3",
+    tier="trait",
+    cost="fair",
+    hint=(
+        "Usually `list(inputs.values())` or a loop over a dict, whose order is the caller's: take each "
+        "tensor by its name. Otherwise `isinstance(inputs, list)`, which is False for a tuple, or a "
+        "`build` that relies on an order."
+    ),
+    shown="""
+    def turned(x, depth=0):  # keywords and dicts in another order, tuples for lists
+        if isinstance(x, dict):
+            return {name: turned(x[name], depth + 1) for name in reversed(x)}
+        return tuple(x) if isinstance(x, list) else x
+    layer, new = built(), make()
+    new(**turned(inputs))
+    new.set_weights(layer.get_weights())
+    outputs = layer(**inputs), new(**inputs), layer(**turned(inputs))
+    due, of_new, of_turned = map(keras.tree.flatten, outputs)
+    for e, y in [*zip(due, of_new), *zip(due, of_turned)]:
+        y, e = keras.ops.convert_to_numpy(y), keras.ops.convert_to_numpy(e)
+        assert np.allclose(y, e, atol=1e-5), f"in another order {y}, in the first {e}"
+    """,
+)
+def nested_structures(case):
+    """A call gives the same by keyword or position, with reordered dicts, and with tuples for lists."""
+    if case.sequential:
+        raise NotApplicable("the call takes one tensor")
+    layer = case.built()
+    arrays = case.arrays(values="normal")
+    due = case.call(layer, arrays, training=False)
+    for form, positional, keywords in _forms(case, layer, arrays):
+        new = case.make()
+        with case.resting(layer), case.resting(new):
+            new(*positional, **keywords, training=False)
+        made, known = ([tuple(w.shape) for w in each.weights] for each in (new, layer))
+        demand(made == known, f"  built           {form}: {made}\n  otherwise       {known}")
+        new.set_weights(layer.get_weights())
+        for subject, which in ((layer, "the same layer"), (new, "a layer built that way")):
+            with case.resting(subject):
+                outputs = subject(*positional, **keywords, training=False)
+            found, expected = _skeleton(outputs), _skeleton(due)
+            demand(found == expected, f"  outputs {form}: {found}\n  otherwise       {expected}")
+            for index, (a, e) in enumerate(zip(flat(outputs), flat(due), strict=True)):
+                what = (
+                    f"  output {index}        of {which} called {form}, and called as in the card"
+                )
+                demand_close(a, e, 1e-6, what, "the same float32 operations in the same order")
+
+
+@declare(
+    "L4",
+    hint=(
+        "Usually an in-place operation: `x += 1`, `pop` on a dict, or `append` to a list that the caller "
+        "owns. Make a new object: `x = x + 1`, `dict(config)`, `list(layers)`."
+    ),
+    shown="""
+    import copy
+    kept_arguments = {k: list(v) if isinstance(v, list) else v for k, v in arguments.items()}
+    layer, kept, leaves = built(), copy.deepcopy(inputs), keras.tree.flatten(inputs)
+    assert arguments == kept_arguments, f"the constructor changed {kept_arguments} to {arguments}"
+    for training in (False, True):
+        layer(**inputs, training=training)
+        for before, after, due in zip(leaves, keras.tree.flatten(inputs), keras.tree.flatten(kept)):
+            assert after is before, f"a list or dict of inputs holds {after} now instead of {before}"
+            assert np.array_equal(after, due), f"before the call {due}, after it {after}"
+    """,
+)
+def input_untouched(case):
+    """Neither a call nor the constructor changes the caller's arrays, tensors, masks or configs."""
+    layer = case.built()
+    arrays = case.arrays()
+    kept = copy.deepcopy(arrays)
+    tensors = {path: compat.tensor(a) for path, a in arrays.items()}
+    for training in (False, True):
+        for given, form in ((arrays, "array"), (tensors, "tensor")):
+            packed = compat.packed(given)
+            before = _copied(packed)
+            first, *others = packed.items()
+            layer(first[1], **dict(others), training=training)
+            demand(
+                _same(packed, before),
+                f"  inputs          a list or dict of the caller was changed\n"
+                f"  before the call {before}\n  after it        {packed}",
+            )
+            for path, value in given.items():
+                what = f"  {form:<16}{path} after a call, and before"
+                demand_close(compat.array(value), kept[path], 0, what, "equal bits")
+    _demand_masks_stay(case, layer, tensors)
+    config = case.config
+    kept_config = _copied(config)
+    case.card.layer(**config)
+    demand(
+        _same(config, kept_config),
+        f"  config          before the constructor {kept_config}\n  after it        {config}",
+    )
+
+
+@declare(
+    "L6",
+    tier="should",
+    hint=(
+        "Declare in `build` what the layer accepts, `self.input_spec = InputSpec(min_ndim=2, axes={-1: "
+        "size})`. Check arguments in `__init__`, before anything is changed."
+    ),
+    shown="""
+    layer, first = built(), next(iter(inputs))
+    for config in refused:
+        try:
+            taken = type(layer)(**config)
+        except (ValueError, TypeError):
+            continue
+        raise AssertionError(f"{config} is accepted and gives {taken}")
+    def widened(x):  # one more entry in the last axis of the first input
+        if isinstance(x, dict):
+            return {**x, next(iter(x)): widened(next(iter(x.values())))}
+        return [widened(x[0]), *x[1:]] if isinstance(x, list) else np.concatenate([x, x[..., :1]], axis=-1)
+    given, new, outcome = {**inputs, first: widened(inputs[first])}, make(), None
+    shapes = lambda layer: [tuple(w.shape) for w in layer.weights]
+    try:
+        new(**given)
+        outcome = layer(**given) if shapes(new) != shapes(layer) else None
+    except Exception:
+        pass
+    assert outcome is None, f"built for {shapes(layer)}, but one more entry is accepted: {outcome}"
+    """,
+)
+def errors(case):
+    """Bad arguments raise ValueError or TypeError; inputs that do not fit are refused before any change."""
+    for config in case.card.errors:
+        error = _error(functools.partial(case.card.layer, **config))
+        demand(
+            isinstance(error, ValueError | TypeError),
+            f"  arguments       {config}\n  outcome         {_told(error)}",
+            "Check the argument in `__init__` and raise ValueError or TypeError.",
+        )
+    layer = case.built()
+    if not _depends_on_last_axis(case, layer):
+        if case.card.errors:
+            return
+        raise NotApplicable("no weight depends on the last axis, and no config is declared wrong")
+    first = case.first
+    before = [compat.array(v) for v in layer.variables]
+    wrong = {name: a.copy() for name, a in case.arrays().items()}
+    wrong[first] = np.concatenate([wrong[first], wrong[first][..., :1]], axis=-1)
+    error = _error(lambda: compat.call(layer, wrong))
+    demand(
+        isinstance(error, (ValueError, TypeError, *compat.shape_errors())),
+        f"  input           {first}, built for {case.shapes()[first]}, called with {wrong[first].shape}\n"
+        f"  outcome         {_told(error)}",
+    )
+    after = [compat.array(v) for v in layer.variables]
+    demand(
+        len(after) == len(before) and all(map(np.array_equal, after, before)),
+        "  variables       changed by a call that was refused",
+    )
+
+
+@declare(
+    "L7",
+    tier="should",
+    cost="fair",
+    hint=(
+        "Usually a `__repr__` that reads what only `build` makes, a `count_params` that forgets a part, or "
+        "a docstring example that no longer fits the arguments. The example is run exactly as written."
+    ),
+    shown="""
+    import inspect, re, textwrap
+    layer = make()
+    assert repr(layer), "the text form (`repr`) is empty"
+    layer(**inputs)
+    assert repr(layer), "the text form (`repr`) is empty"
+    weights = sum(int(np.prod(w.shape)) for w in layer.weights)
+    assert layer.count_params() == weights, f"count_params {layer.count_params()}, weights {weights}"
+    symbols = keras.tree.map_structure(lambda x: keras.Input(x.shape[1:], dtype=x.dtype), inputs)
+    keras.Model(keras.tree.flatten(symbols), layer(**symbols)).summary()
+    for example in re.findall(r"```python\\n(.*?)```", inspect.cleandoc(type(layer).__doc__ or ""), re.S):
+        exec(textwrap.dedent(example), {"keras": keras, "np": np, type(layer).__name__: type(layer)})
+    """,
+)
+def repr_summary(case):
+    """`repr`, a model's `summary` and `count_params` work, and the examples in the docstring run."""
+    demand(repr(case.make()), "  repr            is empty before the first call")
+    layer = case.built()
+    demand(repr(layer), "  repr            is empty after the first call")
+    lines: list[str] = []
+    case.functional(layer).summary(
+        line_length=200, print_fn=lambda line, **_: lines.append(line), expand_nested=True
+    )
+    told, name = "\n".join(lines), type(layer).__name__
+    demand(name in told, f"  summary         does not name {name}\n{told}")
+    counted = layer.count_params()
+    held = sum(int(np.prod(w.shape)) for w in layer.weights)
+    demand(counted == held, f"  count_params    {counted}, but the weights hold {held} numbers")
+    trouble = _example_trouble(case.card.layer)
+    demand(not trouble, f"  docstring       an example raised {trouble}")
+
+
+def _forms(case, layer, arrays) -> Iterator[tuple[str, tuple, dict]]:
+    """Other ways to write the same call, each as a description, positional arguments and keywords."""
+    parameters = list(inspect.signature(layer.call).parameters)
+    arguments = compat.packed(arrays)
+    named = dict(zip([parameters[0], *list(arguments)[1:]], arguments.values(), strict=True))
+    yield "by keyword", (), named
+    if len(named) > 1:
+        yield "by keyword in another order", (), dict(reversed(named.items()))
+        if parameters[: len(named)] == list(named):
+            yield "by position", tuple(named.values()), {}
+    first, *others = named
+    for words, other in (("with dicts in another order", _turned), ("with tuples", _tupled)):
+        changed = {name: other(value) for name, value in named.items()}
+        if repr(changed) != repr(named):
+            yield words, (changed[first],), {name: changed[name] for name in others}
+
+
+def _turned(node):
+    if isinstance(node, dict):
+        return {name: _turned(node[name]) for name in reversed(node)}
+    return list(map(_turned, node)) if isinstance(node, list) else node
+
+
+def _tupled(node):
+    if isinstance(node, dict):
+        return {name: _tupled(inner) for name, inner in node.items()}
+    return tuple(map(_tupled, node)) if isinstance(node, list) else node
+
+
+def _skeleton(outputs):
+    return keras.tree.map_structure(lambda _: "tensor", outputs)
+
+
+def _copied(node):
+    """The same leaves in new lists and dicts."""
+    if isinstance(node, dict):
+        return {name: _copied(inner) for name, inner in node.items()}
+    return list(map(_copied, node)) if isinstance(node, list) else node
+
+
+def _same(a, b) -> bool:
+    """Whether two structures hold the same objects."""
+    if isinstance(a, dict) and isinstance(b, dict):
+        return list(a) == list(b) and all(_same(a[name], b[name]) for name in a)
+    if isinstance(a, list) and isinstance(b, list):
+        return len(a) == len(b) and all(map(_same, a, b))
+    return a is b
+
+
+def _demand_masks_stay(case, layer, tensors):
+    """Demand that a tensor still has its mask after a call, because another layer may take it next."""
+    masking = case.traits.masking
+    named = masking if isinstance(masking, Mapping) else {case.first: masking}
+    if not named.get(case.first) or len(case.tensors[case.first].letters) < 2:
+        return
+    mask = compat.tensor(np.ones(case.shapes()[case.first][:2], bool))
+    compat.call(layer, tensors, {case.first: mask})
+    demand(
+        compat.mask_of(tensors[case.first]) is not None,
+        f"  tensor          {case.first} had a mask before the call but has none after it",
+    )
+
+
+def _depends_on_last_axis(case, layer) -> bool:
+    """Whether the layer's weights change shape if the last axis has one more entry."""
+    shapes = case.shapes()
+    shapes[case.first] = (*shapes[case.first][:-1], shapes[case.first][-1] + 1)
+    wider = case.make()
+    try:
+        case.build(wider, shapes)
+    except Exception:  # one more entry is not allowed at all
+        return False
+    return [w.shape for w in wider.weights] != [w.shape for w in layer.weights]
+
+
+def _error(action: Callable[[], object]) -> Exception | None:
+    try:
+        action()
+    except Exception as error:
+        return error
+    return None
+
+
+def _told(error: Exception | None) -> str:
+    if error is None:
+        return "no error"
+    return (
+        f"{type(error).__name__}: {str(error).strip().splitlines()[0][:200] if str(error) else ''}"
+    )
+
+
+@functools.cache
+def _example_trouble(cls: type) -> str:
+    """What the fenced examples in a class's docstring raise, each run by itself; empty if nothing.
+
+    Keras's exports, the class, its module and its package are predefined, because some examples leave out
+    imports. A docstring that is the base class's is left to the base class.
+    """
+    package = cls.__module__.split(".")[0]
+    known = {**vars(sys.modules[cls.__module__])} if cls.__module__ in sys.modules else {}
+    known |= {**vars(keras.layers), **vars(keras), "keras": keras, "np": np, cls.__name__: cls}
+    known[package] = sys.modules.get(package)
+    if any(cls.__doc__ == base.__doc__ for base in cls.__mro__[1:]):
+        return ""  # it is about the base class
+    text = inspect.cleandoc(cls.__doc__ or "")
+    for example in re.findall(r"```(?:python|py)\n(.*?)```", text, re.DOTALL):
+        if ".load_data(" in example:
+            continue  # it would fetch a data set
+        try:
+            with (
+                contextlib.redirect_stdout(io.StringIO()),
+                tempfile.TemporaryDirectory() as folder,
+                contextlib.chdir(folder),  # some examples save a file
+            ):
+                exec(textwrap.dedent(example), dict(known))
+        except ModuleNotFoundError:  # the package is not installed
+            continue
+        except Exception as error:
+            return f"{_told(error)}\n{textwrap.indent(example, '    ')}"
+    return ""

@@ -1,0 +1,288 @@
+"""Drop-in: the layer works in any model, can be shared, and passes its losses on to the model."""
+
+import inspect
+import warnings
+
+import keras
+import numpy as np
+
+from layerzoo.tensors import autodiff, compat
+from layerzoo.tensors.outcomes import NotApplicable, demand
+from layerzoo.tensors.slice import Slice
+from layerzoo.testing.engine.case import flat
+from layerzoo.testing.engine.comparison import allowing, demand_close
+from layerzoo.testing.engine.register import declare
+from layerzoo.testing.properties.files import Subclassed
+
+SAME = "the same float32 operations, 1e-5 for another order"
+
+
+@declare(
+    "L1",
+    cost="dear",
+    hint=(
+        "Usually Python code in `call` that needs a known size or a concrete number. A model first runs "
+        "`call` on symbols, so take sizes from `keras.ops.shape` and branch with `keras.ops.where`."
+    ),
+    shown="""
+    layer = built()
+    symbols = keras.tree.map_structure(lambda x: keras.Input(x.shape[1:], dtype=x.dtype), inputs)
+    model, given = keras.Model(keras.tree.flatten(symbols), layer(**symbols)), keras.tree.flatten(inputs)
+    alone, size = numbers(layer(**inputs)), len(given[0])
+    free = all(y.shape[0] is None for y in model.outputs) and claimed["state"] != "always"
+    if free and not claimed["couples_batch"]:
+        more = lambda a: np.concatenate([a, a, a[:1]])  # for a last batch that is smaller
+        given, alone, size = list(map(more, given)), list(map(more, alone)), size + 1
+    found = model.predict(given, batch_size=size, verbose=0)
+    for how, outputs in {"the model": model(given, training=False), "`predict`": found}.items():
+        for y, e in zip(numbers(outputs), alone):
+            assert np.allclose(y, e, rtol=1e-4, atol=1e-5), f"{how} gives {y}, the layer alone {e}"
+    """,
+)
+def drop_in(case):
+    """In any model, in `TimeDistributed` and in `tf.data` the layer computes the same as alone."""
+    layer = case.built()
+    arrays = case.arrays()
+    expected = case.run(layer, arrays, training=False)
+    models = {"Functional": case.functional(layer), "subclassed": Subclassed(layer)}
+    if case.sequential:
+        models["Sequential"] = _sequential(case, layer)
+    for kind, model in models.items():
+        _demand_alike(layer, _run_model(case, model, arrays), expected, f"in a {kind} model")
+    _demand_predicts(case, layer, models["Functional"], arrays, expected)
+    if case.traits.state == "always":
+        return
+    if case.sequential and len(expected) == 1 and arrays[case.first].ndim > 1:
+        others = case.arrays(1)
+        both = np.stack([arrays[case.first], others[case.first]], axis=1)
+        steps = np.stack([expected[0], case.run(layer, others, training=False)[0]], axis=1)
+        with warnings.catch_warnings():  # about the memory layout that the wrapper passes on
+            warnings.simplefilter("ignore")
+            found = flat(keras.layers.TimeDistributed(layer)(both, training=False))
+        _demand_alike(layer, found, [steps], "in `TimeDistributed`")
+    if compat.BACKEND == "tensorflow" and not layer.trainable_weights:
+        found = flat(compat.mapped(layer, arrays, training=False))
+        _demand_alike(layer, found, expected, "mapped over a `tf.data.Dataset`")
+
+
+@declare(
+    "L2",
+    cost="fair",
+    hint=(
+        "Usually a variable made in `call`, so that each use makes a new one, or something that one use "
+        "stores on `self` and the next one reads. Make variables in `build`, and store nothing in `call`."
+    ),
+    shown="""
+    layer = built()
+    once = len(layer.variables)
+    symbols = keras.tree.map_structure(lambda x: keras.Input(x.shape[1:], dtype=x.dtype), inputs)
+    twice = keras.Model(keras.tree.flatten(symbols), [layer(**symbols), layer(**symbols)])
+    assert len(twice.variables) == once, f"used once {once} variables, twice {len(twice.variables)}"
+    layer(**inputs)
+    regularized = sum(w.regularizer is not None for w in layer.trainable_weights)
+    due = 2 * len(layer.losses) - regularized
+    first, second = twice(keras.tree.flatten(inputs), training=False)
+    assert len(twice.losses) == due, f"used twice, the layer has {len(twice.losses)} losses, not {due}"
+    for a, b in zip(keras.tree.flatten(first), keras.tree.flatten(second)):
+        a, b = keras.ops.convert_to_numpy(a), keras.ops.convert_to_numpy(b)
+        assert np.allclose(a, b, atol=1e-5), f"the first use gives {a}, the second {b}"
+    """,
+)
+def shared(case):
+    """Used twice in a model, the layer has one set of variables, twice the losses, and summed gradients."""
+    layer = case.built()
+    arrays = case.arrays(values="normal")
+    case.run(layer, arrays, training=False)
+    once, added = len(layer.variables), _added_losses(layer)
+    model = case.functional(layer, layer)
+    twice = len(model.variables)
+    demand(twice == once, f"  variables       used once {once}, used twice in a model {twice}")
+    found = _run_model(case, model, arrays)
+    if case.traits.state != "always":
+        half = len(found) // 2
+        for index, (a, e) in enumerate(zip(found[half:], found[:half], strict=True)):
+            demand_close(
+                a, e, 1e-5, f"  output {index}        of the second use, and of the first", SAME
+            )
+    doubled = _added_losses(model)
+    demand(
+        doubled == 2 * added,
+        f"  added losses    used once {added}, used twice in a model {doubled}, expected {2 * added}",
+    )
+    if not layer.trainable_weights:
+        return
+    both = arrays, case.arrays(1, "normal")
+    subject = Slice(layer, both[0], case.sample.seed)
+    parts = [subject.gradient(subject.leaves_at(arrays)) for arrays in both]
+    weights = slice(len(subject.inputs), None)
+    joined = autodiff.gradient(
+        lambda leaves: sum(
+            subject.scalar([*(compat.tensor(arrays[path]) for path in subject.inputs), *leaves])
+            for arrays in both
+        )
+    )([compat.tensor(leaf) for leaf in subject.leaves[weights]])
+    for name, a, b, total in zip(
+        subject.names[weights], parts[0][weights], parts[1][weights], joined, strict=True
+    ):
+        what = f"  gradient        of {name} over two uses, and the sum of the two gradients"
+        share, origin = allowing(layer, 1e-4, SAME)
+        demand_close(total, a + b, share, what, origin)
+
+
+@declare(
+    "L5",
+    tier="trait",
+    cost="fair",
+    hint=(
+        "Call `self.add_loss` with a scalar in each `call`: Keras clears the losses before the next one. "
+        "Do not accumulate losses on `self`. Keep inner layers where Keras tracks them, as attributes or "
+        "in lists."
+    ),
+    shown="""
+    import inspect
+    layer = built()
+    def losses():
+        layer(**inputs, training=True)
+        return numbers(layer.losses)
+    first, second = losses(), losses()
+    for loss in first:
+        assert loss.shape == () and np.isfinite(loss), f"a loss is {loss}, not one finite number"
+    assert len(first) == len(second), f"after one call {first}, after two {second}"
+    inside = [l for x in vars(layer).values() if isinstance(x, keras.Layer) for l in x.losses]
+    assert len(first) >= len(inside), f"{len(inside)} losses in the layers inside, {len(first)} in the layer"
+    regularized = lambda layer: [w.name for w in layer.trainable_weights if w.regularizer is not None]
+    added, due = len(first) - len(regularized(layer)), claimed["losses"]
+    assert due in (None, added), f"a call adds {added} losses, the card says {due}"
+    layer(**inputs, training=False)
+    once = numbers(layer.losses)
+    layer(**inputs, training=False)
+    assert np.allclose(once, numbers(layer.losses)), f"after a call {once}, later {numbers(layer.losses)}"
+    for name in inspect.signature(type(layer).__init__).parameters:
+        weight = name.removesuffix("_regularizer")
+        if name != weight and weight in [w.name for w in layer.trainable_weights]:
+            other = type(layer)(**{**arguments, name: "l2"})
+            other(**inputs)
+            assert weight in regularized(other), f"with {name} only {regularized(other)} are regularized"
+    """,
+)
+def losses(case):
+    """Losses are finite scalars, as many as claimed; they do not pile up over calls, and reach the model."""
+    layer = case.built()
+    claimed = case.traits.losses
+    found = {training: _losses(case, layer, training) for training in (False, True)}
+    regularizers = _regularizers(layer)
+    if claimed is None and not any(found.values()) and not regularizers:
+        raise NotApplicable("the layer adds no loss and takes no regularizer")
+    for training, values in found.items():
+        for value in values:
+            demand(
+                value.shape == () and np.isfinite(value),
+                f"  loss            {value}, of shape {value.shape}; expected one finite number",
+            )
+        again = _losses(case, layer, training)
+        demand(
+            len(again) == len(values),
+            f"  losses          after a call {len(values)}, after the next {len(again)}",
+        )
+    demand_close(
+        np.array(_losses(case, layer, False)),
+        np.array(found[False]),
+        1e-6,
+        "  losses          after a later call, and after the first one",
+        "the same float32 operations",
+    )
+    weighted = len(_regularized(layer))
+    if claimed is not None:
+        added = len(found[True]) - weighted
+        demand(added == claimed, f"  added losses    {added}, but the card says {claimed}")
+    for kind, model in (("Functional", case.functional(layer)), ("subclassed", Subclassed(layer))):
+        _run_model(case, model, case.arrays())
+        what = f"  losses          of a {kind} model, and of the layer in it"
+        told = np.sort(np.array([compat.array(loss) for loss in model.losses]))  # in any order
+        demand_close(told, np.sort(np.array(found[False])), 1e-5, what, SAME)
+    _demand_inner_losses(case)
+    for name in regularizers:
+        _demand_regularizes(case, name)
+
+
+def _sequential(case, layer) -> keras.Sequential:
+    """A Sequential model. Only for integers it starts with an input: without one it assumes floats."""
+    shape, tensor = case.shapes()[case.first], case.tensors[case.first]
+    first = [] if tensor.floating else [keras.Input(shape[1:], dtype=tensor.dtype)]
+    return keras.Sequential([*first, layer])
+
+
+def _run_model(case, model, arrays) -> list[np.ndarray]:
+    with case.resting(model):
+        return flat(model(case.feed(arrays), training=False))
+
+
+def _demand_predicts(case, layer, model, arrays, expected):
+    """Demand the same of `predict`, with a smaller last batch if the layer allows one."""
+    size = len(arrays[case.first])
+    free = all(y.shape[0] is None for y in model.outputs) and case.traits.state != "always"
+    if free and not case.traits.couples_batch:
+        more = lambda a: np.concatenate([a, a, a[:1]])  # noqa: E731
+        arrays = {path: more(a) for path, a in arrays.items()}
+        expected, size = list(map(more, expected)), size + 1
+    with case.resting(model):
+        predicted = flat(model.predict(case.feed(arrays), batch_size=size, verbose=0))
+    _demand_alike(layer, predicted, expected, "by `predict`")
+
+
+def _demand_alike(layer, found, expected, where):
+    share, origin = allowing(layer, 1e-5, SAME)
+    demand(
+        len(found) == len(expected),
+        f"  outputs         {len(found)} {where}, alone {len(expected)}",
+    )
+    for index, (a, e) in enumerate(zip(found, expected, strict=True)):
+        demand_close(a, e, share, f"  output {index}        {where}, and alone", origin)
+
+
+def _losses(case, layer, training: bool) -> list[np.ndarray]:
+    with compat.kept_state(layer):
+        compat.call(layer, case.arrays(), training=training)
+        return [compat.array(loss) for loss in layer.losses]
+
+
+def _regularized(layer) -> list:
+    return [w for w in layer.trainable_weights if w.regularizer is not None]
+
+
+def _added_losses(layer) -> int:
+    """How many losses the last call added, not counting those of regularized weights."""
+    return len(layer.losses) - len(_regularized(layer))
+
+
+def _regularizers(layer) -> list[str]:
+    """The constructor's regularizer arguments that are named after a weight of the layer."""
+    names = {w.path.split("/")[-1] for w in layer.trainable_weights}
+    return [
+        argument
+        for argument in inspect.signature(type(layer).__init__).parameters
+        if argument.endswith("_regularizer") and argument.removesuffix("_regularizer") in names
+    ]
+
+
+def _demand_regularizes(case, name):
+    layer = case.make(**{name: keras.regularizers.L2(0.1)})
+    case.call(layer, case.arrays())
+    weight = name.removesuffix("_regularizer")
+    demand(
+        any(w.path.split("/")[-1] == weight for w in _regularized(layer)),
+        f"  {name:<16}was given, but no weight `{weight}` is regularized",
+        f"Pass `regularizer=self.{name}` to the `add_weight` of `{weight}`.",
+    )
+
+
+def _demand_inner_losses(case):
+    config = case.config
+    layer = case.card.layer(**config)
+    given = [x for x in keras.tree.flatten(config) if isinstance(x, keras.layers.Layer)]
+    case.call(layer, case.arrays())
+    due = sum(len(inner.losses) for inner in given)
+    demand(
+        len(layer.losses) >= due,
+        f"  losses          {len(layer.losses)}, but the layers that were passed in have {due}",
+    )

@@ -1,0 +1,431 @@
+"""Execution: a layer computes the same when compiled, stateless, exported or on another backend."""
+
+import tempfile
+from functools import partial
+from typing import Any
+
+import keras
+import numpy as np
+
+from layerzoo.tensors import backends, compat, tracing
+from layerzoo.tensors.outcomes import NotApplicable, Violation, demand
+from layerzoo.testing.engine.case import flat
+from layerzoo.testing.engine.comparison import allowing, demand_close, varies
+from layerzoo.testing.engine.register import declare
+from layerzoo.testing.properties.gradient import PROBE
+
+BATCH = 16
+FUSED = "float32, 1e-5 for operations that the compiler fuses"
+
+MODEL = """
+class Model(keras.Model):
+    def build(self, shapes):
+        self.layer = built()
+    def call(self, given, training=False):
+        return self.layer(**given, training=training or self.name == "training")
+def compiled(name, given):
+    model = Model(name=name)
+    model(given)
+    model.compile(jit_compile=True)
+    return model, lambda: model.predict(given, batch_size=len(keras.tree.flatten(given)[0]), verbose=0)
+"""
+
+CLOSE = """
+def demand_close(found, expected, what):
+    for y, e in zip(numbers(found), numbers(expected)):
+        assert y.shape == e.shape, f"{what}: {y.shape} and {e.shape}"
+        close = np.abs(y - e).max() <= 1e-4 * max(1, np.abs(e).max())
+        assert close, f"{what}: {y.ravel()[:4]} and {e.ravel()[:4]}"
+"""
+
+
+@declare(
+    "X1",
+    brief=2,
+    cost="long" if compat.BACKEND == "torch" else "dear",  # because it takes seconds to trace Keras
+    hint=(
+        "Usually Python code that runs only once, while the call is traced: a number drawn by NumPy, a "
+        "test of whether something is traced, or an attribute that changes in `call`."
+    ),
+    shown=MODEL
+    + CLOSE
+    + """
+model, predict = compiled("inference", inputs)
+start = model.get_weights()
+found = predict()
+model.set_weights(start)
+demand_close(found, model.layer(**inputs), "compiled, and eager")
+if claimed["stochastic"]:
+    times = 8 if "b" in claimed["dynamic"].split() else 1
+    many = keras.tree.map_structure(lambda x: np.concatenate([x] * times), inputs)
+    _, predict = compiled("training", many)
+    first, *others = (numbers(predict()) for _ in range(4))
+    repeated = all(all(map(np.array_equal, other, first)) for other in others)
+    assert not repeated, f"four compiled calls in training all gave {first[0].ravel()[:4]}"
+""",
+)
+def jit_equals_eager(case):
+    """Each compiled call computes the same as an eager call, and random noise differs between calls."""
+    layer = case.built()
+    arrays = case.arrays(values="normal")
+    eager = case.run(layer, arrays)
+    compiled = tracing.compiled(layer, arrays, training=False)
+    share, fused = allowing(layer, 1e-5, FUSED)
+    for turn in ("first",) if case.traits.state == "always" else ("first", "second"):
+        for a, e in zip(flat(compiled()), eager, strict=True):
+            demand_close(a, e, share, f"  the {turn} compiled call, and the eager call", fused)
+    if case.traits.state != "always":
+        for a, e in zip(case.run(layer, arrays), eager, strict=True):
+            demand_close(a, e, 0, "  eager, after compiling and before", "equal bits")
+    if case.traits.stochastic:
+        wide = {"b": BATCH} if _any_batch(case) else {}
+        step = tracing.compiled(layer, case.arrays(values="normal", **wide), training=True)
+        demand(
+            varies(lambda: flat(step())),
+            "  compiled calls in training always gave the same numbers",
+        )
+
+
+@declare(
+    "X2",
+    tier="should",
+    cost="long",
+    hint=(
+        "Usually a Python number on the layer or a global setting that `call` changes, or a size taken "
+        "from `inputs.shape`. That size is None if it is unknown; use `keras.ops.shape(inputs)`."
+    ),
+    shown=CLOSE
+    + """
+layer = built()
+if keras.backend.backend() == "tensorflow":
+    import tensorflow as tf
+    unknown_batch = lambda x: tf.TensorSpec((None, *x.shape[1:]), x.dtype)
+    size = unknown_batch if "b" in claimed["dynamic"].split() else lambda x: tf.TensorSpec(x.shape, x.dtype)
+    signature = [keras.tree.map_structure(size, inputs)]
+    traced = tf.function(lambda given: layer(**given, training=True), input_signature=signature)
+    for n in (2, 1, 1) if size is unknown_batch else (1, 1):
+        some = keras.tree.map_structure(lambda x: tf.constant(np.concatenate([x] * n)), inputs)
+        found = traced(some)
+        if size is unknown_batch and not claimed["state"] and not claimed["stochastic"]:
+            demand_close(found, layer(**some, training=True), f"the batch {n} times")
+    count = traced.experimental_get_tracing_count()
+elif keras.backend.backend() == "jax":
+    import jax
+    traces = []
+    def call(t, n, given):
+        traces.append(1)
+        return layer.stateless_call(t, n, **given)
+    traced = jax.jit(call)
+    for _ in range(3):
+        trained, others = layer.trainable_variables, layer.non_trainable_variables
+        traced([v.value for v in trained], [v.value for v in others], inputs)
+    count = len(traces)
+else:
+    import torch
+    graphs = []
+    traced = torch.compile(layer, backend=lambda graph, _: graphs.append(graph) or graph.forward)
+    tensors = keras.tree.map_structure(torch.tensor, inputs)
+    traced(**tensors)
+    once = len(graphs)
+    for _ in range(2):
+        traced(**tensors)
+    count = 1 + len(graphs) - once
+assert count == 1, f"similar calls took {count} traces"
+    """,
+)
+def retrace(case):
+    """Similar calls are traced once, and a new batch size is not traced again if the backend allows that.
+
+    On TensorFlow the signature has an unknown batch size, so one trace serves all sizes. PyTorch may trace
+    again for a second batch size, but not for a third. JAX traces each size once.
+    """
+    layer = case.built()
+    first = max(case.sizes.get("b", 2), 2)
+    free = _any_batch(case) and compat.BACKEND != "jax"
+    sizes = [first, first, first, *((first + 1, first + 2, first + 3) if free else ())]
+    arrays = [case.arrays(values="normal", **({"b": n} if _any_batch(case) else {})) for n in sizes]
+    training = not case.traits.stochastic
+    with case.resting(layer), compat.kept_state(layer):
+        eager = [flat(compat.call(layer, a, training=training)) for a in arrays]
+        if compat.BACKEND == "torch" and layer.losses:
+            raise NotApplicable(
+                "Keras keeps losses in a list, and PyTorch traces again when its length changes"
+            )
+    with case.resting(layer), compat.kept_state(layer):
+        outputs, traces = tracing.traced_calls(layer, arrays, _any_batch(case), training=training)
+    told = f"  batches         {sizes}\n  traces          {traces}, counted after each call"
+    demand(traces[2] == traces[0], f"  a call like the one before was traced again\n{told}")
+    if not free:
+        return
+    steady = traces[0] if compat.BACKEND == "tensorflow" else traces[4]
+    demand(traces[5] == steady, f"  another batch size was traced again\n{told}")
+    if case.traits.state is None:
+        share, fused = allowing(layer, 1e-5, FUSED)
+        for n, found, due in zip(sizes[3:], outputs[3:], eager[3:], strict=True):
+            for a, e in zip(found, due, strict=True):
+                what = f"  a batch of {n} through a trace for any batch size, and eager"
+                demand_close(a, e, share, what, fused)
+
+
+@declare(
+    "X3",
+    cost="fair",
+    hint=(
+        "Usually a tensor that `call` stores on `self`. If a later call needs it, `assign` it to a "
+        "variable; otherwise return it."
+    ),
+    shown=PROBE.replace("training=False", "training=True")
+    + """
+gradients(run_eagerly=False)
+for name, value in vars(probe.layer).items():
+    for x in keras.tree.flatten(value):
+        if name != "_losses" and keras.ops.is_tensor(x):  # Keras keeps those until the next call
+            keras.ops.convert_to_numpy(x)  # raises for a tensor of a trace that is over
+            assert getattr(x, "grad_fn", None) is None, f"{name} keeps the graph of a call: {x}"
+""",
+)
+def no_tracer_leak(case):
+    """After a traced call no attribute holds one of its tensors, and the layer still runs and prints."""
+    layer = case.built()
+    arrays = case.arrays()
+    tracing.trace(layer, arrays, training=True)
+    for inner in compat.sublayers(layer):
+        for name, value in vars(inner).items():
+            held = [x for x in _contents(value) if tracing.is_traced(x)]
+            if name == "_losses":  # Keras keeps the losses of the last call until the next one
+                continue
+            demand(not held, f"  {inner.name}.{name} holds a tensor from a call that has ended")
+    case.call(layer, arrays)
+    demand(repr(layer), "  repr            is empty after a traced call")
+
+
+@declare(
+    "X4",
+    hint=(
+        "Usually state that is not a variable, or a variable that is changed without `assign`. `call` must "
+        "change variables only with `assign`, and compute with them rather than with copies made in "
+        "`build`."
+    ),
+    shown="""
+    import inspect
+    layer = built()
+    mode = {"training": True} if "training" in inspect.signature(layer.call).parameters else {}
+    rng = np.random.default_rng(5)
+    before = [x.copy() for x in numbers(layer.variables)]
+    given = [x + rng.random(x.shape).astype(x.dtype) if x.dtype.kind == "f" else x for x in before]
+    place = {id(v): i for i, v in enumerate(layer.variables)}
+    pick = lambda variables: [keras.ops.convert_to_tensor(given[place[id(v)]]) for v in variables]
+    trained, others = layer.trainable_variables, layer.non_trainable_variables
+    tensors = keras.tree.map_structure(keras.ops.convert_to_tensor, inputs)
+    outputs, state = layer.stateless_call(pick(trained), pick(others), **tensors, **mode)
+    for v, old, new in zip(layer.variables, before, numbers(layer.variables)):
+        assert np.array_equal(old, new), f"{v.path} was {old} and is {new} after a stateless call"
+    for v, value in zip(layer.variables, given):
+        v.assign(value)
+    if not claimed["stochastic"]:
+        for y, e in zip(numbers(outputs), numbers(layer.call(**tensors, **mode))):
+            assert np.allclose(y, e, atol=1e-5), f"{y.ravel()[:4]} stateless, {e.ravel()[:4]} by `call`"
+        for v, y, e in zip(others, numbers(state), numbers(others)):
+            assert np.allclose(y, e, atol=1e-5), f"{v.path}: {y} is returned, {e} after a call"
+    """,
+)
+def stateless_pure(case):
+    """`stateless_call` computes the same as a call with those values, returns new state and stores none."""
+    layer = case.built()
+    tensors = {path: compat.tensor(a) for path, a in case.arrays(values="normal").items()}
+    generator = np.random.default_rng([case.sample.seed, 83])
+    before = [compat.array(v) for v in layer.variables]
+    given = [
+        x + np.abs(generator.normal(size=x.shape)).astype(x.dtype) if x.dtype.kind == "f" else x
+        for x in before
+    ]
+    for training in (False, True) if compat.takes(layer, "training") else (None,):
+        arguments: dict[str, Any] = {} if training is None else {"training": training}
+        _reset(layer, before)
+        with compat.global_seeds(case.sample.seed):
+            stateless = partial(layer.stateless_call, *_by_trainable(layer, given))
+            outputs, state = compat.call(stateless, tensors, **arguments)
+        for variable, old in zip(layer.variables, before, strict=True):
+            what = f"  {variable.path} after a stateless call, and before"
+            demand_close(compat.array(variable), old, 0, what, "equal bits")
+        _reset(layer, given)
+        with compat.global_seeds(case.sample.seed):
+            due = flat(compat.call(layer.call, tensors, **arguments))
+        mode = " in training" if training else ""
+        for a, e in zip(flat(outputs), due, strict=True):
+            demand_close(a, e, 1e-5, f"  `stateless_call` and `call`{mode}", FUSED)
+        variables = layer.non_trainable_variables
+        demand(
+            len(state) == len(variables),
+            f"  {len(variables)} non-trainable variables{mode}, but `stateless_call` returned {len(state)}",
+        )
+        for variable, a in zip(variables, state, strict=True):
+            what = (
+                f"  {variable.path}{mode}, as `stateless_call` returns it and as a call leaves it"
+            )
+            demand_close(compat.array(a), compat.array(variable), 1e-5, what, FUSED)
+
+
+@declare(
+    "X5",
+    tier="should",
+    cost="long",
+    hint=(
+        "Usually a branch on the backend, a default that differs between backends (an epsilon, an axis, "
+        "rounding), or an operation that only one backend has."
+    ),
+    shown="""
+import importlib, json, os, subprocess, sys, tempfile
+layer = built()
+path = os.path.join(tempfile.mkdtemp(), "found.npz")
+named = lambda xs: {f"{i:03}": np.asarray(keras.ops.convert_to_numpy(x)) for i, x in enumerate(xs)}
+weights, arrays = named(layer.weights), named(keras.tree.flatten(inputs))
+np.savez(path, **{f"w{k}": x for k, x in weights.items()}, **{f"x{k}": x for k, x in arrays.items()})
+shape = json.dumps(keras.tree.map_structure(lambda _: 0, inputs))
+code = f'''
+import importlib, json, keras, numpy as np
+found = np.load({path!r})
+cls = getattr(importlib.import_module({type(layer).__module__!r}), {type(layer).__name__!r})
+layer = cls.from_config(json.loads({json.dumps(layer.get_config())!r}))
+arrays = [found[k] for k in found if k[0] == "x"]
+inputs = keras.tree.pack_sequence_as(json.loads({shape!r}), arrays)
+layer(**inputs)
+layer.set_weights([found[k] for k in found if k[0] == "w"])
+outputs = map(keras.ops.convert_to_numpy, keras.tree.flatten(layer(**inputs)))
+np.savez({path!r}, *outputs)
+'''
+for other in {"tensorflow", "jax", "torch"} - {keras.backend.backend()}:
+    if importlib.util.find_spec(other) is None:
+        continue
+    kept = open(path, "rb").read()
+    environment = {**os.environ, "KERAS_BACKEND": other, "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+    found = list(np.load(path).values())
+    open(path, "wb").write(kept)
+    for y, x in zip(keras.tree.flatten(layer(**inputs)), found):
+        y = keras.ops.convert_to_numpy(y)
+        assert np.allclose(x, y, atol=1e-4), f"{x.ravel()[:4]} on {other}, {y.ravel()[:4]} here"
+    """,
+)
+def same_elsewhere(case):
+    """With the same weights and inputs, outputs, masks and gradients agree on every installed backend."""
+    if not backends.others():
+        raise NotApplicable("no other backend is installed")
+    layer = case.built()
+    arrays = case.arrays(values="normal")
+    masks = _masks(case, arrays)
+    answers = backends.elsewhere(backends.job(case, layer, arrays, masks))
+    own = backends.observed(layer, arrays, masks, case.sample.seed)
+    for name, found in answers.items():
+        if isinstance(found, str):
+            raise Violation(f"  on {name} the layer raised {found}")
+        demand(
+            list(found) == list(own),
+            f"  on {compat.BACKEND}, there are {list(own)}\n  on {name}, there are {list(found)}",
+        )
+        for what, value in own.items():
+            if value.dtype.kind == "U" or found[what].dtype.kind == "U":
+                same = np.array_equal(value, found[what])
+                demand(same, f"  {what}: on {compat.BACKEND} {value}, on {name} {found[what]}")
+            else:
+                origin = "float32, 1e-4 for each backend's own order and approximations"
+                share, origin = allowing(layer, 1e-4, origin)
+                said = f"  {what}, on {name} and on {compat.BACKEND}"
+                demand_close(found[what], value, share, said, origin)
+    return f"compared with {', '.join(answers)}"
+
+
+@declare(
+    "X6",
+    tier="should",
+    cost="long",
+    hint=(
+        "Usually a tensor or table that Keras does not track, Python code that needs a tensor's value "
+        "while the call is traced, or a print for debugging."
+    ),
+    shown=CLOSE
+    + """
+import tempfile
+layer, path = built(), tempfile.mkdtemp() + "/model"
+free = "b" in claimed["dynamic"].split()
+batch = (lambda x: (None, *x.shape[1:])) if free else (lambda x: x.shape)
+symbol = lambda x: keras.Input(batch_shape=batch(x), dtype=str(x.dtype))
+symbols = keras.tree.map_structure(symbol, inputs)
+model = keras.Model(symbols, layer(**symbols))
+spec = keras.tree.map_structure(lambda x: keras.InputSpec(str(x.dtype), x.shape), inputs)
+how = {} if free else {"input_signature": [spec]}
+if keras.backend.backend() == "torch":
+    import torch
+    if free:
+        dynamic = keras.tree.map_structure(lambda x: {0: torch.export.Dim.DYNAMIC}, inputs)
+        how = {"dynamic_shapes": [(dynamic,)]}
+    model.export(path + ".pt2", format="torch", verbose=False, **how)
+    loaded, tensor = torch.export.load(path + ".pt2").module(), torch.tensor
+else:
+    import tensorflow as tf
+    model.export(path, format="tf_saved_model", verbose=False, **how)
+    program = tf.saved_model.load(path)
+    loaded, tensor = program.serve, tf.constant
+for n in (1, 2) if free else (1,):
+    some = keras.tree.map_structure(lambda x: np.concatenate([x] * n), inputs)
+    found = loaded(keras.tree.map_structure(tensor, some))
+    demand_close(found, layer(**some), f"exported and not, the batch {n} times")
+    """,
+)
+def export(case):
+    """A model with the layer can be exported, and the loaded export computes the same for any batch size."""
+    layer = case.built()
+    model = case.functional(layer)
+    arrays = case.arrays(values="normal")
+    with tempfile.TemporaryDirectory() as folder:
+        with case.resting(layer):
+            loaded = tracing.exported(model, case.feed(arrays), folder, _any_batch(case))
+        samples = {"of the size it was built with": arrays}
+        if _any_batch(case) and case.traits.state != "always":
+            samples["of another size"] = case.arrays(values="normal", b=case.sizes["b"] + 2)
+        share, fused = allowing(layer, 1e-5, FUSED)
+        for size, given in samples.items():
+            found = [tracing.foreign_array(y) for y in keras.tree.flatten(loaded(case.feed(given)))]
+            for a, e in zip(found, case.run_model(model, given), strict=True):
+                what = f"  the exported model and the model, a batch {size}"
+                demand_close(a, e, share, what, fused)
+
+
+def _any_batch(case) -> bool:
+    return "b" in case.traits.dynamic.split()
+
+
+def _by_trainable(layer, values) -> tuple[list, list]:
+    """The values of the trainable variables, and those of the others."""
+    value = {id(variable): each for variable, each in zip(layer.variables, values, strict=True)}
+    trained, others = (
+        [compat.tensor(value[id(variable)]) for variable in variables]
+        for variables in (layer.trainable_variables, layer.non_trainable_variables)
+    )
+    return trained, others
+
+
+def _reset(layer, values) -> None:
+    for variable, value in zip(layer.variables, values, strict=True):
+        variable.assign(value)
+
+
+def _masks(case, arrays) -> dict[str, np.ndarray]:
+    """A mask for each input that may be padded: the last step of each sample but the first."""
+    masking = case.traits.masking
+    if masking is None:
+        return {}
+    masks = {}
+    for path in masking if isinstance(masking, dict) else [case.first]:
+        if path in arrays and arrays[path].ndim > 1:
+            masks[path] = np.ones(arrays[path].shape[:2], bool)
+            masks[path][1:, -1] = arrays[path].shape[1] == 1
+    return masks
+
+
+def _contents(value):
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list | tuple | set):
+        return [each for inner in value for each in _contents(inner)]
+    return [value]

@@ -1,0 +1,567 @@
+"""Gradients, compared with numerical derivatives in float64 if a probe finds float64."""
+
+import warnings
+from fnmatch import fnmatchcase
+
+import keras
+import numpy as np
+
+from layerzoo.tensors import autodiff, compat
+from layerzoo.tensors.outcomes import NotApplicable, Violation, demand
+from layerzoo.tensors.slice import Slice
+from layerzoo.testing.engine.comparison import allowing, demand_close, demand_finite
+from layerzoo.testing.engine.derivative import demand_derivative
+from layerzoo.testing.engine.register import declare
+from layerzoo.testing.properties.independence import rows
+
+PROBE = """
+def run(layer, given):
+    return layer(**given, training=False)
+class Probe(keras.Model):  # it owns its inputs, so that a step of SGD shows their gradients too
+    def build(self, shape):
+        owned = lambda x: keras.Variable(x, trainable=x.dtype.kind == "f", name="input")
+        self.layer, self.owned = built(), keras.tree.map_structure(owned, inputs)
+    def call(self, _):
+        outputs = run(self.layer, keras.tree.map_structure(keras.ops.convert_to_tensor, self.owned))
+        floats = [y for y in keras.tree.flatten(outputs) if "float" in str(y.dtype)]
+        return keras.ops.concatenate([keras.ops.reshape(y, (1, -1)) for y in floats], axis=1)
+probe, one = Probe(), np.zeros((1, 1))
+u = np.random.default_rng(1).normal(size=probe(one).shape).astype("float32")
+start = probe.get_weights()
+def gradients(**how):  # each weight's and input's, of the sum of `u` times the outputs
+    probe.set_weights(start)
+    loss = lambda u, y: keras.ops.sum(u * y)
+    probe.compile(keras.optimizers.SGD(1.0), loss, **{"run_eagerly": True, **how})
+    probe.train_on_batch(one, u)
+    return [(w, a - b) for w, a, b in zip(probe.weights, start, probe.get_weights()) if w.trainable]
+"""
+
+SLOPES = """
+def slope(index, along, h=2**-7):
+    values = []
+    for step in (2 * h, h, -h, -2 * h):
+        probe.set_weights([x + step * along if i == index else x for i, x in enumerate(start)])
+        values.append(probe.evaluate(one, u, verbose=0))
+    return (8 * (values[1] - values[2]) - (values[0] - values[3])) / (12 * h)  # off by h**4 only
+for weight, gradient in found:
+    if claimed["differentiable"] == "none" and weight.path.endswith("/input"):
+        continue
+    index = [w is weight for w in probe.weights].index(True)
+    along = np.random.default_rng(2).normal(size=gradient.shape)
+    exact, numeric = np.sum(gradient * along), slope(index, along)
+    close = abs(exact - numeric) <= 5e-3 * max(1, abs(numeric))
+    assert close, f"{weight.path}: {exact} by autodiff, {numeric} by difference"
+"""
+
+
+@declare(
+    "G1",
+    cost="fair",
+    hint=(
+        "Usually a `stop_gradient` on something that the output depends on, or a custom gradient whose "
+        "formula is wrong."
+    ),
+    shown=PROBE + "found = gradients()" + SLOPES,
+)
+def gradient_fd(case):
+    """The gradient from autodiff equals the numerical derivative, for each input and weight."""
+    if case.traits.surrogate is not None:
+        raise NotApplicable("the card declares the gradient of another function, in `surrogate`")
+    if not case.floats and not case.built().trainable_weights:  # built in its own dtype
+        raise NotApplicable("no input is a float, and no weight trains")
+    rough: set[str] = set()
+    with compat.float64():
+        layer = _precise(case)
+        for training in _modes(case):
+            subject = Slice(layer, case.arrays(), case.sample.seed, "float64", training)
+            blind = case.traits.differentiable == "none"  # a gradient that is stopped on purpose
+            leaves = range(len(subject.inputs) if blind else 0, len(subject.leaves))
+            if not leaves:
+                raise NotApplicable("no gradient reaches the inputs, and no weight trains")
+            smooth = case.traits.differentiable == "smooth"
+            rough |= demand_derivative(subject, case.sample.seed, smooth, leaves)
+    return f"at float32 precision only: {', '.join(sorted(rough))}" if rough else None
+
+
+@declare(
+    "G2",
+    cost="fair",
+    hint=(
+        "Usually a weight that `call` does not use, a `stop_gradient`, or a step through NumPy or an "
+        "integer type. If a gradient is zero by design, name the weight or input in the card's `dead`."
+    ),
+    shown=PROBE
+    + """
+from fnmatch import fnmatch
+for weight, gradient in gradients():
+    assert np.isfinite(gradient).all(), f"{weight.path}: {gradient}"
+    name, size = weight.path.split("/", 2)[-1], np.abs(gradient).max()
+    stopped = claimed["differentiable"] == "none" and weight.path.endswith("/input")
+    if not stopped and not any(fnmatch(name, pattern) for pattern in claimed["dead"]):
+        assert size > 1e-6, f"the largest gradient of {weight.path} is {size}"
+    """,
+)
+def gradient_flow(case):
+    """Each trainable weight and float input gets a finite, nonzero gradient, or zero if declared dead."""
+    case = case.roomy()
+    layer = case.built()
+    largest = _largest_gradients(case, layer)
+    if case.traits.differentiable == "none":  # G8 looks at the inputs
+        largest = {name: size for name, size in largest.items() if name not in case.tensors}
+    dead = {name for name in largest if any(fnmatchcase(name, each) for each in case.traits.dead)}
+    for name in dead:
+        size = largest[name]
+        demand(size <= 1e-5, f"  {name} is declared dead but has a gradient of {size:.3g}")
+    quiet = [name for name in largest if name not in dead and largest[name] <= 1e-7]
+    if not quiet:
+        return
+    lively = _largest_gradients(case, layer, training=_modes(case)[-1], losses=True)
+    for name in quiet:
+        size = lively[name]
+        demand(size > 1e-7, f"  the largest gradient of {name} over 3 samples is {size:.3g}")
+
+
+@declare(
+    "G3",
+    cost="fair",
+    hint=(
+        "Usually a root, a norm, a logarithm or a division at zero. Replace its argument there with "
+        "`where` before the operation. A `where` after it fixes the value but leaves the gradient NaN."
+    ),
+    shown="drawn = inputs\n"
+    "for kind, special in (('zeros', np.zeros_like), ('ones', np.ones_like), ('ties', np.round)):\n"
+    "    inputs = keras.tree.map_structure(lambda x: special(x) if x.dtype.kind == 'f' else x, drawn)\n"
+    + "\n".join(f"    {line}" for line in PROBE.strip().split("\n"))
+    + """
+    for weight, gradient in gradients():
+        finite = np.isfinite(gradient).all()
+        assert finite, f"inputs all {kind}: the gradient of {weight.path} is {gradient}"
+    """,
+)
+def gradient_finite_at_special(case):
+    """Outputs and gradients are finite for zeros, for equal values, for ties, and if every step is masked."""
+    layer = case.built()
+    for kind in ("zeros", "ones", "ties"):
+        _demand_finite_gradient(case, layer, case.arrays(values=kind), f"inputs all {kind}")
+    if case.traits.masking and compat.takes(layer, "mask"):
+        arrays = case.arrays()
+        mask = np.zeros(next(iter(arrays.values())).shape[:2], bool)
+        _demand_finite_gradient(case, layer, arrays, "every step masked", mask=mask)
+
+
+@declare(
+    "G4",
+    cost="dear",
+    hint=(
+        "A trainable weight that does not move has no gradient in training, or a constraint undoes the "
+        "step. A weight that moves although it is not trainable is assigned to in `call`: declare that in "
+        "the card, with `state`. On PyTorch, copy a state that you read if the same call assigns to it "
+        "later."
+    ),
+    shown="""
+    layer = built()
+    symbols = keras.tree.map_structure(lambda x: keras.Input(batch_shape=x.shape, dtype=str(x.dtype)), inputs)
+    model = keras.Model(symbols, layer(**symbols))
+    before = numbers(layer.weights)
+    rng = np.random.default_rng(1)
+    target = keras.tree.map_structure(lambda y: rng.normal(size=y.shape), model(inputs))
+    model.compile(keras.optimizers.SGD(0.5), "mse")
+    data = dict(x=inputs, y=target, batch_size=len(keras.tree.flatten(inputs)[0]), verbose=0)
+    model.fit(**data, shuffle=False)
+    after = numbers(layer.weights)
+    loss = model.evaluate(**data)
+    for weight, old, new in zip(layer.weights, before, after):
+        assert np.isfinite(new).all(), f"{weight.path} is {new} after a step"
+        moved = not np.array_equal(old, new)
+        if not weight.trainable and not claimed["state"] and not claimed["couples_batch"]:
+            assert not moved, f"{weight.path} does not train, was {old} and is {new}"
+        if weight.trainable and not moved:
+            weight.assign(old + 0.1)
+            other = model.evaluate(**data)
+            assert other == loss, f"{weight.path} changes the loss from {loss} to {other} but did not move"
+    """,
+)
+def training_step(case):
+    """One `fit` step moves every trainable weight and no other, and leaves all of them finite."""
+    layer = case.built()
+    if not layer.trainable_weights:
+        raise NotApplicable("the layer has no weight to train")
+    model = case.functional(layer)
+    before = [compat.array(weight) for weight in layer.weights]
+    arrays = case.arrays(values="normal")
+    with case.resting(layer):
+        outputs = model(case.feed(arrays))
+    generator = np.random.default_rng([case.sample.seed, 53])
+    target = keras.tree.map_structure(
+        lambda y: generator.normal(size=y.shape).astype("float32"), outputs
+    )
+    model.compile(optimizer=keras.optimizers.SGD(0.5), loss="mse")
+    with warnings.catch_warnings():  # about weights without a gradient, which G2 checks
+        warnings.filterwarnings("ignore", "Gradients do not exist")
+        history = model.fit(
+            case.feed(arrays),
+            target,
+            batch_size=len(arrays[case.first]),
+            shuffle=False,
+            verbose=0,
+        )
+    demand_finite(np.array(history.history["loss"]), "  the loss is not finite")
+    alive = _alive(case, layer)
+    moves = case.traits.couples_batch is not None or case.traits.state is not None
+    for weight, old in zip(layer.weights, before, strict=True):
+        new = compat.array(weight)
+        demand_finite(new, f"  {weight.path} is not finite after a step")
+        moved = not np.array_equal(new, old)
+        if weight.trainable and weight.path.split("/", 1)[-1] in alive:
+            demand(moved, f"  {weight.path} is trainable but did not move")
+        elif not weight.trainable and not moves:
+            demand(not moved, f"  {weight.path} is not trainable but moved")
+
+
+@declare(
+    "G5",
+    tier="should",
+    cost="long",
+    hint=(
+        "Usually Python code that runs only once, while the call is traced: an `if` on a tensor's value, a "
+        "number drawn by NumPy, or a custom gradient that reads values other than its arguments."
+    ),
+    shown=PROBE
+    + """
+eager = {w.path: g for w, g in gradients(jit_compile=False)}
+for weight, gradient in gradients(run_eagerly=False, jit_compile=True):
+    expected = eager[weight.path]
+    close = np.abs(gradient - expected).max() <= 1e-4 * max(1, np.abs(expected).max())
+    assert close, f"{weight.path}: {gradient.ravel()[:4]} compiled, {expected.ravel()[:4]} eager"
+    """,
+)
+def grad_jit_equal(case):
+    """The compiled gradient equals the eager one."""
+    layer = case.built()
+    training = not case.traits.stochastic
+    subject = Slice(layer, case.arrays(values="normal"), case.sample.seed, training=training)
+    tensors = [compat.tensor(leaf) for leaf in subject.leaves]
+    with case.resting(layer):
+        eager = autodiff.eager_gradient(subject.scalar, tensors)
+        compiled = autodiff.compiled_gradient(subject.scalar, tensors)
+    share, origin = allowing(layer, 1e-4, "float32, 1e-4 for operations that the compiler fuses")
+    for name, c, e in zip(subject.names, compiled, eager, strict=True):
+        what = f"  the gradient of {name}, compiled and eager"
+        demand_close(c, e, share, what, origin)
+
+
+@declare(
+    "G6",
+    tier="should",
+    cost="dear",
+    hint=(
+        "The backend has one rule for forward mode and another for reverse mode, and one of them is wrong. "
+        "Usually the culprit is a custom gradient: forward mode ignores it or uses a different rule for "
+        "it."
+    ),
+    shown=PROBE
+    + """
+rng = np.random.default_rng(2)
+along = [rng.normal(size=w.shape).astype("float32") * w.trainable for w in probe.weights]
+def loss(*values):
+    mapping = list(zip(probe.weights, values))
+    with keras.StatelessScope(state_mapping=mapping):
+        return keras.ops.sum(keras.ops.convert_to_tensor(u) * probe(one))
+tensors = lambda arrays: tuple(keras.ops.convert_to_tensor(x) for x in arrays)
+forward = float(keras.ops.convert_to_numpy(keras.ops.jvp(loss, tensors(start), tensors(along))[1]))
+names = {w.path: v for w, v in zip(probe.weights, along)}
+backward = sum(np.sum(gradient * names[w.path]) for w, gradient in gradients())
+close = abs(forward - backward) <= 1e-3 * max(1, abs(backward))
+assert close, f"the derivative along a direction is {forward} forwards and {backward} backwards"
+    """,
+)
+def dot_test(case):
+    """Forward and reverse mode agree, <u, J v> = <J' u, v>, on a backend that has both."""
+    layer = case.built()
+    subject = Slice(layer, case.arrays(values="normal"), case.sample.seed)
+    generator = np.random.default_rng([case.sample.seed, 73])
+    directions = [generator.normal(size=leaf.shape).astype("float32") for leaf in subject.leaves]
+    tensors = [compat.tensor(leaf) for leaf in subject.leaves]
+    forward = autodiff.forward(subject.scalar, tensors, [compat.tensor(d) for d in directions])
+    gradients = [g.astype("float64") for g in subject.gradient(subject.leaves)]
+    backward = float(sum(np.sum(g * d) for g, d in zip(gradients, directions, strict=True)))
+    size = float(np.sqrt(sum(np.sum(g * g) for g in gradients)))  # the expected size of the sums
+    share, origin = allowing(layer, 1e-4, "float32")
+    allowed = share * max(1.0, abs(backward), size)
+    demand(
+        abs(forward - backward) <= allowed,
+        f"  <u, J v>        {forward:.8g}, forwards\n  <J' u, v>       {backward:.8g}, backwards\n"
+        f"  difference      {abs(forward - backward):.3g}, tolerance {allowed:.3g} ({origin})",
+    )
+
+
+@declare(
+    "G7",
+    tier="trait",
+    cost="dear",
+    never=(
+        "The card says that the gradient has no derivative (`twice_differentiable=False`), but autodiff "
+        "found the right one at every sample."
+    ),
+    hint=(
+        "Usually a `stop_gradient` inside a formula for the first derivative, or a custom gradient whose "
+        "own rule cannot be differentiated."
+    ),
+    shown=PROBE
+    + """
+rng = np.random.default_rng(2)
+along = [keras.ops.convert_to_tensor(rng.normal(size=x.shape).astype("float32")) for x in start]
+class Slope(keras.Model):  # its output is the derivative along a direction
+    def build(self, shape):
+        self.probe = probe
+    def call(self, _):
+        def loss(*values):
+            with keras.StatelessScope(state_mapping=list(zip(probe.weights, values))):
+                return keras.ops.sum(keras.ops.convert_to_tensor(u) * probe.call(one))
+        found = keras.ops.jvp(loss, tuple(w.value for w in probe.weights), tuple(along))[1]
+        return keras.ops.reshape(found, (1, 1))
+slope = Slope()
+slope(one)
+slope.compile(keras.optimizers.SGD(1.0), lambda u, y: keras.ops.sum(y), run_eagerly=True)
+slope.train_on_batch(one, one)
+second = sum(np.sum((a - b) * keras.ops.convert_to_numpy(v))
+    for a, b, v in zip(start, probe.get_weights(), along))
+values = []
+for h in (2**-7, -(2**-7)):
+    probe.set_weights([x + h * keras.ops.convert_to_numpy(v) for x, v in zip(start, along)])
+    values.append(slope.evaluate(one, one, verbose=0))
+numeric = (values[0] - values[1]) / 2**-6
+close = abs(second - numeric) <= 1e-2 * max(1, abs(numeric))
+assert close == claimed["twice_differentiable"], f"{second} by autodiff, {numeric} by difference"
+    """,
+)
+def gradient_of_gradient(case):
+    """Autodiff finds the right second derivative, unless the card says that there is none."""
+    claim = case.traits.twice_differentiable
+    if claim is None:
+        raise NotApplicable("the card claims nothing about second derivatives")
+    with compat.float64():
+        layer = _precise(case)
+        first = Slice(layer, case.arrays(), case.sample.seed, "float64")
+        generator = np.random.default_rng([case.sample.seed, 79])
+        subject = first.slope([generator.normal(size=leaf.shape) for leaf in first.leaves])
+        smooth = case.traits.differentiable == "smooth"
+        if claim:
+            demand_derivative(subject, case.sample.seed, smooth)
+            return None
+        try:
+            demand_derivative(subject, case.sample.seed, smooth)
+        except Exception:  # a wrong number, a kink, or a backend without a rule for it
+            return True
+        return False
+
+
+@declare(
+    "G8",
+    tier="trait",
+    cost="fair",
+    hint=(
+        "The card names a function whose gradient this layer returns (`surrogate`), or says that no "
+        "gradient reaches the inputs (`differentiable='none'`). Either the layer or the card is wrong."
+    ),
+    shown=PROBE
+    + """
+if claimed["differentiable"] == "none":
+    for weight, gradient in gradients():
+        reached = np.abs(gradient).max() if weight.path.endswith("/input") else 0
+        assert not reached, f"a gradient of {reached} reaches an input"
+else:
+    found = gradients()
+    run = claimed["surrogate"]
+"""
+    + SLOPES.strip().replace("\n", "\n    ").replace("def slope", "    def slope", 1),
+)
+def surrogate(case):
+    """The gradient is that of the card's surrogate, or zero if the card says that inputs get none."""
+    if case.traits.surrogate is not None:
+        with compat.float64():
+            layer = _precise(case)
+            subject, declared = (
+                Slice(layer, case.arrays(), case.sample.seed, "float64", function=function)
+                for function in (None, lambda given: case.traits.surrogate(layer, given))
+            )
+            _demand_shapes(subject, declared)
+            smooth = case.traits.differentiable == "smooth"
+            demand_derivative(subject, case.sample.seed, smooth, of=declared)
+    elif case.traits.differentiable == "none":
+        layer = case.built()
+        subject = Slice(layer, case.arrays(), case.sample.seed)
+        if not subject.inputs:
+            raise NotApplicable("no input is a float")
+        for name, found in zip(subject.inputs, subject.gradient(subject.leaves), strict=False):
+            demand(
+                not np.any(found),
+                f"  no gradient should reach {name}, but its largest is {np.abs(found).max():.3g}",
+            )
+    else:
+        raise NotApplicable("the card names no surrogate, and a gradient may reach the inputs")
+
+
+@declare(
+    "G9",
+    tier="should",
+    cost="dear",
+    hint=(
+        "Usually a loss that `call` adds as a sum over the batch, where a model takes the mean: divide "
+        "it by the number of samples, as Keras does with that of an `activity_regularizer`. Otherwise a "
+        "custom gradient that depends on the size of the batch."
+    ),
+    shown="""
+    layer = built()
+    symbol = lambda x: keras.Input(x.shape[1:], dtype=str(x.dtype))
+    symbols = keras.tree.map_structure(symbol, inputs)
+    noisy = {"training": False} if claimed["stochastic"] or claimed["state"] else {}
+    model = keras.Model(symbols, layer(**symbols, **noisy))
+    model.compile(keras.optimizers.SGD(1.0), "mse", run_eagerly=True)
+    start = model.get_weights()
+    def gradients(given):  # of the mean over the samples, and of the losses that the call adds
+        target = keras.tree.map_structure(np.zeros_like, model(given))
+        model.train_on_batch(given, target)
+        found = [a - b for w, a, b in zip(model.weights, start, model.get_weights()) if w.trainable]
+        model.set_weights(start)
+        return found
+    half = lambda x: x[::-1] * x.dtype.type(2) if x.dtype.kind == "f" else x[::-1]
+    other = keras.tree.map_structure(half, inputs)
+    both = keras.tree.map_structure(lambda a, b: np.concatenate([a, b]), inputs, other)
+    if not claimed["couples_batch"]:
+        found = zip(layer.trainable_weights, gradients(both), gradients(inputs), gradients(other))
+        for weight, whole, first, second in found:
+            mean = (first + second) / 2
+            close = np.allclose(whole, mean, atol=1e-5 * max(1, np.abs(whole).max()))
+            assert close, f"{weight.path}: {whole.ravel()[:4]} of a batch, {mean.ravel()[:4]} of its parts"
+    """,
+)
+def accumulated_gradient(case):
+    """The gradient of a batch is the mean over its parts, also of added losses, unless samples interact."""
+    if case.traits.couples_batch is not None:
+        raise NotApplicable("the samples of a batch influence each other")
+    layer, size = case.built(), 4
+    if not layer.trainable_weights:
+        raise NotApplicable("no weight trains")
+    arrays = case.arrays(values="normal", b=size)
+    still = (
+        not case.traits.stochastic and case.traits.state is None
+    )  # else training is never the same twice
+    how = dict(training=still, losses=True)
+    whole = Slice(layer, arrays, case.sample.seed, **how)
+    weights = slice(len(whole.inputs), None)
+    due = whole.gradient(whole.leaves)[weights]
+    if any(u.shape[:1] != (size,) for u in whole.cotangents):
+        raise NotApplicable("an output has no axis of samples")
+    found = []
+    for part in (slice(0, size // 2), slice(size // 2, None)):
+        subject = Slice(layer, rows(case, arrays, part), case.sample.seed, **how)
+        subject.cotangents = [2 * u[part] for u in whole.cotangents]
+        found.append(subject.gradient(subject.leaves)[weights])
+    share, origin = allowing(layer, 1e-5, "float32, 1e-5 for sums in another order")
+    for name, e, *parts in zip(whole.names[weights], due, *found, strict=True):
+        what = (
+            f"  the gradient of {name}, mean of two halves of a batch of {size}, and of the whole"
+        )
+        demand_close(sum(parts) / 2, e, share, what, origin)
+
+
+def _largest_gradients(case, layer, **how) -> dict[str, float]:
+    """The largest entry of each gradient over three samples, after a check that all are finite."""
+    subject = Slice(layer, case.arrays(values="normal"), case.sample.seed, **how)
+    largest = dict.fromkeys(subject.names, 0.0)
+    for salt in range(3):
+        leaves = subject.leaves_at(case.arrays(salt, "normal"))
+        for name, found in zip(subject.names, subject.gradient(leaves), strict=True):
+            demand_finite(found, f"  the gradient of {name} is not finite")
+            largest[name] = max(largest[name], float(np.abs(found).max(initial=0)))
+    return largest
+
+
+def _precise(case) -> keras.layers.Layer:
+    """The layer in float64, which differences need."""
+    layer = case.built(dtype="float64")
+    half = compat.half_inside(layer)
+    if half:
+        raise NotApplicable(f"a layer inside computes in {half}, too coarse for differences")
+    return layer
+
+
+def _modes(case) -> tuple[bool, ...]:
+    """Inference, and also training if the layer computes something different there."""
+    traits = case.traits
+    differs = traits.stochastic or traits.train_differs or traits.couples_batch == "training"
+    return (False, True) if differs else (False,)
+
+
+def _demand_shapes(subject, declared) -> None:
+    tensors = [compat.tensor(leaf) for leaf in subject.leaves]
+    for each in (subject, declared):
+        each.scalar(tensors)
+    own, other = ([u.shape for u in each.cotangents] for each in (subject, declared))
+    if own != other:
+        raise Violation(f"  outputs         {own}\n  surrogate gives {other}")
+
+
+def _alive(case, layer) -> set[str]:
+    """The weights whose gradient is clearly nonzero at this sample, in training."""
+    if case.traits.stochastic:
+        return set()  # noise decides which weights get a gradient; G2 checks those
+    subject = Slice(layer, case.arrays(values="normal"), case.sample.seed, training=True)
+    found = zip(subject.names, subject.gradient(subject.leaves), strict=True)
+    return {name for name, g in found if np.abs(g).max(initial=0) > 1e-4}
+
+
+def _demand_finite_gradient(case, layer, arrays, where, **arguments):
+    for output in case.run(layer, arrays, **arguments):
+        demand_finite(output, f"  {where}: the output is not finite")
+    subject = Slice(layer, arrays, case.sample.seed, **arguments)
+    for name, found in zip(subject.names, subject.gradient(subject.leaves), strict=True):
+        demand_finite(found, f"  {where}: the gradient of {name} is not finite")
+
+
+@declare(
+    "G10",
+    tier="trait",
+    brief=2,
+    never=(
+        "The card says that the layer does not start as the identity (`identity_at_start=False`), but a new "
+        "layer returned its input at every sample."
+    ),
+    hint=(
+        "A branch that starts at zero needs one factor of zero: its last gamma, gain or kernel. If two "
+        "factors of a product start at zero, neither gets a gradient."
+    ),
+    shown=PROBE.replace("built()", "make()")
+    + """
+x, (y, *_) = keras.tree.flatten(inputs)[0], numbers(make()(**inputs, training=False))
+same = np.array_equal(x, y)
+assert same == claimed["identity_at_start"], "not the input" if not same else "the input"
+found = [g for w, g in gradients() if not w.path.endswith("/input")]
+assert not same or not found or any(map(np.any, found)), "no gradient reaches a weight"
+    """,
+)
+def identity_at_start(case):
+    """A new layer returns its input exactly, and a gradient moves it off that."""
+    claim = case.traits.identity_at_start
+    if claim is None:
+        raise NotApplicable("the card claims nothing about how the layer starts")
+    layer, arrays = case.make(), case.arrays(values="normal")
+    found = case.run(layer, arrays)[0]
+    due = arrays[case.first].astype(found.dtype)
+    if not claim:
+        return not np.array_equal(found, due)
+    demand(
+        np.array_equal(found, due),
+        f"  the input       {due.ravel()[:4]}, shape {due.shape}\n"
+        f"  the output      {found.ravel()[:4]}, shape {found.shape}",
+    )
+    if not layer.trainable_weights:
+        return None
+    subject = Slice(layer, arrays, case.sample.seed)
+    gradients = subject.gradient(subject.leaves)[len(subject.inputs) :]
+    demand(
+        any(np.any(each) for each in gradients),
+        "  the gradients   zero by every weight, so that no training moves the layer",
+    )
+    return None

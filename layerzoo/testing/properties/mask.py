@@ -1,0 +1,611 @@
+"""Masks: padding does not change valid outputs, and the mask is passed on while there are steps."""
+
+import contextlib
+import inspect
+from collections.abc import Mapping
+
+import keras
+import numpy as np
+
+from layerzoo.tensors import compat
+from layerzoo.tensors.outcomes import NotApplicable, demand
+from layerzoo.tensors.slice import Slice
+from layerzoo.testing.engine.case import flat
+from layerzoo.testing.engine.comparison import demand_close, demand_finite
+from layerzoo.testing.engine.register import declare
+
+SUMS = "float32, 1e-5 for sums in another order"
+SAME = "1e-6, because the valid numbers are the same"
+GARBAGE = (50.0, np.nan)
+
+PADDED = """
+import inspect
+layer, first, claims = built(), next(iter(inputs)), claimed["masking"]
+claims = claims if isinstance(claims, dict) else {first: claims}
+taken = set(inspect.signature(layer.call).parameters)
+names = {n: ({f"{n}_mask"} & taken or {"mask"} & taken & {"mask" if n == first else ""}) for n in claims}
+tree = keras.tree.map_structure
+steps = keras.tree.flatten(inputs[first])[0].shape[1]
+def masks(kept):  # `kept` says which steps are valid
+    mask = lambda x: np.broadcast_to(kept(np.arange(x.shape[1])), x.shape[:2])
+    return {n: tree(mask, inputs[n]) for n in claims}
+def arguments(masks, dtype="bool"):
+    return {name: tree(lambda m: m.astype(dtype), masks[n]) for n in claims for name in names[n]}
+def valid(y, kept):  # if an output has the steps of the first input, only the valid ones
+    stepwise = claims.get(first) != "consumes" and y.ndim > 1 and y.shape[1] == steps
+    return y[:, kept(np.arange(steps))] if stepwise else y
+"""
+
+
+@keras.saving.register_keras_serializable(package="layerzoo.testing")
+class Marked(keras.layers.Layer):
+    """Attaches a mask to a tensor, as `Masking` and `Embedding` do."""
+
+    def call(self, inputs):
+        """The tensor from a pair of tensor and mask."""
+        return keras.ops.copy(inputs[0])
+
+    def compute_output_spec(self, inputs):
+        """The spec of the tensor."""
+        return keras.KerasTensor(inputs[0].shape, dtype=inputs[0].dtype)
+
+    def compute_mask(self, inputs, previous_mask):
+        """The mask from the pair."""
+        return inputs[1]
+
+
+@declare(
+    "M1",
+    brief=2,
+    tier="trait",
+    cost="fair",
+    hint=(
+        "Padding takes part in the result. A product with the mask does not remove NaN, because 0 * NaN is "
+        "NaN. Apply `where(mask, x, 0)` to the inputs; in attention, apply it to the scores and to the "
+        "values. Divide a sum by the number of valid steps, at least 1."
+    ),
+    shown=PADDED
+    + """
+bare = numbers(layer(**inputs))
+def run(kept, value):
+    fill = lambda x, m: np.where(m[..., None], x, np.float32(value)) if x.dtype.kind == "f" else x
+    return numbers(layer(**{**inputs, **{n: tree(fill, inputs[n], masks(kept)[n]) for n in claims}},
+                         **arguments(masks(kept))))
+right, left, nowhere = lambda t: t < len(t) - 1, lambda t: t > 0, lambda t: t < 0  # where steps are valid
+for kept in (right, left, nowhere):
+    for y, e in zip(run(kept, np.nan), run(kept, 0)):
+        assert np.isfinite(e).all(), f"zeros in padding give {e}, not finite numbers"
+        y, e = valid(y, kept), valid(e, kept)
+        assert np.allclose(y, e, atol=1e-4), f"NaN in padding gives {y}, zeros {e}"
+for y, e in zip(numbers(layer(**inputs)), bare):
+    assert np.allclose(y, e, atol=1e-4), f"without a mask {y}, before any mask {e}"
+def train(value):  # with the same noise each time
+    seeds = [v.assign([7, 0]) for v in layer.variables if "seed_gen" in v.path]
+    keras.utils.set_random_seed(7)
+    fill = lambda x, m: np.where(m[..., None], x, np.float32(value)) if x.dtype.kind == "f" else x
+    given = {**inputs, **{n: tree(fill, inputs[n], masks(left)[n]) for n in claims}}
+    return numbers(layer(**given, **arguments(masks(left)), training=True))
+if not claimed["state"]:
+    for y, e in zip(train(50), train(0)):
+        y, e = valid(y, left), valid(e, left)
+        assert np.allclose(y, e, atol=1e-4), f"in training, 50 in padding gives {y}, zeros {e}"
+if steps > 1:
+    short = {**inputs, **{n: tree(lambda x: x[:, :-1], inputs[n]) for n in claims}}
+    for y, e in zip(run(right, 0), numbers(layer(**short))):
+        assert np.allclose(valid(y, right), e, atol=1e-4), f"padded {valid(y, right)}, cut short {e}"
+if list(inputs) == list(claims) and {"b", "t"} <= set(claimed["dynamic"].split()):
+    inputs = {n: tree(lambda x: np.concatenate([x[:1]] * 40, axis=1), x) for n, x in inputs.items()}
+    steps *= 40
+    for kept in (right, left):
+        for y, e in zip(run(kept, np.nan), run(kept, 0)):
+            y, e = valid(y, kept), valid(e, kept)
+            assert np.allclose(y, e, atol=1e-4), f"in {steps} steps of one sample {y}, with zeros {e}"
+""",
+)
+def mask_invariance(case):
+    """The contents of padded steps, even NaN, change no valid output, wherever the padding is."""
+    claims = {path: claim for path, claim in mask_claims(case).items() if claim != "passes"}
+    if not claims:
+        raise NotApplicable("a wrapped layer decides what padding does")
+    layer, stepwise = case.built(), _stepwise(case, claims)
+    for where in ("right", "left", "inside", "everywhere"):
+        _demand_ignored(case, layer, claims, stepwise, where)
+    _demand_ignored(case, layer, claims, stepwise, "inside", GARBAGE[:1], training=True)
+    _demand_neutral(case, layer, claims)
+    long = case.long()
+    if any(long.sizes[letter] > case.sizes[letter] for letter in _letters(case, claims)):
+        for where in ("right", "left"):
+            _demand_ignored(long, layer, claims, stepwise, where, GARBAGE[1:])
+    for letter in _letters(case, claims):
+        if letter in case.traits.dynamic.split() and case.sizes[letter] > 1:
+            _demand_like_shorter(case, layer, claims, stepwise, letter)
+    _demand_finite_gradient(case, layer, claims)
+
+
+@declare(
+    "M2",
+    tier="trait",
+    cost="fair",
+    hint=(
+        "`supports_masking = True` alone passes the mask of the first input on to the first output, "
+        "whatever the shapes. Override `compute_mask`: return None if the steps are gone, and one mask for "
+        "each output if there are several."
+    ),
+    shown="""
+    from keras.src.backend.common import masking as on_tensors  # Keras has no public way
+    first, masking = next(iter(inputs)), claimed["masking"]
+    kept = (masking.get(first) if isinstance(masking, dict) else masking) in ("propagates", "passes")
+    for x in keras.tree.flatten(inputs[first]):
+        x[:, 1:] = 0  # which `Masking` and `Embedding` take for padding
+    tensors = keras.tree.map_structure(keras.ops.convert_to_tensor, inputs)
+    for x in keras.tree.flatten(tensors[first]):
+        mask = np.broadcast_to(np.arange(x.shape[1]) < 1, x.shape[:2])
+        on_tensors.set_keras_mask(x, keras.ops.convert_to_tensor(mask))
+    layer = make()
+    for training in (False, True):
+        mask = np.flip(mask, axis=1) if training else mask
+        for x in keras.tree.flatten(tensors[first]):
+            on_tensors.set_keras_mask(x, keras.ops.convert_to_tensor(mask.copy()))
+        for y in keras.tree.flatten(layer(**tensors, training=training)):
+            found, due = on_tensors.get_keras_mask(y), kept and tuple(y.shape[:2]) == mask.shape
+            assert (found is not None) == due, f"an output {tuple(y.shape)} has the mask {found}, due: {due}"
+            same = not due or np.array_equal(keras.ops.convert_to_numpy(found), mask)
+            assert same, f"training={training}: mask in {mask}, mask out {found}"
+            if due and hasattr(inputs[first], "dtype"):
+                said = layer.compute_mask(x, mask[:, ::-1].copy())
+                assert np.array_equal(said, mask[:, ::-1]), f"compute_mask of {mask[:, ::-1]} gives {said}"
+    """,
+)
+def mask_propagation(case):
+    """The layer passes on the declared mask, eager and symbolic, and the mask fits the output's shape."""
+    claims = mask_claims(case)
+    layer, stepwise = case.make(), _stepwise(case, claims)
+    first = _demand_fitting(case, layer, claims, stepwise, "right")
+    second = _demand_fitting(case, layer, claims, stepwise, "left", training=True)
+    if case.sequential and first[0] is not None:
+        for mask in (first[0], second[0]):  # both, for the layer must not answer with the last one
+            x = compat.tensor(case.arrays()[case.first])
+            said = keras.tree.flatten(layer.compute_mask(x, mask))[0]
+            demand(
+                said is not None and np.array_equal(compat.array(said), compat.array(mask)),
+                f"  mask            {compat.array(mask).tolist()}, as an output carries it\n"
+                f"  compute_mask    {said if said is None else compat.array(said).tolist()}, given that mask",
+                "`compute_mask` must follow from its arguments alone, not from the last call.",
+            )
+    _demand_symbolic_agrees(case, claims, first)
+
+
+def _demand_fitting(case, layer, claims, stepwise, where, training=False):
+    """Demand that the masks of the outputs are as declared, and return them."""
+    masks = _masks(case, claims, where)
+    arrays = _padded(case, masks, 0.0)
+    outputs = _call(case, layer, arrays, masks, by_argument=False, training=training)
+    leaves = keras.tree.flatten(outputs)
+    found = [compat.mask_of(leaf) for leaf in leaves]
+    kept = [path for path, claim in claims.items() if claim != "consumes"]
+    for index, (leaf, mask) in enumerate(zip(leaves, found, strict=True)):
+        if mask is not None:
+            demand(
+                kept,
+                f"  output {index}        {tuple(leaf.shape)}, with a mask {tuple(mask.shape)}\n"
+                "  due             no mask, because the card says that the layer consumes it",
+            )
+            demand(
+                tuple(mask.shape) == tuple(leaf.shape[: len(mask.shape)]),
+                f"  output {index}        {tuple(leaf.shape)}\n  its mask        {tuple(mask.shape)}",
+            )
+    if kept:
+        _demand_passed_on(kept[0], masks[kept[0]], leaves, found, stepwise)
+    return found
+
+
+@declare(
+    "M3",
+    brief=2,
+    tier="should",
+    cost="fair",
+    hint=(
+        "Keras fills the argument `mask` from a tensor only if the call takes a single tensor. If it takes "
+        "several, Keras fills `<argument>_mask` for each, so use those names. `cast(mask, 'bool')` also "
+        "accepts masks of 0 and 1."
+    ),
+    shown=PADDED
+    + """
+from keras.src.backend.common import masking as on_tensors  # Keras has no public way
+kept = lambda t: t < max(1, len(t) - 1)
+given = masks(kept)
+tensors = tree(keras.ops.convert_to_tensor, inputs)
+for n in claims:
+    carry = lambda x, m: on_tensors.set_keras_mask(x, keras.ops.convert_to_tensor(m))
+    tree(carry, tensors[n], given[n])
+due = numbers(layer(**inputs, **arguments(given)))
+forms = {"of floats by argument": arguments(given, "float32"), "on the tensor": tensors}
+for form, how in forms.items():
+    if form != "on the tensor" or any(names.values()):
+        for y, e in zip(numbers(layer(**{**inputs, **how})), due):
+            y, e = valid(y, kept), valid(e, kept)
+            assert np.allclose(y, e, atol=1e-4), f"with a mask {form} {y}, of booleans by argument {e}"
+""",
+)
+def mask_input_forms(case):
+    """A mask has the same effect as an argument, on a tensor and in a model, as bool, int or float."""
+    claims = mask_claims(case)
+    masks = _masks(case, claims, ("right", "left", "inside")[case.sample.seed % 3])
+    layer = case.built()
+    arrays = _padded(case, masks, 0.0)
+    if not mask_arguments(case, layer, masks):
+        reference, due = "on the tensor", _call(case, layer, arrays, masks)
+    else:
+        reference = "by argument"
+        due = _call(case, layer, arrays, masks, carried=False)
+    forms = {"on the tensor": _call(case, layer, arrays, masks, by_argument=False)}
+    if reference == "by argument":
+        for dtype in ("int32", "float32"):
+            numbers = {path: mask.astype(dtype) for path, mask in masks.items()}
+            forms[f"as {dtype} by argument"] = _call(case, layer, arrays, numbers, carried=False)
+    forms["on a tensor in a Functional model"] = _in_a_model(case, layer, arrays, masks)
+    valid = _valid(due, masks, claims, _stepwise(case, claims))
+    for form, outputs in forms.items():
+        for index, (a, e) in enumerate(zip(flat(outputs), flat(due), strict=True)):
+            what = f"  output {index}        with the mask {form}, and {reference}"
+            demand_close(_blanked(a, valid[index]), _blanked(e, valid[index]), 1e-5, what, SUMS)
+
+
+@declare(
+    "M4",
+    tier="trait",
+    cost="fair",
+    never=(
+        "The card says that masks that do not fit are accepted (`strict_masks=False`), but each that was "
+        "tried was refused."
+    ),
+    hint=(
+        "An operation on a mask of another shape broadcasts it where a size is 1, and gives a backend's own "
+        "message elsewhere. At the start of `call`, compare `mask.shape` with the first axes of the inputs, "
+        "and if the mask is not boolean, its values with 0 and 1, as `layerzoo.ops.masks.fitting_mask` does."
+    ),
+    shown="""
+    import inspect
+    layer = built()
+    for name in inspect.signature(layer.call).parameters:
+        path = next(iter(inputs)) if name == "mask" else name.removesuffix("_mask")
+        if (name != "mask" and not name.endswith("_mask")) or not hasattr(inputs.get(path), "shape"):
+            continue
+        b, t, *rest = inputs[path].shape
+        shapes = [(b, t + 1), (b, 1), (1, t), (b + 1, t), (t,), (b,), (), (b, t, *rest, 1)]
+        unfit = [np.ones(s, bool) for s in shapes if len(s) < 2 or s != (b, t)]
+        for mask in [*unfit, np.full((b, t), 0.3), np.full((b, t), np.nan), np.full((b, t), 2)]:
+            said = ""
+            try:
+                layer(**inputs, **{name: mask})
+            except ValueError as error:
+                said = str(error).split("Arguments received by")[0]  # Keras adds them to any error
+            due = name in said and (mask.shape == (b, t) or str(mask.shape) in said)
+            assert due, f"{name} {mask.dtype} {mask.shape} for {(b, t)}: {said or 'accepted'}"
+    """,
+)
+def mask_fits(case):
+    """A mask of another shape, or of other numbers than 0 and 1, raises a `ValueError` that names it."""
+    claim = case.traits.strict_masks
+    if claim is None:
+        raise NotApplicable("the card claims nothing about masks that do not fit")
+    case = case.roomy()
+    layer, arrays = case.built(), case.arrays()
+    masked = dict(_masked(case, layer))
+    demand(
+        masked, "  the card claims `strict_masks`, but the call takes no `mask` or `<input>_mask`"
+    )
+    accepted = False
+    for name, path in masked.items():
+        shape = arrays[path].shape
+        for mask in _unfit(shape):
+            error = _refusal(case, layer, arrays, {name: mask})
+            accepted = accepted or error is None
+            if claim:
+                _demand_named(error, name, mask, shape)
+    return None if claim else accepted
+
+
+def _masked(case, layer):
+    """The mask arguments of a layer, each with the path of the tensor that it is for."""
+    for name in inspect.signature(layer.call).parameters:
+        path = case.first if name == "mask" else name.removesuffix("_mask")
+        if name.endswith("mask") and path in case.tensors:
+            yield name, path
+
+
+def _unfit(shape) -> list[np.ndarray]:
+    """Masks that do not fit an input of this shape: of other shapes, and of other numbers than 0 and 1."""
+    b, t = shape[:2]
+    longer, shorter = (b, t + 1), (b, t - 1)
+    shapes = [
+        longer,
+        shorter,
+        (b, 1),
+        (1, t),
+        (1, 1),
+        (b + 1, t),
+        (t,),
+        (b,),
+        (),
+        (b, t, 1),
+        (*shape, 1),
+    ]
+    valid = np.arange(t) < np.arange(t, t - b, -1)[:, None]
+    return [
+        *(np.ones(each, bool) for each in shapes if len(each) < 2 or each != shape[: len(each)]),
+        np.where(valid, 1, 0.3).astype("float32"),
+        np.where(valid, 0, -1e9).astype("float32"),
+        np.where(valid, 1, np.nan).astype("float32"),
+        np.where(valid, 2, 0),
+    ]
+
+
+def _refusal(case, layer, arrays, masks) -> Exception | None:
+    try:
+        case.call(layer, arrays, **masks)
+    except Exception as error:  # the backend's own errors too
+        return error
+    return None
+
+
+def _demand_named(error, name, mask, shape):
+    """Demand that a mask was refused by its name and, if that does not fit, by its shape."""
+    due = [name, *([str(mask.shape)] if mask.shape != shape[:2] else [])]
+    told = "accepted in silence" if error is None else f"{type(error).__name__}: {error}"
+    demand(
+        isinstance(error, ValueError) and all(word in str(error) for word in due),
+        f"  {name:<15} {mask.dtype} {mask.shape}, values {np.unique(mask)}, for inputs {shape}\n"
+        f"  due             a ValueError that has {' and '.join(map(repr, due))} in it\n"
+        f"  found           {told}",
+    )
+
+
+def mask_claims(case) -> dict[str, str]:
+    """What the card claims about padding, by the path of each input tensor that may be padded.
+
+    In a list or dict, the padded tensors are those that share the steps of the first one.
+    """
+    masking = case.traits.masking
+    if masking is None:
+        raise NotApplicable("the card claims nothing about masks")
+    if not isinstance(masking, Mapping):
+        masking = {case.first.split(".")[0]: masking}
+    claims = {}
+    for name, claim in masking.items():
+        inside = [p for p in case.tensors if p == name or p.startswith(f"{name}.")]
+        demand(
+            inside, f"  the trait `masking` names {name!r}, but the inputs are {list(case.tensors)}"
+        )
+        steps = case.tensors[inside[0]].letters[1:2]
+        same = [p for p in inside if steps and case.tensors[p].letters[1:2] == steps]
+        claims.update(dict.fromkeys(same, claim) if claim else {})
+    return claims
+
+
+def _letters(case, paths) -> list[str]:
+    return list(dict.fromkeys(case.tensors[path].letters[1] for path in paths))
+
+
+def _masks(case, paths, where: str) -> dict[str, np.ndarray]:
+    """A mask for each path, the same for inputs that share an axis. The samples have different lengths."""
+    masks = {}
+    for place, letter in enumerate(_letters(case, paths)):
+        batch, time = case.sizes["b"], case.sizes[letter]
+        lengths = 1 + (np.arange(batch) + time // 2 + place) % time
+        right = np.arange(time) < lengths[:, None]
+        inside = np.ones((batch, time), bool)
+        inside[:, time // 2] = time == 1
+        everywhere = right.copy()
+        everywhere[0] = False
+        kinds = dict(right=right, left=right[:, ::-1], inside=inside, everywhere=everywhere)
+        masks[letter] = kinds[where].copy()
+    return {path: masks[case.tensors[path].letters[1]] for path in paths}
+
+
+def _padded(case, masks, value: float) -> dict[str, np.ndarray]:
+    """The inputs with a value in padded steps. Integers become different there, or zero only there.
+
+    With zeros, only padded steps are all zero, so that `Masking` and `Embedding` find the same mask.
+    """
+    arrays, others = case.arrays(values="normal"), case.arrays(1, "normal")
+    for path, mask in masks.items():
+        tensor, x = case.tensors[path], arrays[path]
+        if tensor.floating:
+            filling = np.full_like(x, value)
+        elif tensor.dtype == "bool":
+            filling = ~x if value else np.zeros_like(x)
+        else:
+            x = np.clip(x, min(1, int(tensor.high) - 1), None)
+            filling = others[path] if value else np.full_like(x, int(tensor.low or 0))
+        arrays[path] = np.where(_wide(mask, x), x, filling)
+    return arrays
+
+
+def _wide(mask, x):
+    return mask.reshape(*mask.shape, *(1,) * (x.ndim - mask.ndim))
+
+
+def _blanked(x, valid):
+    """An output with zeros for what is not valid, so that everything else stays in place."""
+    return np.where(_wide(valid, x), x, np.zeros_like(x))
+
+
+def mask_arguments(case, layer, masks) -> dict:
+    """The masks, in the structure of the inputs, by the names of the layer's mask arguments."""
+    places = dict.fromkeys(case.tensors)
+    found = {}
+    for name, given in compat.packed({**places, **masks}).items():
+        first = case.first.split(".")[0] == name
+        for argument in (f"{name}_mask", "mask"):
+            taken = compat.takes(layer, argument) and (first or argument != "mask")
+            if taken and any(path.split(".")[0] == name for path in masks):
+                found[argument] = given
+                break
+    return found
+
+
+def _call(case, layer, arrays, masks, carried=True, by_argument=True, training=False):
+    """The raw outputs with masks on the tensors, in the mask arguments, or both.
+
+    In training the noise is always the same, and the state stays as it was.
+    """
+    tensors = {path: compat.tensor(x) for path, x in arrays.items()}
+    on_tensors = {path: compat.tensor(mask) for path, mask in masks.items()} if carried else {}
+    arguments = mask_arguments(case, layer, masks) if by_argument else {}
+    with case.still(layer) if training else case.resting(layer):
+        return compat.call(layer, tensors, on_tensors, training=training, **arguments)
+
+
+def _in_a_model(case, layer, arrays, masks):
+    inputs = {
+        path: keras.Input(batch_shape=x.shape, dtype=case.tensors[path].dtype, name=path)
+        for path, x in arrays.items()
+    }
+    marks = {
+        path: keras.Input(batch_shape=mask.shape, dtype="bool", name=f"mask_of.{path}")
+        for path, mask in masks.items()
+    }
+    marked = {path: Marked()([inputs[path], mark]) for path, mark in marks.items()}
+    model = keras.Model(
+        {**inputs, **{f"mask_of.{path}": mark for path, mark in marks.items()}},
+        compat.call(layer, {**inputs, **marked}),
+    )
+    with case.resting(model):
+        marks = {f"mask_of.{path}": mask for path, mask in masks.items()}
+        return model({**arrays, **marks}, training=False)
+
+
+def _valid(outputs, masks, claims, stepwise) -> list[np.ndarray]:
+    """The valid entries of each output; if an output has no steps, all of it.
+
+    M2 checks whether an output carries the right mask. Here its mask decides only if its steps are not the
+    input's, as after `Concatenate`.
+    """
+    steps = next((mask for path, mask in masks.items() if claims[path] != "consumes"), None)
+    valid = []
+    for leaf, keeps in zip(keras.tree.flatten(outputs), stepwise, strict=True):
+        mask = steps if keeps else None
+        if mask is not None and mask.shape != tuple(leaf.shape[:2]):
+            carried = compat.mask_of(leaf)
+            mask = None if carried is None else compat.array(carried).astype(bool)
+        valid.append(np.ones(leaf.shape[:1], bool) if mask is None else mask)
+    return valid
+
+
+def _demand_ignored(case, layer, claims, stepwise, where, values=GARBAGE, training=False):
+    masks = _masks(case, claims, where)
+    outputs = _call(case, layer, _padded(case, masks, 0.0), masks, training=training)
+    told = f"  padding         {where}, of {', '.join(claims)}{', in training' if training else ''}"
+    if where == "everywhere":
+        for index, clean in enumerate(flat(outputs)):
+            demand_finite(clean, f"  output {index}        is not finite\n{told}, in sample 0")
+    valid = _valid(outputs, masks, claims, stepwise)
+    for garbage in values:
+        arrays = _padded(case, masks, garbage)
+        spoiled = flat(_call(case, layer, arrays, masks, training=training))
+        for index, (clean, dirty) in enumerate(zip(flat(outputs), spoiled, strict=True)):
+            what = f"  output {index}        with {garbage} in padded steps, and with zeros\n{told}"
+            clean, dirty = (_blanked(x, valid[index]) for x in (clean, dirty))
+            demand_close(dirty, clean, 1e-6, what, SAME)
+
+
+def _demand_neutral(case, layer, claims):
+    masks = {path: np.ones(case.shapes()[path][:2], bool) for path in claims}
+    arrays = case.arrays(values="normal")
+    unmasked = case.run(layer, arrays, training=False)  # first, because the last mask was different
+    outputs = flat(_call(case, layer, arrays, masks))
+    for index, (a, e) in enumerate(zip(outputs, unmasked, strict=True)):
+        what = f"  output {index}        with a mask that is true everywhere, and without a mask"
+        demand_close(a, e, 1e-5, what, SUMS)
+
+
+def _demand_like_shorter(case, layer, claims, stepwise, letter):
+    """Demand that a padded last step has the same effect as no such step."""
+    size = case.sizes[letter]
+    paths = [path for path in claims if case.tensors[path].letters[1] == letter]
+    mask = np.broadcast_to(np.arange(size) < size - 1, (case.sizes["b"], size))
+    masks = dict.fromkeys(paths, mask)
+    arrays = _padded(case, masks, 0.0)
+    short = dict(arrays)
+    for path, tensor in case.tensors.items():
+        for axis in [axis for axis, each in enumerate(tensor.letters) if each == letter]:
+            short[path] = np.take(short[path], range(size - 1), axis)
+    outputs = _call(case, layer, arrays, masks)
+    alone = case.run(layer, short, training=False)
+    valid = _valid(outputs, masks, claims, stepwise)
+    for index, (padded, due) in enumerate(zip(flat(outputs), alone, strict=True)):
+        rank = valid[index].ndim
+        if rank > 1:
+            padded, due = padded[valid[index]], due.reshape(-1, *due.shape[rank:])
+        what = f"  output {index}        with the last step padded, and without that step"
+        told = f"  padding         of {', '.join(paths)}, {size} steps"
+        demand_close(padded, due, 1e-5, f"{what}\n{told}", SUMS)
+
+
+def _demand_finite_gradient(case, layer, claims):
+    masks = _masks(case, claims, "everywhere")
+    carried = {path: compat.tensor(mask) for path, mask in masks.items()}
+    arguments = mask_arguments(case, layer, masks)
+    arrays = _padded(case, masks, 0.0)
+    with contextlib.suppress(NotApplicable):  # no output is a float
+        subject = Slice(layer, arrays, case.sample.seed, carried=carried, **arguments)
+        found = subject.gradient(subject.leaves) if subject.leaves else []
+        for name, gradient in zip(subject.names, found, strict=bool(found)):
+            demand_finite(
+                gradient, f"  gradient        of {name} is not finite if all of sample 0 is padded"
+            )
+
+
+def _demand_passed_on(path, mask, leaves, found, stepwise):
+    """Demand that each output that keeps the steps has the mask, and that no other has one."""
+    for index, (leaf, out, keeps) in enumerate(zip(leaves, found, stepwise, strict=True)):
+        shape = tuple(leaf.shape)
+        demand(
+            not keeps or out is not None,
+            f"  output {index}        {shape}, without a mask\n"
+            f"  due             the mask of {path} {mask.shape}, because it keeps those steps",
+        )
+        demand(
+            keeps or out is None,
+            f"  output {index}        {shape}, with a mask\n"
+            f"  due             no mask, because the steps of {path} are gone",
+        )
+        if out is not None and tuple(out.shape) == mask.shape:
+            demand(
+                np.array_equal(compat.array(out), mask),
+                f"  mask of {path:<8}{mask.tolist()}\n"
+                f"  of output {index}     {compat.array(out).tolist()}",
+            )
+
+
+def _stepwise(case, claims) -> list[bool]:
+    """Whether each output keeps the padded steps, that is, whether its second axis grows with them."""
+    outputs = keras.tree.flatten(case.call(case.make(), case.arrays()))
+    kept = [path for path, claim in claims.items() if claim != "consumes"]
+    if not kept:
+        return [False] * len(outputs)
+    letter = case.tensors[kept[0]].letters[1]
+    try:
+        longer = case.arrays(**{letter: case.sizes[letter] + 2})
+    except NotApplicable:  # the size is fixed, so compare shapes instead
+        return [tuple(y.shape[:2]) == case.shapes()[kept[0]][:2] for y in outputs]
+    grown = keras.tree.flatten(case.call(case.make(), longer))
+    return [tuple(a.shape[1:2]) != tuple(e.shape[1:2]) for a, e in zip(grown, outputs, strict=True)]
+
+
+def _demand_symbolic_agrees(case, claims, found):
+    unknown = {"b": None} if "b" in case.traits.dynamic.split() else {}
+    symbols = case.symbols(**unknown)
+    carried = {
+        path: keras.KerasTensor(symbols[path].shape[:2], dtype="bool", name="mask")
+        for path in claims
+    }
+    symbolic = keras.tree.flatten(compat.call(case.make(), symbols, carried))
+    for index, (leaf, mask) in enumerate(zip(symbolic, found, strict=True)):
+        said = compat.mask_of(leaf) is not None
+        demand(
+            said == (mask is not None),
+            f"  output {index}        symbolic {'with' if said else 'without'} a mask, "
+            f"eager {'without' if said else 'with'} one",
+        )
