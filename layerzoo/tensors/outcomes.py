@@ -1,39 +1,61 @@
 """How a check of one property on one sample can end if it does not pass."""
 
-import contextlib
-from collections.abc import Iterator
+import textwrap
+from dataclasses import dataclass
 
-from hypothesis.errors import UnsatisfiedAssumption
-
-_counts: list[list[int]] = []
-
-
-@contextlib.contextmanager
-def counted() -> Iterator[list[int]]:
-    """Count the comparisons made inside, in a list with one number."""
-    _counts.append([0])
-    try:
-        yield _counts[-1]
-    finally:
-        _counts.pop()
+try:
+    from hypothesis.errors import UnsatisfiedAssumption
+except ImportError:  # whoever only reads values and gradients needs no Hypothesis
+    UnsatisfiedAssumption = Exception
 
 
-def note_comparison() -> None:
-    """Count one comparison: of two arrays that have entries, or of anything else that is demanded."""
-    for count in _counts:
-        count[0] += 1
+@dataclass(frozen=True)
+class Finding:
+    """What a comparison found.
+
+    Attributes:
+        what: What was compared, or all that there is to say if it was not numbers.
+        entry: The index of the worst entry, in arrays that differ.
+        found: That entry.
+        due: What it must be.
+        difference: How far apart they are.
+        tolerance: How far apart they may be.
+        origin: Where the tolerance comes from.
+    """
+
+    what: str
+    entry: tuple[int, ...] | None = None
+    found: float = 0.0
+    due: float = 0.0
+    difference: float = 0.0
+    tolerance: float = 0.0
+    origin: str = ""
+
+    def __str__(self):
+        text = self.what
+        if self.entry is not None:
+            text += (
+                f"\nworst entry     [{', '.join(map(str, self.entry))}]: {self.found:.8g} and {self.due:.8g}"
+                f"\ndifference      {self.difference:.3g}, tolerance {self.tolerance:.3g} ({self.origin})"
+            )
+        return textwrap.indent(text, "  ")
 
 
 class Violation(AssertionError):
-    """The property does not hold. The message has the claim, both numbers, and the origin of the tolerance.
+    """The property does not hold.
 
     Attributes:
+        finding: What was compared.
         hint: The probable cause, if these numbers tell more than the property's own hint.
     """
 
-    def __init__(self, message: str, hint: str = ""):
-        super().__init__(message)
+    def __init__(self, finding: Finding, hint: str = ""):
+        super().__init__(finding)
+        self.finding = finding
         self.hint = hint
+
+    def __str__(self):
+        return str(self.finding)
 
 
 class NotApplicable(UnsatisfiedAssumption):
@@ -45,7 +67,6 @@ class Inconclusive(Exception):
 
 
 def demand(condition, message: str, hint: str = "") -> None:
-    """Raise a `Violation` unless the condition is true; comparisons with NaN are not."""
-    note_comparison()
+    """To be removed."""
     if not bool(condition):
-        raise Violation(message, hint)
+        raise Violation(Finding(message), hint)

@@ -17,7 +17,7 @@ for _needed in ("hypothesis", "pytest"):
         )
 
 import layerzoo.testing.properties  # noqa: F401  registers them
-from layerzoo.tensors.outcomes import Inconclusive, NotApplicable, Violation, demand
+from layerzoo.tensors.outcomes import Inconclusive, NotApplicable, Violation
 from layerzoo.testing.engine.case import Case, card_of
 from layerzoo.testing.engine.comparison import demand_close, demand_finite
 from layerzoo.testing.engine.register import PROPERTIES, Property, declare, load_plugins, select

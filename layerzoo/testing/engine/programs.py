@@ -7,15 +7,17 @@ import io
 import re
 import sys
 import tempfile
-import textwrap
 import types
 import warnings
+from collections.abc import Callable
+from pathlib import Path
 
 import keras
 import numpy as np
 
 from layerzoo.catalogue import Config, Tensor
 from layerzoo.tensors import compat
+from layerzoo.testing import shown as given
 
 IDENTIFIERS = {
     "activation": keras.activations,
@@ -28,48 +30,12 @@ IDENTIFIERS = {
 KERAS = (*IDENTIFIERS.values(), keras.dtype_policies, keras.layers)
 """The public modules of Keras that hold what a layer can receive."""
 
-BUILT = """
-def built(**settings):
-    layer = make(**settings)
-    layer(**inputs)
-    rng = np.random.default_rng([{seed}, 977])
-    for weight in layer.weights:
-        if "float" in weight.dtype:
-            step = rng.normal(size=weight.shape, scale=0.3)
-            weight.assign(weight + (step if weight.trainable else np.abs(step)))
-    return layer
-"""
-
-RESTING = """    call, state = layer.call, layer.non_trainable_variables
-    kept = [(v, keras.ops.copy(v.value)) for v in state]
-    def resting(*args, **kwargs):  # always from the same state, because every call changes it
-        for v, value in kept:
-            v.assign(value)
-        return call(*args, **kwargs)
-    layer.call = resting
-    return layer
-"""
-
-NUMBERS = """
-def numbers(outputs):
-    return [keras.ops.convert_to_numpy(y) for y in keras.tree.flatten(outputs)]
-"""
-
-NEIGHBOUR = """
-def neighbour():
-    rng = np.random.default_rng([{seed}, 0])
-    layer = {name}({written})
-    layer(**{inputs}, training=True)
-    return layer
-"""
-
-
 SPOILT = (NameError, ImportError, SyntaxError, AttributeError, LookupError)
 """What a program raises if it does not fit the layer: then it shows nothing about it."""
 
 
-def seen(case, shown: str, raised: type[Exception] | None) -> str:
-    """A program for a failure message if it fails as the check does; otherwise why there is none.
+def seen(case, shown: str, raised: type[Exception] | None) -> tuple[str, str]:
+    """A program that fails as the check does, or an empty text and why there is none.
 
     The program runs in this process, in a folder that is removed afterwards.
 
@@ -79,18 +45,18 @@ def seen(case, shown: str, raised: type[Exception] | None) -> str:
         raised: The type of the error that the layer raised in the check; None if a comparison failed.
     """
     if not shown:
-        return "       no program: this property has none"
+        return "", "this property has none"
     if _claims(case, _claimed(shown)) is None:
-        return "       no program: a claim of the card is a function that no program can import"
+        return "", "a claim of the card is a function that no program can import"
     code = snippet(case, shown)
     if "<locals>" in code:
-        return "       no program: the class is defined inside a function, so none can import it"
+        return "", "the class is defined inside a function, so none can import it"
     outcome = run(code)
     alike = type(outcome) is raised if raised else not isinstance(outcome, SPOILT)
     if outcome is not None and alike:
-        return "\n" + textwrap.indent(code, "    ")
+        return code, ""
     said = f"raised {type(outcome).__name__}" if outcome else "did not fail"
-    return f"       no program: the one for this property {said} here, unlike the check"
+    return "", f"the one for this property {said} here, unlike the check"
 
 
 def run(code: str) -> Exception | None:
@@ -127,19 +93,9 @@ def snippet(case, shown: str = "") -> str:
 
     Args:
         case: The `Case`.
-        shown: The lines that show it. They may use the following names; each is defined before them if they
-            use it:
-            `make(**settings)` returns a new layer, `built(**settings)` one whose weights are moved off their
-            initial values, and `neighbour()` one with another config that has been called.
-            `inputs` are the arguments of the call, as in `layer(**inputs)`. `unknown` are pairs of
-            symbolic inputs with unknown sizes and inputs with other sizes. `shapes` are the arguments of
-            `layer.build(*shapes)` or of `compute_output_shape`.
-            `refused` are the configs that the constructor must refuse.
-            `arguments` are the constructor's arguments. `identifiers` gives the kind of each argument that
-            takes a name, a dict or an object from Keras.
-            `numbers(outputs)` is a flat list of NumPy arrays.
-            `claimed` is what the card claims, as in `claimed["reach"]`. If a claim is a function that
-            cannot be imported, the snippet only prints the outputs.
+        shown: The lines that show it. `layerzoo.testing.shown` has the names that they may use; each is
+            defined before them if they use it. Without lines, and if a claim that they read is a function
+            that cannot be imported, the snippet only prints the outputs.
     """
     claimed = _claims(case, _claimed(shown))
     if not shown or claimed is None:
@@ -179,20 +135,57 @@ def snippet(case, shown: str = "") -> str:
         ]
         parts += [f"unknown = [\n{''.join(pairs)}]"]
     if "built" in needs:
-        built = BUILT.format(seed=seed).strip()
+        parts += [f"seed = {seed}", _source(given.built)]
         if case.traits.state == "always":
-            built = built.replace("    return layer", RESTING.rstrip())
-        parts += [built]
+            parts += [_source(given.resting)]
+            parts[-2] = parts[-2].replace("return layer", "return resting(layer)")
     if "neighbour" in needs:
-        drawn = _inputs(other)
         parts += [
-            NEIGHBOUR.format(
-                seed=other.sample.seed, name=name, written=other.written, inputs=drawn
-            ).strip()
+            f"def neighbour():\n    rng = np.random.default_rng([{other.sample.seed}, 0])\n"
+            f"    layer = {name}({other.written})\n"
+            f"    layer(**{_inputs(other)}, training=True)\n    return layer"
         ]
     if "numbers" in needs:
-        parts += [NUMBERS.strip()]
+        parts += [_source(given.numbers)]
     return "\n\n".join([*parts, *claimed, shown])
+
+
+def read(file: Path) -> str:
+    """The lines of a program's file, with what it imports from files beside it, and no docstring.
+
+    What `layerzoo.testing.shown` names is not imported, because `snippet` defines it.
+    """
+    text = file.read_text(encoding="utf-8")
+    lines, before = text.splitlines(), []
+    for node in ast.parse(text).body:
+        if _is_docstring(node) or isinstance(node, ast.Import | ast.ImportFrom):
+            before += _imported(node, file)
+            lines[node.lineno - 1 : node.end_lineno] = [""] * (
+                (node.end_lineno or node.lineno) - node.lineno + 1
+            )
+    return "\n\n".join([*before, "\n".join(lines).strip()])
+
+
+def _is_docstring(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+def _imported(node: ast.stmt, file: Path) -> list[str]:
+    """What a program has in place of one of its imports."""
+    if isinstance(node, ast.ImportFrom) and node.level == 1:
+        return [read(file.with_name(f"{node.module}.py"))]
+    if isinstance(node, ast.ImportFrom) and node.module == given.__name__:
+        return []
+    if isinstance(node, ast.Import) and {each.name for each in node.names} <= {"keras", "numpy"}:
+        return []
+    return [ast.unparse(node)] if isinstance(node, ast.Import | ast.ImportFrom) else []
+
+
+def _source(function: Callable) -> str:
+    """The source of a function of `layerzoo.testing.shown`, without its docstring and its annotations."""
+    text = re.sub(r'\n    """.*?"""', "", inspect.getsource(function), count=1, flags=re.DOTALL)
+    text = re.sub(r": Any\b| -> [^\n]*(?=:\n)", "", text, count=2)
+    return text.strip()
 
 
 def _names(code: str) -> set[str]:

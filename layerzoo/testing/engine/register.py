@@ -10,10 +10,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Literal, get_args
 
 from layerzoo import foreign
+from layerzoo.card import Traits
 from layerzoo.testing.engine.case import Case
+from layerzoo.testing.engine.comparison import Evidence
+from layerzoo.testing.engine.programs import read
 
 GROUP = "layerzoo.properties"
 
@@ -30,20 +34,22 @@ class Property:
         id: Short and permanent, such as `G1`, or `acme.scaling` in a plug-in.
         name: The function's name.
         group: The module's name: shape, build, config, gradient, numerics, mask, independence,
-            randomness, execution, dropin, caller, states. In a plug-in, the part of the id before the dot.
+            randomness, execution, dropin, caller, states, files. In a plug-in, the part of the id before
+            the dot.
         tier: `must` (failing means broken), `should` (failing means limited) or `trait` (only if the card
             claims it).
         cost: `cheap` (milliseconds), `fair` (tens of milliseconds), `dear` (compiles, writes files or makes
             many layers) or `long` (seconds, because of another process or a slow compiler). It decides on
             how many samples the property is checked.
         statement: The claim, in one sentence.
-        check: Takes a `Case`. It returns None if the property holds, and raises if it does not. If some
-            sample must refute a claim, it returns whether this sample did. If a passed check left something
-            open, it returns that as text.
-        never: What it means if no sample refuted such a claim.
-        hint: The usual cause of a failure; a `Violation` can bring a better hint.
-        shown: Lines of Python that show the property on a layer, in the form that `Case.snippet` takes. If
-            the property fails, they raise or end in an `assert` that fails.
+        check: Takes a `Case`, and yields what it compares. The engine judges that.
+        claim: The trait that a card must declare for the property to apply. If it is declared false, some
+            sample must refute it. Empty if the property applies to every layer.
+        never: What it means if no sample refuted such a claim, or showed what the check yields as
+            `Sometimes`.
+        hint: The usual cause of a failure; a comparison can bring a better hint.
+        folder: Where `<id>.py` shows the property on a layer, if there is such a file: the folder `shown`
+            beside the property's module. `layerzoo.testing.shown` says what it may use.
         brief: How many samples JAX and PyTorch check in a short profile, counting those to which the property
             applies. It is 2 if an option decides what is claimed, so that the plain layer is checked too.
     """
@@ -54,11 +60,19 @@ class Property:
     tier: Tier
     cost: Cost
     statement: str
-    check: Callable[[Case], bool | str | None]
+    check: Callable[[Case], Evidence]
+    claim: str = ""
     never: str = ""
     hint: str = ""
-    shown: str = ""
+    folder: Path | None = None
     brief: int = 1
+    shown: str = ""
+
+    @property
+    def program(self) -> str:
+        """The lines that show the property, without what they import; empty if no file does."""
+        file = self.folder / f"{self.id}.py" if self.folder else None
+        return read(file) if file and file.is_file() else self.shown
 
 
 PROPERTIES: dict[str, Property] = {}
@@ -68,6 +82,7 @@ def declare(
     id: str,
     tier: Tier = "must",
     cost: Cost = "cheap",
+    claim: str = "",
     never: str = "",
     hint: str = "",
     shown: str = "",
@@ -95,6 +110,10 @@ def declare(
         for name, value, known in (("tier", tier, get_args(Tier)), ("cost", cost, get_args(Cost))):
             if value not in known:
                 raise ValueError(f"`{name}` must be one of {known}. Received: {name}={value!r}")
+        if claim and claim not in Traits.__dataclass_fields__:
+            raise ValueError(
+                f"`claim` must be one of {', '.join(Traits.__dataclass_fields__)}. Received: claim={claim!r}"
+            )
         for name, text in (("never", never), ("hint", hint), ("shown", shown)):
             if not isinstance(text, str):
                 raise TypeError(f"`{name}` must be text. Received: {name}={foreign.shown(text)}")
@@ -111,14 +130,23 @@ def declare(
             cost=cost,
             statement=foreign.printable(check.__doc__.strip().split("\n")[0]),
             check=check,
+            claim=claim,
             never=foreign.printable(never),
             hint=foreign.printable(hint),
             shown=inspect.cleandoc(shown),
+            folder=_beside(check),
             brief=brief,
         )
         return check
 
     return register
+
+
+def _beside(check) -> Path | None:
+    try:
+        return Path(inspect.getfile(check)).parent / "shown"
+    except (TypeError, OSError):  # a property defined at a prompt has no file
+        return None
 
 
 def load(points: Iterable[EntryPoint]) -> list[str]:

@@ -1,6 +1,7 @@
 """The results of a run of the kit."""
 
 import dataclasses
+import textwrap
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -52,6 +53,49 @@ class ConformanceError(AssertionError):
 
 
 @dataclass(frozen=True)
+class Failure:
+    """Everything that is known of a failing check, at the simplest sample that was found.
+
+    Attributes:
+        title: The layer, the property, and where it failed.
+        statement: The claim that does not hold.
+        detail: What was compared and what came out, or what the layer raised and where.
+        raised: The type of the error that the layer raised; empty if a comparison failed.
+        sample: The sample's token; empty if no single sample is at fault.
+        setting: The constructor arguments and the shapes of the inputs.
+        hint: The probable cause.
+        program: Python that shows the failure, seen to fail; empty if there is none.
+        no_program: Why there is none.
+        command: How to check again.
+    """
+
+    title: str
+    statement: str
+    detail: str
+    raised: str = ""
+    sample: str = ""
+    setting: str = ""
+    hint: str = ""
+    program: str = ""
+    no_program: str = ""
+    command: str = ""
+
+    def __str__(self):
+        shown = f"\n{textwrap.indent(self.program, '    ')}" if self.program else ""
+        shown = shown or (f"       no program: {self.no_program}" if self.no_program else "")
+        lines = [
+            self.title,
+            f"  {self.statement}" if self.statement else "",
+            self.detail,
+            f"  smallest sample {self.sample}  {self.setting}" if self.sample else "",
+            f"  hint            {self.hint}" if self.hint else "",
+            f"  to see it{shown}" if shown else "",
+            f"  to check again  {self.command}" if self.command else "",
+        ]
+        return printable("\n".join(line for line in lines if line))
+
+
+@dataclass(frozen=True)
 class Result:
     """The result of one property for one layer.
 
@@ -60,18 +104,25 @@ class Result:
         name: The property's name.
         status: The outcome.
         samples: The number of samples that were checked and to which the property applied.
-        message: Why it did not pass, or what a passed check left open.
+        reason: Why it did not pass, or what a passed check left open, unless there is a failure.
         token: The check at the simplest failing sample that was found; `layerzoo replay` runs it again.
         seconds: How long it took.
+        failure: What is known of a failure, or of what could not be decided.
     """
 
     id: str
     name: str
     status: Status
     samples: int
-    message: str = ""
+    reason: str = ""
     token: str = ""
     seconds: float = 0.0
+    failure: Failure | None = None
+
+    @property
+    def message(self) -> str:
+        """The failure as text, or the reason."""
+        return str(self.failure) if self.failure else printable(self.reason)
 
     @property
     def ok(self) -> bool:

@@ -5,8 +5,8 @@ import math
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import keras
 import numpy as np
@@ -15,13 +15,14 @@ from hypothesis import configuration
 from layerzoo import foreign
 from layerzoo.catalogue import Card, Traits
 from layerzoo.tensors import compat
-from layerzoo.tensors.outcomes import Inconclusive, NotApplicable, Violation, counted
+from layerzoo.tensors.outcomes import Inconclusive, NotApplicable, Violation
 from layerzoo.testing.engine.cards import home
 from layerzoo.testing.engine.case import Case, card_of
 from layerzoo.testing.engine.claims import unclaimed
+from layerzoo.testing.engine.comparison import Comparison, Fact, Finite, Note, Sometimes, judged
 from layerzoo.testing.engine.programs import seen
 from layerzoo.testing.engine.register import COSTS, PROPERTIES, Property, select
-from layerzoo.testing.engine.report import Report, Result, Status, printable
+from layerzoo.testing.engine.report import Failure, Report, Result, Status
 from layerzoo.testing.engine.samples import Sample, deck, simplest
 from layerzoo.testing.engine.strategies import drawn
 from layerzoo.testing.engine.token import Token
@@ -173,23 +174,28 @@ def check_property(
     known = {} if told is None else told
     causes: list[tuple[str, ...]] = []
     with compat.undisturbed():
-        status, looked, message, token = _search(
+        found = _search(
             card, each, PROFILES[profile], target or home(card), simplify, known, causes
         )
+    if found.status == "failed":
+        known.update({cause: each.id for cause in causes if cause != VIOLATION})
+    found = _as_expected(card, each, found)
+    return replace(found, seconds=time.perf_counter() - start)
+
+
+def _as_expected(card: Card, each: Property, found: Result) -> Result:
+    """The result in the light of what the card expects."""
     failure = _expected(card.expected_failures, each)
     undecided = _expected(card.expected_inconclusive, each)
-    if failure and status in ("failed", "not_asked"):
-        status, message = "expected_failure", failure
-    elif undecided and status == "inconclusive":
-        status, message = "expected_inconclusive", undecided
-    elif (failure or undecided) and status == "passed":
+    if failure and found.status in ("failed", "not_asked"):
+        return replace(found, status="expected_failure", reason=failure, failure=None)
+    if undecided and found.status == "inconclusive":
+        return replace(found, status="expected_inconclusive", reason=undecided, failure=None)
+    if (failure or undecided) and found.status == "passed":
         to = "fail" if failure else "be inconclusive"
-        message = f"{each.id} passes, but the card expects it to {to}: {failure or undecided}"
-        status = "unexpected_pass"
-    if status == "failed":
-        known.update({cause: each.id for cause in causes if cause != VIOLATION})
-    seconds = time.perf_counter() - start
-    return Result(each.id, each.name, status, looked, printable(message), token, seconds)
+        reason = f"{each.id} passes, but the card expects it to {to}: {failure or undecided}"
+        return replace(found, status="unexpected_pass", reason=reason)
+    return found
 
 
 def _expected(reasons: Mapping[str, str], each: Property) -> str:
@@ -197,41 +203,105 @@ def _expected(reasons: Mapping[str, str], each: Property) -> str:
     return reasons.get(f"{each.id}@{compat.BACKEND}") or reasons.get(each.id, "")
 
 
-def check_sample(card: Card, each: Property, sample: Sample) -> bool | str | None:
-    """Check one property at one sample, which a token in a report names. Raises what the property raises."""
+def check_sample(card: Card, each: Property, sample: Sample) -> "Outcome":
+    """Check one property at one sample, which a token in a report names.
+
+    Raises:
+        Violation: the property does not hold.
+        NotApplicable: it does not apply at this sample, or there was nothing to compare.
+        Inconclusive: it could be neither confirmed nor refuted.
+        Exception: whatever else the layer or the property raises.
+    """
     with compat.undisturbed():
         return _checked(each, Case(card, sample))
 
 
-def _checked(each: Property, case: Case) -> bool | str | None:
-    """What a property finds. Whatever it and the layer do, only Ctrl-C ends the run.
+@dataclass(frozen=True)
+class Outcome:
+    """What a property found at a sample at which it holds.
 
-    A property of ours that compared nothing at a sample says nothing about it. One of a plug-in may compare
-    in a way of its own.
+    Attributes:
+        shown: Whether the sample shows what one sample must show. None if nothing of that kind is due.
+        notes: What the check leaves open.
     """
-    with counted() as comparisons:
-        outcome = foreign.contained(each.check, case)
-    if outcome is None and not comparisons[0] and "." not in each.id:
+
+    shown: bool | None = None
+    notes: tuple[str, ...] = ()
+
+
+def _checked(each: Property, case: Case) -> Outcome:
+    """What a property finds. Whatever it and the layer do, only Ctrl-C ends the run."""
+    return foreign.contained(_judged, each, case)
+
+
+def _judged(each: Property, case: Case) -> Outcome:
+    """Judge what a property yields, one comparison after another."""
+    refutable = _to_be_refuted(each, case)
+    compared, shown, notes = 0, None, []
+    yielded = each.check(case)
+    if not isinstance(yielded, Generator):
+        return _old(each, yielded)
+    with contextlib.closing(yielded) as evidence:
+        for item in evidence:
+            if isinstance(item, Note):
+                notes.append(item.text)
+            elif isinstance(item, Sometimes):
+                compared, shown = compared + 1, bool(shown) or bool(item.holds)
+            elif isinstance(item, Comparison | Fact | Finite):
+                verdict = judged(item)
+                compared += verdict.share is not None
+                if refutable and isinstance(item, Comparison):
+                    shown = verdict.violation is not None
+                    if shown:
+                        break
+                elif verdict.violation is not None:
+                    raise verdict.violation
+            else:
+                raise TypeError(
+                    f"A property must yield comparisons. Received: {foreign.shown(item)} from {each.id}"
+                )
+    if not compared:
         raise NotApplicable("at this size there is nothing to compare")
-    if outcome is None or isinstance(outcome, bool | str):
-        return outcome
-    if isinstance(outcome, np.bool_):
-        return bool(outcome)
-    raise TypeError(
-        "A property must return None, True, False or a text. "
-        f"Received: {foreign.shown(outcome)} from {each.id}"
-    )
+    return Outcome(shown, tuple(notes))
 
 
-def _search(card, each, profile, target, simplify, told, causes) -> tuple[Status, int, str, str]:
+def _old(each, outcome):
+    if isinstance(outcome, bool | np.bool_):
+        return Outcome(bool(outcome))
+    return Outcome(None, (outcome,) if isinstance(outcome, str) else ())
+
+
+def _to_be_refuted(each: Property, case: Case) -> bool:
+    """Whether the card declares the property's claim false, so that some sample must refute it.
+
+    Raises:
+        NotApplicable: the card does not make the claim.
+    """
+    if not each.claim:
+        return False
+    claimed = getattr(case.traits, each.claim)
+    if claimed is False and each.never:
+        return True
+    if claimed is None or claimed is False or claimed == {}:
+        raise NotApplicable(f"the card does not claim `{each.claim}`")
+    return False
+
+
+def _search(card, each, profile, target, simplify, told, causes) -> Result:
     """Look at one sample after another. The cause of an error that is found is added to `causes`."""
     looked = 0
-    refuted: list[bool] = []
+    shown: list[bool] = []
     excuses: list[str] = []
     notes: dict[str, None] = {}
-    enough = each.brief if _is_brief(profile) else math.inf
     undecided: list[tuple[Sample, Inconclusive]] = []
-    token = lambda sample: str(Token(each.id, target, sample))  # noqa: E731
+    enough = each.brief if _is_brief(profile) else math.inf
+
+    def result(status: Status, **more) -> Result:
+        return Result(each.id, each.name, status, looked, **more)
+
+    def token(sample: Sample) -> str:
+        return str(Token(each.id, target, sample))
+
     for sample in looked_at(card, each, profile):
         outcome = _outcome(card, each, sample)
         if isinstance(outcome, NotApplicable):
@@ -242,33 +312,36 @@ def _search(card, each, profile, target, simplify, told, causes) -> tuple[Status
             cause = _cause(card, outcome)
             by = told.get(cause) or told.get(cause[1:])
             if by:
-                return "not_asked", looked, f"not asked because of {by}, which meets this error", ""
+                return result(
+                    "not_asked", reason=f"not asked because of {by}, which meets this error"
+                )
             causes.append(cause)
             if cause != VIOLATION and first_step(Case(card, sample), outcome):
                 causes.append(cause[1:])  # of whatever type: no property gets past this
             if simplify:
                 again = lambda s, c=cause: _cause(card, _outcome(card, each, s)) == c  # noqa: E731
                 sample = simplest(sample, again)
-            message = failure_message(card, each, sample, target, simplify)
-            return "failed", looked + 1, message, token(sample)
-        elif isinstance(outcome, str):
             looked += 1
-            notes[outcome] = None
+            failure = failure_at(card, each, sample, target, simplify)
+            return result("failed", token=token(sample), failure=failure)
         else:
             looked += 1
-            refuted += [outcome] if outcome is not None else []
-        if looked >= enough and (any(refuted) or not each.never):
+            notes.update(dict.fromkeys(outcome.notes))
+            shown += [outcome.shown] if outcome.shown is not None else []
+        if looked >= enough and (any(shown) or not each.never):
             break
     if undecided:  # and no sample failed
         sample, reason = undecided[0]
-        message = _inconclusive_message(card, each, reason, Token(each.id, target, sample))
-        return "inconclusive", looked, message, token(sample)
-    if refuted and not any(refuted):
-        message = f"{card.name}  {each.id} {each.name}  FAILED\n  {each.never}"
-        return "failed", looked, message, ""
+        failure = _undecided(card, each, reason, Token(each.id, target, sample))
+        return result("inconclusive", token=token(sample), failure=failure)
+    if shown and not any(shown):
+        title = f"{card.name}  {each.id} {each.name}  FAILED"
+        return result("failed", failure=Failure(title, "", f"  {each.never}"))
     if looked == 0:
-        return ("not_applicable", 0, excuses[0], "") if excuses else ("not_run", 0, TOO_LONG, "")
-    return "passed", looked, "; ".join(notes), ""
+        if excuses:
+            return result("not_applicable", reason=excuses[0])
+        return result("not_run", reason=TOO_LONG)
+    return result("passed", reason="; ".join(notes))
 
 
 def _cause(card, outcome) -> tuple[str, ...]:
@@ -317,25 +390,25 @@ def _no_traces() -> Iterator[None]:
             configuration.set_hypothesis_home_dir(before)
 
 
-def failure_message(
+def failure_at(
     card: Card, each: Property, sample: Sample, target: str, program: bool = True
-) -> str:
-    """Build the failure message; this reruns the check.
+) -> Failure:
+    """Build the failure; this reruns the check.
 
     Args:
         card: The card.
         each: The property.
         sample: The sample at which it fails.
         target: What names the card in a token.
-        program: Whether to show a program, if one is seen to fail.
+        program: Whether to look for a program that fails as the check does.
     """
     case = Case(card, sample)
-    hint, shown, raised = each.hint, each.shown, None
+    hint, shown, raised = each.hint, each.program, None
     try:
         _checked(each, case)
         detail = "  (did not fail again at its simplest sample: the layer is not deterministic)"
     except Violation as violation:
-        detail = f"  {str(violation).lstrip()}"
+        detail = str(violation)
         hint = violation.hint or hint
     except Exception as error:
         text = f"{type(error).__name__}: {_said(error)}"
@@ -345,25 +418,34 @@ def failure_message(
         shown = step.shown if step else shown
     if hint and "card" in hint and target == "-":
         hint += " An instance has no card: declare it with `check_layer(..., traits=Traits(...))`."
-    versions = f"keras {keras.__version__}, {compat.BACKEND}"
-    return (
-        f"{card.name}  {each.id} {each.name}  FAILED  ({versions})\n"
-        f"  {each.statement}\n{detail}\n"
-        f"  smallest sample {sample.token}  ({case.written})  {case.shapes()}\n"
-        + (f"  hint            {hint}\n" if hint else "")
-        + (f"  to see it{seen(case, shown, raised)}\n" if program else "")
-        + f"  to check again  {Token(each.id, target, sample).command}"
+    code, no_program = seen(case, shown, raised) if program else ("", "")
+    return Failure(
+        title=_title(card, each, "FAILED"),
+        statement=each.statement,
+        detail=detail,
+        raised=raised.__name__ if raised else "",
+        sample=sample.token,
+        setting=f"({case.written})  {case.shapes()}",
+        hint=hint,
+        program=code,
+        no_program=no_program,
+        command=Token(each.id, target, sample).command,
     )
 
 
-def _inconclusive_message(card: Card, each: Property, reason: Inconclusive, token: Token) -> str:
-    versions = f"keras {keras.__version__}, {compat.BACKEND}"
-    return (
-        f"{card.name}  {each.id} {each.name}  INCONCLUSIVE  ({versions})\n"
-        f"  {each.statement}\n  {str(reason).lstrip()}\n"
-        f"  hint            A card can expect this: expected_inconclusive={{{each.id!r}: 'why'}}\n"
-        f"  to check again  {token.command}"
+def _undecided(card: Card, each: Property, reason: Inconclusive, token: Token) -> Failure:
+    return Failure(
+        title=_title(card, each, "INCONCLUSIVE"),
+        statement=each.statement,
+        detail=f"  {str(reason).lstrip()}",
+        hint=f"A card can expect this: expected_inconclusive={{{each.id!r}: 'why'}}",
+        command=token.command,
     )
+
+
+def _title(card: Card, each: Property, came_out: str) -> str:
+    versions = f"keras {keras.__version__}, {compat.BACKEND}"
+    return f"{card.name}  {each.id} {each.name}  {came_out}  ({versions})"
 
 
 def _said(error: Exception) -> str:

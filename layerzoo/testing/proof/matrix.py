@@ -130,7 +130,7 @@ def confirm(
             if id != entries[name].kill and not _is_due(name, id, turn):
                 continue
             result, _ = _look(entries[name].card, PROPERTIES[id])
-            raised = "\n  raised " in result.message
+            raised = bool(result.failure and result.failure.raised)
             if result.status != "failed":
                 lines.append(f"{id} detected {name}, but now its status is {result.status}")
             elif id == entries[name].kill and raised != entries[name].raises:

@@ -37,7 +37,7 @@ def prove(each: Property) -> Proof:
     name = sentinel.card.name
     troubles = []
     result = check_property(sentinel.card, each, profile_of(each), simplify=False)
-    raised = "\n  raised " in result.message
+    raised = bool(result.failure and result.failure.raised)
     if result.status != "failed":
         troubles.append(
             f"{each.id} cannot fail here: {name} breaks it, but the result is {_came_out(result)}"

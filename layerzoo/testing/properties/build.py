@@ -21,17 +21,6 @@ SAME = "the same float32 operations, 1e-6"
         "Make every weight and every sub-layer in `__init__` or in `build`, and build each sub-layer "
         "there. What `call` makes is missing when weights are loaded."
     ),
-    shown="""
-    one, other = make(name="subject"), make(name="subject")
-    one.build(*shapes)
-    other(**inputs)
-    by_build, by_call = ([tuple(v.shape) for v in each.variables] for each in (one, other))
-    assert by_build == by_call, f"by build {by_build}, by a call {by_call}"
-    assert one.built, "`built` is False after `build`"
-    one(**inputs)
-    after = [tuple(v.shape) for v in one.variables]
-    assert after == by_build, f"before the call {by_build}, after it {after}"
-    """,
 )
 def build_complete(case):
     """`build` makes exactly the variables that a first call makes, and a call after it adds none."""
@@ -52,17 +41,6 @@ def build_complete(case):
         "instead of `input_shape[:-1] + (n,)`. If you write your own `get_build_config`, it must hold "
         "everything that `build` needs."
     ),
-    shown="""
-    import json
-
-    layer, revived = make(name="subject"), make(name="subject")
-    layer.build(*shapes)
-    revived.build_from_config(json.loads(json.dumps(layer.get_build_config())))
-    first, second = (
-        [(tuple(v.shape), v.dtype, v.trainable) for v in each.variables] for each in (layer, revived)
-    )
-    assert first == second, f"built {first}, from the build config {second}"
-    """,
 )
 def build_config(case):
     """A layer that is built from its build config, read back from JSON, has the same variables."""
@@ -79,29 +57,6 @@ def build_config(case):
         "attributes, possibly in lists or dicts. Keras does not look into closures, sets or objects of "
         "other classes."
     ),
-    shown="""
-    import gc
-    import weakref
-
-    kind, made = type(make()), []
-    home = next(each for each in keras.Variable.__mro__ if "__init__" in vars(each))
-    original = home.__init__
-
-    def recording(self, *args, **kwargs):
-        original(self, *args, **kwargs)
-        made.append(weakref.ref(self))
-
-    home.__init__ = recording
-    try:
-        layer = kind(**arguments)
-        layer(**inputs)
-    finally:
-        home.__init__ = original
-    gc.collect()  # what nobody holds is not lost
-    held = [v for v in (each() for each in made) if v is not None]
-    lost = [v.path for v in held if not any(v is known for known in layer.variables)]
-    assert not lost, f"made and not among the layer's variables: {lost}"
-    """,
 )
 def state_tracked(case):
     """Every variable that the layer makes is listed in `variables`."""
@@ -124,16 +79,6 @@ def state_tracked(case):
         "Give each weight and each inner layer a fixed `name` that no other one has. Paths tell weights "
         "apart in summaries, layout maps and patterns for freezing."
     ),
-    shown="""
-    names = []
-    for _ in range(2):
-        keras.backend.clear_session(free_memory=False)  # counts layers without a name anew
-        layer = make(name="subject")
-        layer(**inputs)
-        names.append([variable.path for variable in layer.variables])
-    assert len(set(names[0])) == len(names[0]), f"a name is used twice: {names[0]}"
-    assert names[0] == names[1], f"one instance has {names[0]}, the next one {names[1]}"
-    """,
 )
 def names(case):
     """Variable paths are unique within a layer, and each instance has the same paths in the same order."""
@@ -155,33 +100,6 @@ def names(case):
         "State belongs to the instance. A class attribute, a mutable default argument or a module-level "
         "cache must not hold anything that depends on an argument, a shape or a call."
     ),
-    shown="""
-    layer = built()
-    config, before = str(layer.get_config()), numbers(layer(**inputs))
-    def train():  # with the same noise each time
-        [v.assign([7, 0]) for v in layer.variables if "seed_gen" in v.path]
-        keras.utils.set_random_seed(7)
-        return numbers(layer(**inputs, training=True))
-    once = train()
-    shared = [v.path for v in neighbour().variables if any(v is known for known in layer.variables)]
-    assert not shared, f"two instances share {shared}"
-    for a, e in zip(numbers(layer(**inputs)), before, strict=True):
-        worst = np.max(np.abs(a - e))
-        assert worst <= 1e-6, f"using another instance changed the outputs by {worst}"
-    now = str(layer.get_config())
-    assert now == config, f"using another instance changed the config {config} to {now}"
-    for a, e in zip(train(), once, strict=True):
-        same = claimed["state"] or np.allclose(a, e, atol=1e-6)
-        assert same, f"in training {e.ravel()[:4]}, after another instance was used {a.ravel()[:4]}"
-    first, layer.input_spec = next(iter(inputs)), None
-    try:  # with one entry too many
-        layer(**{**inputs, first: np.concatenate([inputs[first]] * 2, axis=-1)}, training=True)
-    except Exception as error:
-        print("a call in training failed:", type(error).__name__)
-    for a, e in zip(numbers(layer(**inputs, training=False)), before, strict=True):
-        same = claimed["state"] or np.allclose(a, e, atol=1e-6)
-        assert same, f"at inference {e.ravel()[:4]}, after an error in training {a.ravel()[:4]}"
-    """,
 )
 def isolation(case):
     """Instances share no variables; other instances and past calls do not change what a layer computes."""

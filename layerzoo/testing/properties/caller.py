@@ -30,20 +30,6 @@ from layerzoo.testing.engine.register import declare
         "tensor by its name. Otherwise `isinstance(inputs, list)`, which is False for a tuple, or a "
         "`build` that relies on an order."
     ),
-    shown="""
-    def turned(x, depth=0):  # keywords and dicts in another order, tuples for lists
-        if isinstance(x, dict):
-            return {name: turned(x[name], depth + 1) for name in reversed(x)}
-        return tuple(x) if isinstance(x, list) else x
-    layer, new = built(), make()
-    new(**turned(inputs))
-    new.set_weights(layer.get_weights())
-    outputs = layer(**inputs), new(**inputs), layer(**turned(inputs))
-    due, of_new, of_turned = map(keras.tree.flatten, outputs)
-    for e, y in [*zip(due, of_new), *zip(due, of_turned)]:
-        y, e = keras.ops.convert_to_numpy(y), keras.ops.convert_to_numpy(e)
-        assert np.allclose(y, e, atol=1e-5), f"in another order {y}, in the first {e}"
-    """,
 )
 def nested_structures(case):
     """A call gives the same by keyword or position, with reordered dicts, and with tuples for lists."""
@@ -77,17 +63,6 @@ def nested_structures(case):
         "Usually an in-place operation: `x += 1`, `pop` on a dict, or `append` to a list that the caller "
         "owns. Make a new object: `x = x + 1`, `dict(config)`, `list(layers)`."
     ),
-    shown="""
-    import copy
-    kept_arguments = {k: list(v) if isinstance(v, list) else v for k, v in arguments.items()}
-    layer, kept, leaves = built(), copy.deepcopy(inputs), keras.tree.flatten(inputs)
-    assert arguments == kept_arguments, f"the constructor changed {kept_arguments} to {arguments}"
-    for training in (False, True):
-        layer(**inputs, training=training)
-        for before, after, due in zip(leaves, keras.tree.flatten(inputs), keras.tree.flatten(kept)):
-            assert after is before, f"a list or dict of inputs holds {after} now instead of {before}"
-            assert np.array_equal(after, due), f"before the call {due}, after it {after}"
-    """,
 )
 def input_untouched(case):
     """Neither a call nor the constructor changes the caller's arrays, tensors, masks or configs."""
@@ -126,27 +101,6 @@ def input_untouched(case):
         "Declare in `build` what the layer accepts, `self.input_spec = InputSpec(min_ndim=2, axes={-1: "
         "size})`. Check arguments in `__init__`, before anything is changed."
     ),
-    shown="""
-    layer, first = built(), next(iter(inputs))
-    for config in refused:
-        try:
-            taken = type(layer)(**config)
-        except (ValueError, TypeError):
-            continue
-        raise AssertionError(f"{config} is accepted and gives {taken}")
-    def widened(x):  # one more entry in the last axis of the first input
-        if isinstance(x, dict):
-            return {**x, next(iter(x)): widened(next(iter(x.values())))}
-        return [widened(x[0]), *x[1:]] if isinstance(x, list) else np.concatenate([x, x[..., :1]], axis=-1)
-    given, new, outcome = {**inputs, first: widened(inputs[first])}, make(), None
-    shapes = lambda layer: [tuple(w.shape) for w in layer.weights]
-    try:
-        new(**given)
-        outcome = layer(**given) if shapes(new) != shapes(layer) else None
-    except Exception:
-        pass
-    assert outcome is None, f"built for {shapes(layer)}, but one more entry is accepted: {outcome}"
-    """,
 )
 def errors(case):
     """Bad arguments raise ValueError or TypeError; inputs that do not fit are refused before any change."""
@@ -187,19 +141,6 @@ def errors(case):
         "Usually a `__repr__` that reads what only `build` makes, a `count_params` that forgets a part, or "
         "a docstring example that no longer fits the arguments. The example is run exactly as written."
     ),
-    shown="""
-    import inspect, re, textwrap
-    layer = make()
-    assert repr(layer), "the text form (`repr`) is empty"
-    layer(**inputs)
-    assert repr(layer), "the text form (`repr`) is empty"
-    weights = sum(int(np.prod(w.shape)) for w in layer.weights)
-    assert layer.count_params() == weights, f"count_params {layer.count_params()}, weights {weights}"
-    symbols = keras.tree.map_structure(lambda x: keras.Input(x.shape[1:], dtype=x.dtype), inputs)
-    keras.Model(keras.tree.flatten(symbols), layer(**symbols)).summary()
-    for example in re.findall(r"```python\\n(.*?)```", inspect.cleandoc(type(layer).__doc__ or ""), re.S):
-        exec(textwrap.dedent(example), {"keras": keras, "np": np, type(layer).__name__: type(layer)})
-    """,
 )
 def repr_summary(case):
     """`repr`, a model's `summary` and `count_params` work, and the examples in the docstring run."""

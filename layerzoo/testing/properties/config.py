@@ -29,36 +29,6 @@ FILE = "a float32 layer read back computes the same numbers; 1e-6 is for reorder
         "write: `serialize` activations, initializers and layers. Neither `build` nor `call` may change "
         "it. If you write your own `from_config`, let it work on a copy."
     ),
-    shown="""
-    import json
-
-    def text(config):  # without what Keras adds to a layer inside once that is built
-        drop = lambda node: {k: v for k, v in node.items() if k != "build_config"}
-        return json.dumps(json.loads(json.dumps(config), object_hook=drop), sort_keys=True)
-
-    layer = make(name="subject")
-    config = layer.get_config()
-    written = text(config)
-    lost = set(arguments) - set(config)
-    assert not lost, f"arguments missing from the config: {lost}"
-    layer(**inputs)
-    assert text(layer.get_config()) == written, f"{written} became {text(layer.get_config())}"
-    revived = type(layer).from_config(config)
-    assert text(config) == written, f"`from_config` changed {written} to {text(config)}"
-    assert text(revived.get_config()) == written, f"{written} revived: {text(revived.get_config())}"
-    revived(**inputs)
-    revived.set_weights(layer.get_weights())
-    for a, e in zip(numbers(revived(**inputs)), numbers(layer(**inputs)), strict=True):
-        np.testing.assert_allclose(a, e, rtol=1e-5, atol=1e-6)
-
-    import inspect
-
-    for old, new in zip(layer._flatten_layers(), revived._flatten_layers()):  # the layers inside too
-        for argument in inspect.signature(type(old).__init__).parameters:
-            due, found = vars(old).get(argument), vars(new).get(argument)
-            if isinstance(due, (bool, int, float, str)):
-                assert found == due, f"{old.name} lost {argument}: it was {due} and is {found}"
-    """,
 )
 def config_roundtrip(case):
     """A layer revived from its config has the same arguments, also inside, and computes the same values."""
@@ -100,36 +70,6 @@ def config_roundtrip(case):
         "Pass the argument through `keras.activations.get`, `initializers.get`, `regularizers.get` or "
         "`constraints.get` in `__init__`, and through `serialize` from the same module in `get_config`."
     ),
-    shown="""
-    import json
-
-    register = keras.saving.register_keras_serializable("shown")
-    own = lambda base, *given: register(type(f"Own{base.__name__}", (base,), {}))(*given)
-
-    @register
-    def damped(x):
-        return 0.5 * x
-
-    names = {"activation": "tanh", "constraint": "non_neg", "initializer": "ones", "regularizer": "l2"}
-    others = {
-        "activation": [damped, keras.layers.LeakyReLU(negative_slope=0.25)],
-        "constraint": [own(keras.constraints.MaxNorm, 1.5)],
-        "initializer": [own(keras.initializers.Constant, 0.7)],
-        "regularizer": [own(keras.regularizers.L2, 0.02)],
-    }
-    for argument, kind in identifiers.items():
-        module = getattr(keras, f"{kind}s")
-        written = lambda value: json.dumps(module.serialize(module.get(value)))
-        known = module.get(names[kind])
-        for form in [names[kind], known, keras.saving.serialize_keras_object(known), *others[kind]]:
-            due = written(form)
-            layer = make(**{argument: form})
-            text = json.dumps(keras.saving.serialize_keras_object(layer))
-            for each in (layer, keras.saving.deserialize_keras_object(json.loads(text))):
-                found = written(each.get_config()[argument])
-                assert found == due, f"{argument} is {found} in the config, given {due}"
-                each(**inputs)
-    """,
 )
 def identifiers(case):
     """Activations, initializers, regularizers and constraints are accepted in every form, and kept."""
@@ -152,22 +92,6 @@ def identifiers(case):
         "`build` set it to False on each if the layer is frozen: a layer that is made or handed in does not "
         "follow its owner's flag, and a model trains it."
     ),
-    shown="""
-    def trained(layer):  # by a model around it
-        layer(**inputs)
-        return {v.path for v in layer.variables if v.trainable} | {w.path for w in layer.trainable_weights}
-
-    later = built()
-    due = len(trained(later))
-    later.trainable = False
-    for frozen in make(trainable=False), later, type(later).from_config(later.get_config()):
-        found = trained(frozen)
-        assert not frozen.trainable, "the config lost `trainable=False`"
-        assert not found, f"the layer is frozen, and a model trains {found}"
-        frozen.trainable = True
-        found = trained(frozen)
-        assert len(found) == due, f"{found} train again, {due} do in a layer never frozen"
-    """,
 )
 def trainable_flag(case):
     """A model trains nothing of a layer that is made, set, revived or loaded frozen; it can be undone."""
@@ -204,30 +128,6 @@ def trainable_flag(case):
         "or the inner layer it is meant for. If an argument has no effect on purpose, declare it in the "
         "card: `inert={'argument': 'why'}`."
     ),
-    shown="""
-    import inspect
-    defaults = {n: p.default for n, p in inspect.signature(type(make()).__init__).parameters.items()}
-    others = {name: defaults[name] for name in arguments if defaults[name] is not inspect.Parameter.empty}
-    customs = {"initializer": keras.initializers.Constant(0.7), "regularizer": keras.regularizers.L2(0.3)}
-    kinds = {name: kind for name, kind in identifiers.items() if kind in customs and name in others}
-    others |= {name: customs[kind] for name, kind in kinds.items()}
-    def effects(**settings):
-        keras.utils.set_random_seed(7)
-        layer = make(**settings)
-        layer(**inputs)
-        found = numbers([v.value for v in layer.variables])
-        rules = [(v.trainable, getattr(v, "constraint", None) is not None) for v in layer.variables]
-        found += [np.array(rules)]
-        found += [*numbers(layer(**inputs)), *numbers(layer(**inputs, training=True))]
-        return found + numbers(layer.losses)
-    plain = effects()
-    for name, value in others.items():
-        moved = effects(**{name: value})
-        same = len(moved) == len(plain) and all(map(np.array_equal, moved, plain))
-        if identifiers.get(name) == "initializer":
-            same = not any(np.allclose(x, 0.7) for x in moved)
-        assert not same, f"{name}={value!r} changes no start, no output, no loss and no training"
-    """,
 )
 def arguments_matter(case):
     """Each argument changes a start, an output, a loss, a gradient or training, unless the card says not."""

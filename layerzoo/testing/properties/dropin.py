@@ -24,20 +24,6 @@ SAME = "the same float32 operations, 1e-5 for another order"
         "Usually Python code in `call` that needs a known size or a concrete number. A model first runs "
         "`call` on symbols, so take sizes from `keras.ops.shape` and branch with `keras.ops.where`."
     ),
-    shown="""
-    layer = built()
-    symbols = keras.tree.map_structure(lambda x: keras.Input(x.shape[1:], dtype=x.dtype), inputs)
-    model, given = keras.Model(keras.tree.flatten(symbols), layer(**symbols)), keras.tree.flatten(inputs)
-    alone, size = numbers(layer(**inputs)), len(given[0])
-    free = all(y.shape[0] is None for y in model.outputs) and claimed["state"] != "always"
-    if free and not claimed["couples_batch"]:
-        more = lambda a: np.concatenate([a, a, a[:1]])  # for a last batch that is smaller
-        given, alone, size = list(map(more, given)), list(map(more, alone)), size + 1
-    found = model.predict(given, batch_size=size, verbose=0)
-    for how, outputs in {"the model": model(given, training=False), "`predict`": found}.items():
-        for y, e in zip(numbers(outputs), alone):
-            assert np.allclose(y, e, rtol=1e-4, atol=1e-5), f"{how} gives {y}, the layer alone {e}"
-    """,
 )
 def drop_in(case):
     """In any model, in `TimeDistributed` and in `tf.data` the layer computes the same as alone."""
@@ -72,21 +58,6 @@ def drop_in(case):
         "Usually a variable made in `call`, so that each use makes a new one, or something that one use "
         "stores on `self` and the next one reads. Make variables in `build`, and store nothing in `call`."
     ),
-    shown="""
-    layer = built()
-    once = len(layer.variables)
-    symbols = keras.tree.map_structure(lambda x: keras.Input(x.shape[1:], dtype=x.dtype), inputs)
-    twice = keras.Model(keras.tree.flatten(symbols), [layer(**symbols), layer(**symbols)])
-    assert len(twice.variables) == once, f"used once {once} variables, twice {len(twice.variables)}"
-    layer(**inputs)
-    regularized = sum(w.regularizer is not None for w in layer.trainable_weights)
-    due = 2 * len(layer.losses) - regularized
-    first, second = twice(keras.tree.flatten(inputs), training=False)
-    assert len(twice.losses) == due, f"used twice, the layer has {len(twice.losses)} losses, not {due}"
-    for a, b in zip(keras.tree.flatten(first), keras.tree.flatten(second)):
-        a, b = keras.ops.convert_to_numpy(a), keras.ops.convert_to_numpy(b)
-        assert np.allclose(a, b, atol=1e-5), f"the first use gives {a}, the second {b}"
-    """,
 )
 def shared(case):
     """Used twice in a model, the layer has one set of variables, twice the losses, and summed gradients."""
@@ -138,32 +109,6 @@ def shared(case):
         "Do not accumulate losses on `self`. Keep inner layers where Keras tracks them, as attributes or "
         "in lists."
     ),
-    shown="""
-    import inspect
-    layer = built()
-    def losses():
-        layer(**inputs, training=True)
-        return numbers(layer.losses)
-    first, second = losses(), losses()
-    for loss in first:
-        assert loss.shape == () and np.isfinite(loss), f"a loss is {loss}, not one finite number"
-    assert len(first) == len(second), f"after one call {first}, after two {second}"
-    inside = [l for x in vars(layer).values() if isinstance(x, keras.Layer) for l in x.losses]
-    assert len(first) >= len(inside), f"{len(inside)} losses in the layers inside, {len(first)} in the layer"
-    regularized = lambda layer: [w.name for w in layer.trainable_weights if w.regularizer is not None]
-    added, due = len(first) - len(regularized(layer)), claimed["losses"]
-    assert due in (None, added), f"a call adds {added} losses, the card says {due}"
-    layer(**inputs, training=False)
-    once = numbers(layer.losses)
-    layer(**inputs, training=False)
-    assert np.allclose(once, numbers(layer.losses)), f"after a call {once}, later {numbers(layer.losses)}"
-    for name in inspect.signature(type(layer).__init__).parameters:
-        weight = name.removesuffix("_regularizer")
-        if name != weight and weight in [w.name for w in layer.trainable_weights]:
-            other = type(layer)(**{**arguments, name: "l2"})
-            other(**inputs)
-            assert weight in regularized(other), f"with {name} only {regularized(other)} are regularized"
-    """,
 )
 def losses(case):
     """Losses are finite scalars, as many as claimed; they do not pile up over calls, and reach the model."""

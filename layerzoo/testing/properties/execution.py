@@ -12,7 +12,6 @@ from layerzoo.tensors.outcomes import NotApplicable, Violation, demand
 from layerzoo.testing.engine.case import flat
 from layerzoo.testing.engine.comparison import allowing, demand_close, varies
 from layerzoo.testing.engine.register import declare
-from layerzoo.testing.properties.gradient import PROBE
 
 BATCH = 16
 FUSED = "float32, 1e-5 for operations that the compiler fuses"
@@ -47,22 +46,6 @@ def demand_close(found, expected, what):
         "Usually Python code that runs only once, while the call is traced: a number drawn by NumPy, a "
         "test of whether something is traced, or an attribute that changes in `call`."
     ),
-    shown=MODEL
-    + CLOSE
-    + """
-model, predict = compiled("inference", inputs)
-start = model.get_weights()
-found = predict()
-model.set_weights(start)
-demand_close(found, model.layer(**inputs), "compiled, and eager")
-if claimed["stochastic"]:
-    times = 8 if "b" in claimed["dynamic"].split() else 1
-    many = keras.tree.map_structure(lambda x: np.concatenate([x] * times), inputs)
-    _, predict = compiled("training", many)
-    first, *others = (numbers(predict()) for _ in range(4))
-    repeated = all(all(map(np.array_equal, other, first)) for other in others)
-    assert not repeated, f"four compiled calls in training all gave {first[0].ravel()[:4]}"
-""",
 )
 def jit_equals_eager(case):
     """Each compiled call computes the same as an eager call, and random noise differs between calls."""
@@ -94,44 +77,6 @@ def jit_equals_eager(case):
         "Usually a Python number on the layer or a global setting that `call` changes, or a size taken "
         "from `inputs.shape`. That size is None if it is unknown; use `keras.ops.shape(inputs)`."
     ),
-    shown=CLOSE
-    + """
-layer = built()
-if keras.backend.backend() == "tensorflow":
-    import tensorflow as tf
-    unknown_batch = lambda x: tf.TensorSpec((None, *x.shape[1:]), x.dtype)
-    size = unknown_batch if "b" in claimed["dynamic"].split() else lambda x: tf.TensorSpec(x.shape, x.dtype)
-    signature = [keras.tree.map_structure(size, inputs)]
-    traced = tf.function(lambda given: layer(**given, training=True), input_signature=signature)
-    for n in (2, 1, 1) if size is unknown_batch else (1, 1):
-        some = keras.tree.map_structure(lambda x: tf.constant(np.concatenate([x] * n)), inputs)
-        found = traced(some)
-        if size is unknown_batch and not claimed["state"] and not claimed["stochastic"]:
-            demand_close(found, layer(**some, training=True), f"the batch {n} times")
-    count = traced.experimental_get_tracing_count()
-elif keras.backend.backend() == "jax":
-    import jax
-    traces = []
-    def call(t, n, given):
-        traces.append(1)
-        return layer.stateless_call(t, n, **given)
-    traced = jax.jit(call)
-    for _ in range(3):
-        trained, others = layer.trainable_variables, layer.non_trainable_variables
-        traced([v.value for v in trained], [v.value for v in others], inputs)
-    count = len(traces)
-else:
-    import torch
-    graphs = []
-    traced = torch.compile(layer, backend=lambda graph, _: graphs.append(graph) or graph.forward)
-    tensors = keras.tree.map_structure(torch.tensor, inputs)
-    traced(**tensors)
-    once = len(graphs)
-    for _ in range(2):
-        traced(**tensors)
-    count = 1 + len(graphs) - once
-assert count == 1, f"similar calls took {count} traces"
-    """,
 )
 def retrace(case):
     """Similar calls are traced once, and a new batch size is not traced again if the backend allows that.
@@ -174,15 +119,6 @@ def retrace(case):
         "Usually a tensor that `call` stores on `self`. If a later call needs it, `assign` it to a "
         "variable; otherwise return it."
     ),
-    shown=PROBE.replace("training=False", "training=True")
-    + """
-gradients(run_eagerly=False)
-for name, value in vars(probe.layer).items():
-    for x in keras.tree.flatten(value):
-        if name != "_losses" and keras.ops.is_tensor(x):  # Keras keeps those until the next call
-            keras.ops.convert_to_numpy(x)  # raises for a tensor of a trace that is over
-            assert getattr(x, "grad_fn", None) is None, f"{name} keeps the graph of a call: {x}"
-""",
 )
 def no_tracer_leak(case):
     """After a traced call no attribute holds one of its tensors, and the layer still runs and prints."""
@@ -206,28 +142,6 @@ def no_tracer_leak(case):
         "change variables only with `assign`, and compute with them rather than with copies made in "
         "`build`."
     ),
-    shown="""
-    import inspect
-    layer = built()
-    mode = {"training": True} if "training" in inspect.signature(layer.call).parameters else {}
-    rng = np.random.default_rng(5)
-    before = [x.copy() for x in numbers(layer.variables)]
-    given = [x + rng.random(x.shape).astype(x.dtype) if x.dtype.kind == "f" else x for x in before]
-    place = {id(v): i for i, v in enumerate(layer.variables)}
-    pick = lambda variables: [keras.ops.convert_to_tensor(given[place[id(v)]]) for v in variables]
-    trained, others = layer.trainable_variables, layer.non_trainable_variables
-    tensors = keras.tree.map_structure(keras.ops.convert_to_tensor, inputs)
-    outputs, state = layer.stateless_call(pick(trained), pick(others), **tensors, **mode)
-    for v, old, new in zip(layer.variables, before, numbers(layer.variables)):
-        assert np.array_equal(old, new), f"{v.path} was {old} and is {new} after a stateless call"
-    for v, value in zip(layer.variables, given):
-        v.assign(value)
-    if not claimed["stochastic"]:
-        for y, e in zip(numbers(outputs), numbers(layer.call(**tensors, **mode))):
-            assert np.allclose(y, e, atol=1e-5), f"{y.ravel()[:4]} stateless, {e.ravel()[:4]} by `call`"
-        for v, y, e in zip(others, numbers(state), numbers(others)):
-            assert np.allclose(y, e, atol=1e-5), f"{v.path}: {y} is returned, {e} after a call"
-    """,
 )
 def stateless_pure(case):
     """`stateless_call` computes the same as a call with those values, returns new state and stores none."""
@@ -274,38 +188,6 @@ def stateless_pure(case):
         "Usually a branch on the backend, a default that differs between backends (an epsilon, an axis, "
         "rounding), or an operation that only one backend has."
     ),
-    shown="""
-import importlib, json, os, subprocess, sys, tempfile
-layer = built()
-path = os.path.join(tempfile.mkdtemp(), "found.npz")
-named = lambda xs: {f"{i:03}": np.asarray(keras.ops.convert_to_numpy(x)) for i, x in enumerate(xs)}
-weights, arrays = named(layer.weights), named(keras.tree.flatten(inputs))
-np.savez(path, **{f"w{k}": x for k, x in weights.items()}, **{f"x{k}": x for k, x in arrays.items()})
-shape = json.dumps(keras.tree.map_structure(lambda _: 0, inputs))
-code = f'''
-import importlib, json, keras, numpy as np
-found = np.load({path!r})
-cls = getattr(importlib.import_module({type(layer).__module__!r}), {type(layer).__name__!r})
-layer = cls.from_config(json.loads({json.dumps(layer.get_config())!r}))
-arrays = [found[k] for k in found if k[0] == "x"]
-inputs = keras.tree.pack_sequence_as(json.loads({shape!r}), arrays)
-layer(**inputs)
-layer.set_weights([found[k] for k in found if k[0] == "w"])
-outputs = map(keras.ops.convert_to_numpy, keras.tree.flatten(layer(**inputs)))
-np.savez({path!r}, *outputs)
-'''
-for other in {"tensorflow", "jax", "torch"} - {keras.backend.backend()}:
-    if importlib.util.find_spec(other) is None:
-        continue
-    kept = open(path, "rb").read()
-    environment = {**os.environ, "KERAS_BACKEND": other, "PYTHONPATH": os.pathsep.join(sys.path)}
-    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
-    found = list(np.load(path).values())
-    open(path, "wb").write(kept)
-    for y, x in zip(keras.tree.flatten(layer(**inputs)), found):
-        y = keras.ops.convert_to_numpy(y)
-        assert np.allclose(x, y, atol=1e-4), f"{x.ravel()[:4]} on {other}, {y.ravel()[:4]} here"
-    """,
 )
 def same_elsewhere(case):
     """With the same weights and inputs, outputs, masks and gradients agree on every installed backend."""
@@ -343,34 +225,6 @@ def same_elsewhere(case):
         "Usually a tensor or table that Keras does not track, Python code that needs a tensor's value "
         "while the call is traced, or a print for debugging."
     ),
-    shown=CLOSE
-    + """
-import tempfile
-layer, path = built(), tempfile.mkdtemp() + "/model"
-free = "b" in claimed["dynamic"].split()
-batch = (lambda x: (None, *x.shape[1:])) if free else (lambda x: x.shape)
-symbol = lambda x: keras.Input(batch_shape=batch(x), dtype=str(x.dtype))
-symbols = keras.tree.map_structure(symbol, inputs)
-model = keras.Model(symbols, layer(**symbols))
-spec = keras.tree.map_structure(lambda x: keras.InputSpec(str(x.dtype), x.shape), inputs)
-how = {} if free else {"input_signature": [spec]}
-if keras.backend.backend() == "torch":
-    import torch
-    if free:
-        dynamic = keras.tree.map_structure(lambda x: {0: torch.export.Dim.DYNAMIC}, inputs)
-        how = {"dynamic_shapes": [(dynamic,)]}
-    model.export(path + ".pt2", format="torch", verbose=False, **how)
-    loaded, tensor = torch.export.load(path + ".pt2").module(), torch.tensor
-else:
-    import tensorflow as tf
-    model.export(path, format="tf_saved_model", verbose=False, **how)
-    program = tf.saved_model.load(path)
-    loaded, tensor = program.serve, tf.constant
-for n in (1, 2) if free else (1,):
-    some = keras.tree.map_structure(lambda x: np.concatenate([x] * n), inputs)
-    found = loaded(keras.tree.map_structure(tensor, some))
-    demand_close(found, layer(**some), f"exported and not, the batch {n} times")
-    """,
 )
 def export(case):
     """A model with the layer can be exported, and the loaded export computes the same for any batch size."""

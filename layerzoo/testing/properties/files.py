@@ -54,34 +54,6 @@ class Subclassed(keras.Model):
         "Register the class with `keras.saving.register_keras_serializable`, make its config complete, and "
         "make every weight in `build`. Keras reads a file into a layer that was built but never called."
     ),
-    shown="""
-    def symbol(x):
-        return keras.Input(batch_shape=x.shape, dtype=str(x.dtype))
-
-    symbols = keras.tree.map_structure(symbol, inputs)
-    model = keras.Model(keras.tree.flatten(symbols), built()(**symbols))
-    given = keras.tree.flatten(inputs)
-    rng = np.random.default_rng(1)
-    target = keras.tree.map_structure(lambda y: rng.normal(size=y.shape), model(given))
-    optimizer = keras.optimizers.Adam(0.01, epsilon=1e-3)
-    model.compile(optimizer, "mse", run_eagerly=keras.backend.backend() != "jax")
-    def step(model):  # of training
-        keras.utils.set_random_seed(7)
-        if not model.trainable_variables:
-            return numbers(model(given, training=True))
-        model.train_on_batch(given, target)
-        return numbers([v.value for v in (*model.variables, *model.optimizer.variables)])
-    step(model), step(model)
-    model.save("shown.keras")
-    loaded = keras.saving.load_model("shown.keras")
-    for a, e in zip(loaded.variables, model.variables):  # no file of Keras holds seeds
-        if "seed_gen" in e.path:
-            a.assign(np.array(e.value))
-    for a, e in zip(numbers(loaded(given)), numbers(model(given)), strict=True):
-        np.testing.assert_allclose(a, e, rtol=1e-5, atol=1e-6)
-    for a, e in zip(step(loaded), step(model), strict=True):
-        np.testing.assert_allclose(a, e, rtol=1e-5, atol=1e-6)
-    """,
 )
 def keras_file(case):
     """A model saved as `.keras` loads without `custom_objects`, computes the same, and trains on the same.
@@ -178,16 +150,6 @@ def _demand_resumes(model, loaded, step):
         "weights file is read. If you write your own `load_own_variables`, it must read what "
         "`save_own_variables` wrote."
     ),
-    shown="""
-    layer, bare = built(name="subject"), make(name="subject")
-    bare.build(*shapes)
-    saved, loaded = keras.Sequential([layer]), keras.Sequential([bare])
-    saved.built = loaded.built = True
-    saved.save_weights("shown.weights.h5")
-    loaded.load_weights("shown.weights.h5")
-    for a, e in zip(numbers(bare(**inputs)), numbers(layer(**inputs)), strict=True):
-        np.testing.assert_allclose(a, e, rtol=1e-5, atol=1e-6)
-    """,
 )
 def weights_file(case):
     """A `.weights.h5` file loads into a layer that was built but never called, and gives the same outputs."""
@@ -211,25 +173,6 @@ def weights_file(case):
         "Keras copies a layer through the same methods that save it. Do not write your own `__deepcopy__` "
         "or `__reduce__`, and make the config and the build config complete."
     ),
-    shown="""
-    import copy
-    import pickle
-
-    def symbol(x):
-        return keras.Input(batch_shape=x.shape, dtype=str(x.dtype))
-
-    layer = built()
-    for other in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
-        for a, e in zip(numbers(other(**inputs)), numbers(layer(**inputs)), strict=True):
-            np.testing.assert_allclose(a, e, rtol=1e-5, atol=1e-6)
-    symbols = keras.tree.map_structure(symbol, inputs)
-    model = keras.Model(keras.tree.flatten(symbols), layer(**symbols))
-    clone = keras.models.clone_model(model).get_layer(layer.name)
-    kept, found = ([tuple(w.shape) for w in each.weights] for each in (layer, clone))
-    assert kept == found, f"weights {kept}, in the clone {found}"
-    shared = [w.path for w in clone.weights if any(w is known for known in layer.weights)]
-    assert not shared, f"the clone shares {shared}"
-    """,
 )
 def copies(case):
     """`copy.deepcopy` and `pickle` give an equal layer, `clone_model` a new one; none shares variables."""
@@ -265,17 +208,6 @@ def copies(case):
         "`build_from_config`, as the decorator `layerzoo.building.recipe.recipe` does. What is not "
         "built yet cannot be quantised: build every inner layer in `build`."
     ),
-    shown="""
-    symbol = lambda x: keras.Input(batch_shape=x.shape, dtype=str(x.dtype))
-    symbols = keras.tree.map_structure(symbol, inputs)
-    model = keras.Model(keras.tree.flatten(symbols), built()(**symbols))
-    model.quantize("int8")
-    model.save("shown.keras")
-    loaded = keras.saving.load_model("shown.keras")
-    given = keras.tree.flatten(inputs)
-    for a, e in zip(numbers(loaded(given)), numbers(model(given)), strict=True):
-        np.testing.assert_allclose(a, e, rtol=1e-5, atol=1e-6)
-    """,
 )
 def quantized_file(case):
     """A model that is quantised before its first call is loaded as it was saved, and computes the same."""
@@ -299,19 +231,6 @@ def quantized_file(case):
         "`lora_rank` of each inner layer in `get_build_config`, and call `enable_lora` again in "
         "`build_from_config`, as the decorator `layerzoo.building.recipe.recipe` does."
     ),
-    shown="""
-    layer = built()
-    for part in layer._flatten_layers():
-        if hasattr(part, "enable_lora"):
-            part.enable_lora(1)
-    symbol = lambda x: keras.Input(batch_shape=x.shape, dtype=str(x.dtype))
-    symbols = keras.tree.map_structure(symbol, inputs)
-    model = keras.Model(keras.tree.flatten(symbols), layer(**symbols))
-    model.save("shown.keras")
-    loaded = keras.saving.load_model("shown.keras")
-    trained, due = ([w.name for w in each.trainable_weights] for each in (loaded, model))
-    assert sorted(trained) == sorted(due), f"{trained} train in the loaded model, {due} in the saved one"
-    """,
 )
 def adapted_file(case):
     """A model with LoRA adapters is loaded with them: the same weights train, and it computes the same."""

@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 
 from layerzoo.catalogue import Card
 from layerzoo.tensors import compat
-from layerzoo.tensors.outcomes import demand, note_comparison
+from layerzoo.tensors.outcomes import demand
 from layerzoo.tensors.slice import Slice
 from layerzoo.testing.engine.case import Case
-from layerzoo.testing.engine.comparison import demand_close
+from layerzoo.testing.engine.comparison import demand_close, note_comparison
 from layerzoo.testing.engine.derivative import STEPS, TOLERANCE, demand_derivative
 from layerzoo.testing.engine.placed import Placed, built, fitting_places
 from layerzoo.testing.engine.samples import Sample, deck

@@ -61,7 +61,6 @@ for weight, gradient in found:
         "Usually a `stop_gradient` on something that the output depends on, or a custom gradient whose "
         "formula is wrong."
     ),
-    shown=PROBE + "found = gradients()" + SLOPES,
 )
 def gradient_fd(case):
     """The gradient from autodiff equals the numerical derivative, for each input and weight."""
@@ -90,16 +89,6 @@ def gradient_fd(case):
         "Usually a weight that `call` does not use, a `stop_gradient`, or a step through NumPy or an "
         "integer type. If a gradient is zero by design, name the weight or input in the card's `dead`."
     ),
-    shown=PROBE
-    + """
-from fnmatch import fnmatch
-for weight, gradient in gradients():
-    assert np.isfinite(gradient).all(), f"{weight.path}: {gradient}"
-    name, size = weight.path.split("/", 2)[-1], np.abs(gradient).max()
-    stopped = claimed["differentiable"] == "none" and weight.path.endswith("/input")
-    if not stopped and not any(fnmatch(name, pattern) for pattern in claimed["dead"]):
-        assert size > 1e-6, f"the largest gradient of {weight.path} is {size}"
-    """,
 )
 def gradient_flow(case):
     """Each trainable weight and float input gets a finite, nonzero gradient, or zero if declared dead."""
@@ -128,15 +117,6 @@ def gradient_flow(case):
         "Usually a root, a norm, a logarithm or a division at zero. Replace its argument there with "
         "`where` before the operation. A `where` after it fixes the value but leaves the gradient NaN."
     ),
-    shown="drawn = inputs\n"
-    "for kind, special in (('zeros', np.zeros_like), ('ones', np.ones_like), ('ties', np.round)):\n"
-    "    inputs = keras.tree.map_structure(lambda x: special(x) if x.dtype.kind == 'f' else x, drawn)\n"
-    + "\n".join(f"    {line}" for line in PROBE.strip().split("\n"))
-    + """
-    for weight, gradient in gradients():
-        finite = np.isfinite(gradient).all()
-        assert finite, f"inputs all {kind}: the gradient of {weight.path} is {gradient}"
-    """,
 )
 def gradient_finite_at_special(case):
     """Outputs and gradients are finite for zeros, for equal values, for ties, and if every step is masked."""
@@ -158,28 +138,6 @@ def gradient_finite_at_special(case):
         "the card, with `state`. On PyTorch, copy a state that you read if the same call assigns to it "
         "later."
     ),
-    shown="""
-    layer = built()
-    symbols = keras.tree.map_structure(lambda x: keras.Input(batch_shape=x.shape, dtype=str(x.dtype)), inputs)
-    model = keras.Model(symbols, layer(**symbols))
-    before = numbers(layer.weights)
-    rng = np.random.default_rng(1)
-    target = keras.tree.map_structure(lambda y: rng.normal(size=y.shape), model(inputs))
-    model.compile(keras.optimizers.SGD(0.5), "mse")
-    data = dict(x=inputs, y=target, batch_size=len(keras.tree.flatten(inputs)[0]), verbose=0)
-    model.fit(**data, shuffle=False)
-    after = numbers(layer.weights)
-    loss = model.evaluate(**data)
-    for weight, old, new in zip(layer.weights, before, after):
-        assert np.isfinite(new).all(), f"{weight.path} is {new} after a step"
-        moved = not np.array_equal(old, new)
-        if not weight.trainable and not claimed["state"] and not claimed["couples_batch"]:
-            assert not moved, f"{weight.path} does not train, was {old} and is {new}"
-        if weight.trainable and not moved:
-            weight.assign(old + 0.1)
-            other = model.evaluate(**data)
-            assert other == loss, f"{weight.path} changes the loss from {loss} to {other} but did not move"
-    """,
 )
 def training_step(case):
     """One `fit` step moves every trainable weight and no other, and leaves all of them finite."""
@@ -226,14 +184,6 @@ def training_step(case):
         "Usually Python code that runs only once, while the call is traced: an `if` on a tensor's value, a "
         "number drawn by NumPy, or a custom gradient that reads values other than its arguments."
     ),
-    shown=PROBE
-    + """
-eager = {w.path: g for w, g in gradients(jit_compile=False)}
-for weight, gradient in gradients(run_eagerly=False, jit_compile=True):
-    expected = eager[weight.path]
-    close = np.abs(gradient - expected).max() <= 1e-4 * max(1, np.abs(expected).max())
-    assert close, f"{weight.path}: {gradient.ravel()[:4]} compiled, {expected.ravel()[:4]} eager"
-    """,
 )
 def grad_jit_equal(case):
     """The compiled gradient equals the eager one."""
@@ -259,21 +209,6 @@ def grad_jit_equal(case):
         "Usually the culprit is a custom gradient: forward mode ignores it or uses a different rule for "
         "it."
     ),
-    shown=PROBE
-    + """
-rng = np.random.default_rng(2)
-along = [rng.normal(size=w.shape).astype("float32") * w.trainable for w in probe.weights]
-def loss(*values):
-    mapping = list(zip(probe.weights, values))
-    with keras.StatelessScope(state_mapping=mapping):
-        return keras.ops.sum(keras.ops.convert_to_tensor(u) * probe(one))
-tensors = lambda arrays: tuple(keras.ops.convert_to_tensor(x) for x in arrays)
-forward = float(keras.ops.convert_to_numpy(keras.ops.jvp(loss, tensors(start), tensors(along))[1]))
-names = {w.path: v for w, v in zip(probe.weights, along)}
-backward = sum(np.sum(gradient * names[w.path]) for w, gradient in gradients())
-close = abs(forward - backward) <= 1e-3 * max(1, abs(backward))
-assert close, f"the derivative along a direction is {forward} forwards and {backward} backwards"
-    """,
 )
 def dot_test(case):
     """Forward and reverse mode agree, <u, J v> = <J' u, v>, on a backend that has both."""
@@ -307,33 +242,6 @@ def dot_test(case):
         "Usually a `stop_gradient` inside a formula for the first derivative, or a custom gradient whose "
         "own rule cannot be differentiated."
     ),
-    shown=PROBE
-    + """
-rng = np.random.default_rng(2)
-along = [keras.ops.convert_to_tensor(rng.normal(size=x.shape).astype("float32")) for x in start]
-class Slope(keras.Model):  # its output is the derivative along a direction
-    def build(self, shape):
-        self.probe = probe
-    def call(self, _):
-        def loss(*values):
-            with keras.StatelessScope(state_mapping=list(zip(probe.weights, values))):
-                return keras.ops.sum(keras.ops.convert_to_tensor(u) * probe.call(one))
-        found = keras.ops.jvp(loss, tuple(w.value for w in probe.weights), tuple(along))[1]
-        return keras.ops.reshape(found, (1, 1))
-slope = Slope()
-slope(one)
-slope.compile(keras.optimizers.SGD(1.0), lambda u, y: keras.ops.sum(y), run_eagerly=True)
-slope.train_on_batch(one, one)
-second = sum(np.sum((a - b) * keras.ops.convert_to_numpy(v))
-    for a, b, v in zip(start, probe.get_weights(), along))
-values = []
-for h in (2**-7, -(2**-7)):
-    probe.set_weights([x + h * keras.ops.convert_to_numpy(v) for x, v in zip(start, along)])
-    values.append(slope.evaluate(one, one, verbose=0))
-numeric = (values[0] - values[1]) / 2**-6
-close = abs(second - numeric) <= 1e-2 * max(1, abs(numeric))
-assert close == claimed["twice_differentiable"], f"{second} by autodiff, {numeric} by difference"
-    """,
 )
 def gradient_of_gradient(case):
     """Autodiff finds the right second derivative, unless the card says that there is none."""
@@ -364,17 +272,6 @@ def gradient_of_gradient(case):
         "The card names a function whose gradient this layer returns (`surrogate`), or says that no "
         "gradient reaches the inputs (`differentiable='none'`). Either the layer or the card is wrong."
     ),
-    shown=PROBE
-    + """
-if claimed["differentiable"] == "none":
-    for weight, gradient in gradients():
-        reached = np.abs(gradient).max() if weight.path.endswith("/input") else 0
-        assert not reached, f"a gradient of {reached} reaches an input"
-else:
-    found = gradients()
-    run = claimed["surrogate"]
-"""
-    + SLOPES.strip().replace("\n", "\n    ").replace("def slope", "    def slope", 1),
 )
 def surrogate(case):
     """The gradient is that of the card's surrogate, or zero if the card says that inputs get none."""
@@ -411,30 +308,6 @@ def surrogate(case):
         "it by the number of samples, as Keras does with that of an `activity_regularizer`. Otherwise a "
         "custom gradient that depends on the size of the batch."
     ),
-    shown="""
-    layer = built()
-    symbol = lambda x: keras.Input(x.shape[1:], dtype=str(x.dtype))
-    symbols = keras.tree.map_structure(symbol, inputs)
-    noisy = {"training": False} if claimed["stochastic"] or claimed["state"] else {}
-    model = keras.Model(symbols, layer(**symbols, **noisy))
-    model.compile(keras.optimizers.SGD(1.0), "mse", run_eagerly=True)
-    start = model.get_weights()
-    def gradients(given):  # of the mean over the samples, and of the losses that the call adds
-        target = keras.tree.map_structure(np.zeros_like, model(given))
-        model.train_on_batch(given, target)
-        found = [a - b for w, a, b in zip(model.weights, start, model.get_weights()) if w.trainable]
-        model.set_weights(start)
-        return found
-    half = lambda x: x[::-1] * x.dtype.type(2) if x.dtype.kind == "f" else x[::-1]
-    other = keras.tree.map_structure(half, inputs)
-    both = keras.tree.map_structure(lambda a, b: np.concatenate([a, b]), inputs, other)
-    if not claimed["couples_batch"]:
-        found = zip(layer.trainable_weights, gradients(both), gradients(inputs), gradients(other))
-        for weight, whole, first, second in found:
-            mean = (first + second) / 2
-            close = np.allclose(whole, mean, atol=1e-5 * max(1, np.abs(whole).max()))
-            assert close, f"{weight.path}: {whole.ravel()[:4]} of a batch, {mean.ravel()[:4]} of its parts"
-    """,
 )
 def accumulated_gradient(case):
     """The gradient of a batch is the mean over its parts, also of added losses, unless samples interact."""
@@ -532,14 +405,6 @@ def _demand_finite_gradient(case, layer, arrays, where, **arguments):
         "A branch that starts at zero needs one factor of zero: its last gamma, gain or kernel. If two "
         "factors of a product start at zero, neither gets a gradient."
     ),
-    shown=PROBE.replace("built()", "make()")
-    + """
-x, (y, *_) = keras.tree.flatten(inputs)[0], numbers(make()(**inputs, training=False))
-same = np.array_equal(x, y)
-assert same == claimed["identity_at_start"], "not the input" if not same else "the input"
-found = [g for w, g in gradients() if not w.path.endswith("/input")]
-assert not same or not found or any(map(np.any, found)), "no gradient reaches a weight"
-    """,
 )
 def identity_at_start(case):
     """A new layer returns its input exactly, and a gradient moves it off that."""

@@ -64,43 +64,6 @@ class Marked(keras.layers.Layer):
         "NaN. Apply `where(mask, x, 0)` to the inputs; in attention, apply it to the scores and to the "
         "values. Divide a sum by the number of valid steps, at least 1."
     ),
-    shown=PADDED
-    + """
-bare = numbers(layer(**inputs))
-def run(kept, value):
-    fill = lambda x, m: np.where(m[..., None], x, np.float32(value)) if x.dtype.kind == "f" else x
-    return numbers(layer(**{**inputs, **{n: tree(fill, inputs[n], masks(kept)[n]) for n in claims}},
-                         **arguments(masks(kept))))
-right, left, nowhere = lambda t: t < len(t) - 1, lambda t: t > 0, lambda t: t < 0  # where steps are valid
-for kept in (right, left, nowhere):
-    for y, e in zip(run(kept, np.nan), run(kept, 0)):
-        assert np.isfinite(e).all(), f"zeros in padding give {e}, not finite numbers"
-        y, e = valid(y, kept), valid(e, kept)
-        assert np.allclose(y, e, atol=1e-4), f"NaN in padding gives {y}, zeros {e}"
-for y, e in zip(numbers(layer(**inputs)), bare):
-    assert np.allclose(y, e, atol=1e-4), f"without a mask {y}, before any mask {e}"
-def train(value):  # with the same noise each time
-    seeds = [v.assign([7, 0]) for v in layer.variables if "seed_gen" in v.path]
-    keras.utils.set_random_seed(7)
-    fill = lambda x, m: np.where(m[..., None], x, np.float32(value)) if x.dtype.kind == "f" else x
-    given = {**inputs, **{n: tree(fill, inputs[n], masks(left)[n]) for n in claims}}
-    return numbers(layer(**given, **arguments(masks(left)), training=True))
-if not claimed["state"]:
-    for y, e in zip(train(50), train(0)):
-        y, e = valid(y, left), valid(e, left)
-        assert np.allclose(y, e, atol=1e-4), f"in training, 50 in padding gives {y}, zeros {e}"
-if steps > 1:
-    short = {**inputs, **{n: tree(lambda x: x[:, :-1], inputs[n]) for n in claims}}
-    for y, e in zip(run(right, 0), numbers(layer(**short))):
-        assert np.allclose(valid(y, right), e, atol=1e-4), f"padded {valid(y, right)}, cut short {e}"
-if list(inputs) == list(claims) and {"b", "t"} <= set(claimed["dynamic"].split()):
-    inputs = {n: tree(lambda x: np.concatenate([x[:1]] * 40, axis=1), x) for n, x in inputs.items()}
-    steps *= 40
-    for kept in (right, left):
-        for y, e in zip(run(kept, np.nan), run(kept, 0)):
-            y, e = valid(y, kept), valid(e, kept)
-            assert np.allclose(y, e, atol=1e-4), f"in {steps} steps of one sample {y}, with zeros {e}"
-""",
 )
 def mask_invariance(case):
     """The contents of padded steps, even NaN, change no valid output, wherever the padding is."""
@@ -131,30 +94,6 @@ def mask_invariance(case):
         "whatever the shapes. Override `compute_mask`: return None if the steps are gone, and one mask for "
         "each output if there are several."
     ),
-    shown="""
-    from keras.src.backend.common import masking as on_tensors  # Keras has no public way
-    first, masking = next(iter(inputs)), claimed["masking"]
-    kept = (masking.get(first) if isinstance(masking, dict) else masking) in ("propagates", "passes")
-    for x in keras.tree.flatten(inputs[first]):
-        x[:, 1:] = 0  # which `Masking` and `Embedding` take for padding
-    tensors = keras.tree.map_structure(keras.ops.convert_to_tensor, inputs)
-    for x in keras.tree.flatten(tensors[first]):
-        mask = np.broadcast_to(np.arange(x.shape[1]) < 1, x.shape[:2])
-        on_tensors.set_keras_mask(x, keras.ops.convert_to_tensor(mask))
-    layer = make()
-    for training in (False, True):
-        mask = np.flip(mask, axis=1) if training else mask
-        for x in keras.tree.flatten(tensors[first]):
-            on_tensors.set_keras_mask(x, keras.ops.convert_to_tensor(mask.copy()))
-        for y in keras.tree.flatten(layer(**tensors, training=training)):
-            found, due = on_tensors.get_keras_mask(y), kept and tuple(y.shape[:2]) == mask.shape
-            assert (found is not None) == due, f"an output {tuple(y.shape)} has the mask {found}, due: {due}"
-            same = not due or np.array_equal(keras.ops.convert_to_numpy(found), mask)
-            assert same, f"training={training}: mask in {mask}, mask out {found}"
-            if due and hasattr(inputs[first], "dtype"):
-                said = layer.compute_mask(x, mask[:, ::-1].copy())
-                assert np.array_equal(said, mask[:, ::-1]), f"compute_mask of {mask[:, ::-1]} gives {said}"
-    """,
 )
 def mask_propagation(case):
     """The layer passes on the declared mask, eager and symbolic, and the mask fits the output's shape."""
@@ -209,23 +148,6 @@ def _demand_fitting(case, layer, claims, stepwise, where, training=False):
         "several, Keras fills `<argument>_mask` for each, so use those names. `cast(mask, 'bool')` also "
         "accepts masks of 0 and 1."
     ),
-    shown=PADDED
-    + """
-from keras.src.backend.common import masking as on_tensors  # Keras has no public way
-kept = lambda t: t < max(1, len(t) - 1)
-given = masks(kept)
-tensors = tree(keras.ops.convert_to_tensor, inputs)
-for n in claims:
-    carry = lambda x, m: on_tensors.set_keras_mask(x, keras.ops.convert_to_tensor(m))
-    tree(carry, tensors[n], given[n])
-due = numbers(layer(**inputs, **arguments(given)))
-forms = {"of floats by argument": arguments(given, "float32"), "on the tensor": tensors}
-for form, how in forms.items():
-    if form != "on the tensor" or any(names.values()):
-        for y, e in zip(numbers(layer(**{**inputs, **how})), due):
-            y, e = valid(y, kept), valid(e, kept)
-            assert np.allclose(y, e, atol=1e-4), f"with a mask {form} {y}, of booleans by argument {e}"
-""",
 )
 def mask_input_forms(case):
     """A mask has the same effect as an argument, on a tensor and in a model, as bool, int or float."""
@@ -264,25 +186,6 @@ def mask_input_forms(case):
         "message elsewhere. At the start of `call`, compare `mask.shape` with the first axes of the inputs, "
         "and if the mask is not boolean, its values with 0 and 1, as `layerzoo.ops.masks.fitting_mask` does."
     ),
-    shown="""
-    import inspect
-    layer = built()
-    for name in inspect.signature(layer.call).parameters:
-        path = next(iter(inputs)) if name == "mask" else name.removesuffix("_mask")
-        if (name != "mask" and not name.endswith("_mask")) or not hasattr(inputs.get(path), "shape"):
-            continue
-        b, t, *rest = inputs[path].shape
-        shapes = [(b, t + 1), (b, 1), (1, t), (b + 1, t), (t,), (b,), (), (b, t, *rest, 1)]
-        unfit = [np.ones(s, bool) for s in shapes if len(s) < 2 or s != (b, t)]
-        for mask in [*unfit, np.full((b, t), 0.3), np.full((b, t), np.nan), np.full((b, t), 2)]:
-            said = ""
-            try:
-                layer(**inputs, **{name: mask})
-            except ValueError as error:
-                said = str(error).split("Arguments received by")[0]  # Keras adds them to any error
-            due = name in said and (mask.shape == (b, t) or str(mask.shape) in said)
-            assert due, f"{name} {mask.dtype} {mask.shape} for {(b, t)}: {said or 'accepted'}"
-    """,
 )
 def mask_fits(case):
     """A mask of another shape, or of other numbers than 0 and 1, raises a `ValueError` that names it."""

@@ -4,11 +4,11 @@ import keras
 import numpy as np
 
 from layerzoo.tensors import compat
-from layerzoo.tensors.outcomes import NotApplicable, Violation, demand, note_comparison
+from layerzoo.tensors.outcomes import NotApplicable, Violation, demand
 from layerzoo.testing.engine.case import flat
-from layerzoo.testing.engine.comparison import demand_close, demand_finite
+from layerzoo.testing.engine.comparison import demand_close, demand_finite, note_comparison
 from layerzoo.testing.engine.register import declare
-from layerzoo.testing.properties.independence import demand_samples
+from layerzoo.testing.properties.independence import same_samples
 
 PRECISION = {"mixed_float16": 2e-2, "mixed_bfloat16": 1e-1, "bfloat16": 1e-1}
 SUMS = "float32, 1e-5 for sums in another order"
@@ -23,31 +23,6 @@ SPACING = {"float16": 2.0**-11, "bfloat16": 2.0**-8}
         "Usually a sub-layer made without `dtype=self.dtype_policy`, a `cast` to a fixed dtype, or a "
         "constant that half precision cannot hold. Take dtypes from `self.compute_dtype`."
     ),
-    shown="""
-    exact = built()
-    weights = exact.get_weights()
-    single = lambda outputs: numbers([keras.ops.cast(y, "float32") for y in keras.tree.flatten(outputs)])
-    for policy, share in (("mixed_float16", 2e-2), ("mixed_bfloat16", 1e-1), ("bfloat16", 1e-1)):
-        half = make(dtype=policy)
-        held = keras.tree.flatten([getattr(half, name, None) for name in half.get_config()])
-        if any(isinstance(each, keras.Layer) for each in held):
-            keras.config.set_dtype_policy(policy)  # which a layer that is passed in follows
-            half = make(dtype=policy)
-            keras.config.set_dtype_policy("float32")
-        half(**inputs)
-        for inner in half._flatten_layers():
-            assert inner.dtype_policy.name == policy, f"{inner.name} has {inner.dtype_policy.name}"
-        for w in half.weights:
-            assert w.dtype != "float32" or policy != "bfloat16", f"{w.path} is float32 under {policy}"
-        half.set_weights(weights)
-        outputs = half(**inputs)
-        but_states = outputs[:1] if getattr(half, "return_state", False) else outputs
-        kinds = [str(y.dtype) for y in keras.tree.flatten(but_states)]
-        assert "float32" not in " ".join(kinds), f"under {policy} the outputs are {kinds}"
-        for y, e in zip(single(outputs), single(exact(**inputs))):
-            error, allowed = np.max(abs(y - e)), share * max(1, np.max(abs(e)))
-            assert error <= allowed, f"{policy} {y.ravel()[:4]}, float32 {e.ravel()[:4]}: off by {error}"
-    """,
 )
 def mixed_precision(case):
     """In half precision all dtypes follow the policy, inner layers too, and values stay near float32's."""
@@ -96,25 +71,6 @@ def mixed_precision(case):
         "Usually an intermediate value above 65,504, the largest number in float16. Scale before a product "
         "instead of after it, and compute squares, exponentials and long sums in float32."
     ),
-    shown="""
-    exact = built()
-    keras.config.set_dtype_policy("mixed_float16")  # which a layer that is passed in follows
-    half = make(dtype="mixed_float16")
-    keras.config.set_dtype_policy("float32")
-    half(**inputs)
-    weights = exact.get_weights()
-    for size in (1, 30):
-        half.set_weights(weights)
-        scaled = lambda v: v * np.float32(size) if v.dtype.kind == "f" else v
-        shaken = lambda v: v * np.float32(1.002) ** np.sign(v) if v.dtype.kind == "f" else v
-        x = keras.tree.map_structure(scaled, inputs)
-        nearby = numbers(exact(**keras.tree.map_structure(shaken, x)))
-        for y, e, n in zip(numbers(half(**x)), numbers(exact(**x)), nearby):
-            y = np.where(abs(e) <= 65504, y.astype("float32"), e)
-            allowed = 5e-2 * max(1, np.max(abs(e))) + 8 * np.max(abs(n - e))  # what rounding may do
-            error = np.max(abs(y - e))
-            assert error <= allowed, f"float16 {y.ravel()[:4]}, float32 {e.ravel()[:4]}: off by {error}"
-    """,
 )
 def fp16_range(case):
     """In float16, inputs of size 1 and 30 give the same as in float32, if float16 can hold it."""
@@ -134,11 +90,6 @@ def fp16_range(case):
         "Usually the exponential of an unbounded value. Subtract the maximum first, or use "
         "`keras.ops.logsumexp`, `softmax`, `log_sigmoid` or `softplus`."
     ),
-    shown="""
-    large = lambda v: v * np.float32(1e4) if v.dtype.kind == "f" else v
-    for y in numbers(built()(**keras.tree.map_structure(large, inputs))):
-        assert np.isfinite(y).all(), f"inputs of size 10,000 give {y.ravel()[:5]}"
-    """,
 )
 def large_values(case):
     """Inputs of size 10,000 give finite outputs in float32, unless float32 cannot hold the result."""
@@ -179,24 +130,6 @@ def large_values(case):
         "Usually a reduction or a norm over the batch axis, or padding that is multiplied by zero. 0 * NaN "
         "is NaN; use `keras.ops.where` instead."
     ),
-    shown="""
-    import inspect
-    layer, claim = built(), claimed["masking"]
-    first = lambda x: keras.tree.flatten(next(iter(x.values())))[:1]
-    good = keras.tree.map_structure(lambda v: np.concatenate([v[:1]] * 2), inputs)
-    trials = [("a sample", keras.tree.flatten, np.s_[:1], np.s_[1:], {})]
-    if claim in ("propagates", "consumes"):
-        mask = np.arange(first(good)[0].shape[1])[None] < [[2], [2]]
-        how = {"mask": mask} if "mask" in inspect.signature(type(layer).call).parameters else {}
-        trials += [("padding", first, np.s_[:, 2:], np.s_[:, :2] if claim == "propagates" else ..., how)]
-    for where, chosen, spoilt, kept, how in trials:
-        bad = keras.tree.map_structure(np.copy, good)
-        for v in [v for v in chosen(bad) if v.dtype.kind == "f"]:
-            v[spoilt] = np.nan
-        for y, e in zip(numbers(layer(**bad, **how)), numbers(layer(**good, **how))):
-            y, e = y[kept].ravel(), e[kept].ravel()
-            assert np.isfinite(y[np.isfinite(e)]).all(), f"NaN in {where}: {e[:4]} became {y[:4]}"
-    """,
 )
 def nan_containment(case):
     """A NaN stays in its sample, and a NaN in masked padding reaches no valid output."""
@@ -223,20 +156,6 @@ def nan_containment(case):
         "Usually `autocast=False`, a dtype taken from the inputs instead of `self.compute_dtype`, or "
         "integers of different types that meet without a `cast`."
     ),
-    shown="""
-    layer = built()
-    floats = any(v.dtype.kind == "f" for v in keras.tree.flatten(inputs))
-    exact = keras.tree.map_structure(lambda v: (v * 16).round() / 16 if floats else v, inputs)
-    exact = keras.tree.map_structure(lambda v, like: v.astype(like.dtype), exact, inputs)
-    for dtype in ("float64", "float16") if floats else ("int64", "int32"):
-        change = lambda v: v.astype(dtype) if v.dtype.kind == dtype[0] else v
-        found, due = (layer(**x) for x in (keras.tree.map_structure(change, exact), exact))
-        for y, e in zip(keras.tree.flatten(found), keras.tree.flatten(due)):
-            assert y.dtype == e.dtype, f"{dtype} in, {y.dtype} out, not {e.dtype}"
-        for y, e in zip(numbers(found), numbers(due)):
-            allowed = 1e-6 if layer.autocast else 2e-2
-            assert np.allclose(y, e, atol=allowed), f"{dtype} in: {y.ravel()[:4]}, not {e.ravel()[:4]}"
-    """,
 )
 def dtype_inputs(case):
     """Floats and integers of other widths, as NumPy makes them, are accepted and give the same outputs."""
@@ -276,13 +195,6 @@ def dtype_inputs(case):
         "The layer and the equation that its card gives as `reference` differ. Compare them term by term, "
         "first with one step, one head and one feature."
     ),
-    shown="""
-    exact = {k: v.astype("float64") if v.dtype.kind == "f" else v for k, v in inputs.items()}
-    layer = built()
-    for y, e in zip(numbers(layer(**inputs)), keras.tree.flatten(claimed["reference"](layer, exact))):
-        allowed = 1e-5 * max(1, abs(e).max())
-        assert abs(y - e).max() <= allowed, f"the layer {y.ravel()[:4]}, the equation {e.ravel()[:4]}"
-    """,
 )
 def oracle(case):
     """The outputs equal those of the NumPy function that the card gives as `reference`."""
@@ -304,18 +216,6 @@ def oracle(case):
         "Keras casts only floats to the compute dtype. A layer that computes with floats casts its inputs "
         "first: `inputs = keras.ops.cast(inputs, self.compute_dtype)`."
     ),
-    shown="""
-    layer = built()
-    whole = keras.tree.map_structure(lambda v: (3 * v).round() if v.dtype.kind == "f" else v, inputs)
-    integers = lambda v: v.astype("int32") if v.dtype.kind == "f" else v
-    due = numbers(layer(**whole))
-    try:
-        found = numbers(layer(**keras.tree.map_structure(integers, whole)))
-    except Exception:  # refused, which is fine
-        found = due
-    for y, e in zip(found, due):
-        assert np.allclose(y, e, atol=1e-5), f"integers in: {y.ravel()[:4]}, floats in: {e.ravel()[:4]}"
-    """,
 )
 def integers_for_floats(case):
     """Integers in place of floats of equal value give the same outputs, or are refused."""
@@ -480,7 +380,7 @@ def _dtypes(arrays) -> str:
 def _demand_contained(case, layer):
     arrays = case.arrays(values="normal", b=3)
     whole = case.run(layer, arrays)
-    demand_samples(whole, 3)
+    same_samples(whole, 3)
     for sample in range(3):
         spoilt = {path: a.copy() for path, a in arrays.items()}
         for path in case.floats:

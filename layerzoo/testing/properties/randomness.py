@@ -22,17 +22,6 @@ ROWS, CALLS = 10_000, 10
         "Usually noise or a counter that ignores `training`. In `call(self, inputs, training=None)`, draw "
         "and assign only `if training`."
     ),
-    shown="""
-    layer = built()
-    layer(**inputs, training=False)
-    state = numbers([v.value for v in layer.variables])
-    first, second = (numbers(layer(**inputs, training=False)) for _ in range(2))
-    for y, e in zip(second, first):
-        assert np.array_equal(y, e), f"first call {e.ravel()[:4]}, second call {y.ravel()[:4]}"
-    for v, new, old in zip(layer.variables, numbers([v.value for v in layer.variables]), state):
-        stays = np.array_equal(new, old) or claimed["state"] == "always"
-        assert stays, f"{v.path} was {old} and is {new} after two calls at inference"
-    """,
 )
 def inference_deterministic(case):
     """Two calls at inference give identical bits and change no state."""
@@ -65,20 +54,6 @@ def inference_deterministic(case):
         "If the difference is intended, declare it in the card: `stochastic` if it is random, "
         "`train_differs` if it is not. Otherwise look for `if training` in `call`."
     ),
-    shown="""
-    layer = built()
-    differs = claimed["train_differs"]
-    times = 16 if differs and "b" in claimed["dynamic"].split() else 1
-    batch = keras.tree.map_structure(lambda v: np.concatenate([v] * times), inputs)
-    other = "training once more" if differs else "inference"
-    expected = numbers(layer(**batch, training=differs))
-    quiet = numbers(layer(**batch, training=False))
-    for y, e in zip(numbers(layer(**batch)), quiet):
-        assert np.allclose(y, e, atol=1e-6), f"without `training` {y.ravel()[:4]}, inference {e.ravel()[:4]}"
-    for y, e in zip(numbers(layer(**batch, training=True)), expected):
-        error, allowed = abs(y - e).max(), 1e-6 * max(1, abs(e).max())
-        assert error <= allowed, f"training {y.ravel()[:4]}, {other} {e.ravel()[:4]}: off by {error}"
-    """,
 )
 def train_equals_inference(case):
     """A layer trains only if told to, and then gives what inference gives, unless the card says otherwise."""
@@ -131,20 +106,6 @@ def _demand_no_training_unasked(case, layer, arrays, expected):
         "the backend. Draw with `keras.random`, from one `keras.random.SeedGenerator(seed)` that belongs "
         "to the layer."
     ),
-    shown="""
-    batch = keras.tree.map_structure(lambda v: np.concatenate([v] * 16), inputs)
-    model, calls = built(), []
-    settings = {"seed": 1234} if "seed" in {**arguments, **model.get_config()} else {}
-    for start in (1, 2):
-        keras.utils.set_random_seed(start)
-        layer = make(**settings)
-        layer(**batch)
-        layer.set_weights(model.get_weights())
-        [v.assign([1234, 0]) for v in layer.variables if "seed_gen" in v.path and not settings]
-        calls.append(np.stack([numbers(layer(**batch, training=True))[0] for _ in range(4)]))
-    assert np.array_equal(*calls), f"one seed: {calls[0].ravel()[:4]}, and then {calls[1].ravel()[:4]}"
-    assert np.ptp(calls[0], axis=0).any(), f"4 calls in training all gave {calls[0][0].ravel()[:4]}"
-    """,
 )
 def seeded_noise(case):
     """The same seed gives the same noise under any global seeds, and successive calls differ."""
@@ -184,15 +145,6 @@ def seeded_noise(case):
         "Usually the outputs that are kept are not scaled up to make up for those that are dropped, or a "
         "variance is used as a standard deviation. Each sample must get its own draw."
     ),
-    shown="""
-    ones = keras.tree.map_structure(lambda v: np.ones((100_000, *v.shape[1:]), v.dtype), inputs)
-    mean, variance = claimed["noise"]
-    y = numbers(built()(**ones, training=True))[0]
-    for claim, x, due in (("mean", y, mean), ("variance", (y - mean) ** 2, variance)):
-        x = x.reshape(len(x), -1).mean(axis=1, dtype="float64")
-        allowed = 6 * x.std() / len(x) ** 0.5 + 1e-6 * max(1, abs(due))
-        assert abs(x.mean() - due) <= allowed, f"{claim} {x.mean()}, not {due}; {allowed} is allowed"
-    """,
 )
 def statistics(case):
     """In training, inputs of ones give outputs with the declared mean and variance."""
@@ -220,19 +172,6 @@ def statistics(case):
         'something is meant to change, make it a variable and declare when it changes: `state="training"` '
         'or `"always"`.'
     ),
-    shown="""
-    layer = built()
-    state = lambda: {v.path: +numbers(v.value)[0] for v in layer.variables if "seed_gen" not in v.path}
-    first = numbers(layer(**inputs, training=False))[0]
-    for training in {None: (False, True), "training": (False,), "always": ()}[claimed["state"]]:
-        before = state()
-        other = lambda v: v * v.dtype.type(2) if v.dtype.kind == "f" else v
-        layer(**keras.tree.map_structure(other, inputs), training=training)
-        changed = {path: (before[path], v) for path, v in state().items() if (v != before[path]).any()}
-        assert not changed, f"a call with training={training} changed, from and to: {changed}"
-    again = numbers(layer(**inputs, training=False))[0]
-    assert np.allclose(first, again), f"{first.ravel()[:4]}, and after other calls {again.ravel()[:4]}"
-    """,
 )
 def stateful(case):
     """A call changes the layer's variables, apart from seeds, if and only if the card says so."""

@@ -23,19 +23,6 @@ OTHER_IN_TRAINING = (
         "`compute_output_shape` or `compute_output_spec` disagrees with `call`. Compute the shape there "
         "from the input's shape and the arguments, in the same structure."
     ),
-    shown="""
-    symbols = keras.tree.map_structure(lambda x: keras.KerasTensor(x.shape, str(x.dtype)), inputs)
-    said, found = make()(**symbols), make()(**inputs)
-    keras.tree.assert_same_structure(said, found)
-    for s, f in zip(keras.tree.flatten(said), keras.tree.flatten(found)):
-        s, f = tuple(s.shape), tuple(f.shape)
-        fits = len(s) == len(f) and all(a in (None, b) for a, b in zip(s, f))
-        assert fits, f"symbolic shape {s}, eager shape {f}"
-    trained = make()(**inputs, training=True)
-    keras.tree.assert_same_structure(trained, found)
-    for t, f in zip(keras.tree.flatten(trained), keras.tree.flatten(found)):
-        assert t.shape == f.shape, f"shape in training {tuple(t.shape)}, at inference {tuple(f.shape)}"
-    """,
 )
 def shape_static(case):
     """The symbolic output and the one in training have the eager output's structure, rank and known sizes."""
@@ -64,21 +51,6 @@ def shape_static(case):
         "`compute_output_shape`, return None for each size that follows from None. In `call`, take sizes "
         "from `keras.ops.shape(inputs)`."
     ),
-    shown="""
-    for symbols, others in unknown:
-        layer = make()
-        said = layer(**symbols)
-        for found in (layer(**inputs), layer(**others)):
-            for s, f in zip(keras.tree.flatten(said), keras.tree.flatten(found)):
-                s, f = tuple(s.shape), tuple(f.shape)
-                fits = len(s) == len(f) and all(a in (None, b) for a, b in zip(s, f))
-                assert fits, f"symbolic shape {s}, eager shape {f}"
-        if keras.backend.backend() == "tensorflow":  # elsewhere a call that runs knows every size
-            import functools
-            trace = functools.partial(keras.Operation.compute_output_spec, layer)
-            object.__setattr__(layer, "compute_output_spec", trace)
-            layer(**symbols, training=True)
-    """,
 )
 def shape_dynamic(case):
     """If sizes are unknown, the layer runs at each size, also in training, and leaves open what varies."""
@@ -104,19 +76,6 @@ def shape_dynamic(case):
         "dtype. Cast the output to `self.compute_dtype`, or write `compute_output_spec` for an integer, a "
         "boolean or another float type."
     ),
-    shown="""
-    symbols = keras.tree.map_structure(lambda x: keras.KerasTensor(x.shape, str(x.dtype)), inputs)
-    for policy in ("float32", "mixed_float16", "mixed_bfloat16"):
-        keras.config.set_dtype_policy(policy)
-        layer = make()
-        said = [y.dtype for y in keras.tree.flatten(layer(**symbols))]
-        outputs = keras.tree.flatten(layer(**inputs))
-        found = [keras.backend.standardize_dtype(y.dtype) for y in outputs]
-        assert said == found, f"policy {policy}: symbolic dtypes {said}, eager dtypes {found}"
-        trained = [keras.backend.standardize_dtype(y.dtype)
-                   for y in keras.tree.flatten(layer(**inputs, training=True))]
-        assert trained == found, f"policy {policy}: {trained} in training, {found} at inference"
-    """,
 )
 def spec_dtype(case):
     """The output has the same dtypes if symbolic, eager and in training, in float32 and mixed precision."""
@@ -147,16 +106,6 @@ def spec_dtype(case):
         "Keep `compute_output_shape` in step with `call`, even if the layer has a `compute_output_spec`. "
         "Wrappers and `Sequential` ask for the shape alone, and with an unknown batch."
     ),
-    shown="""
-    layer = make()
-    outputs = keras.tree.flatten(layer(**inputs))
-    for batch in (shapes, keras.tree.map_shape_structure(lambda s: (None, *s[1:]), shapes)):
-        said = keras.tree.map_shape_structure(keras.KerasTensor, layer.compute_output_shape(*batch))
-        for s, y in zip(keras.tree.flatten(said), outputs, strict=True):
-            s, f = tuple(s.shape), tuple(y.shape)
-            fits = len(s) == len(f) and all(a in (None, b) for a, b in zip(s, f))
-            assert fits, f"`compute_output_shape` says {s}, the output has {f}"
-    """,
 )
 def compute_output_shape_agrees(case):
     """`compute_output_shape` returns the shapes of the outputs, also if the batch is unknown."""
@@ -180,16 +129,6 @@ def compute_output_shape_agrees(case):
         "Something treats a batch of one differently: a `squeeze` without an axis, a reshape that guesses, "
         "or a test of the batch size."
     ),
-    shown="""
-    layer = built()
-    one = keras.tree.map_structure(lambda x: x[:1], inputs)
-    two = keras.tree.map_structure(lambda x: np.concatenate([x[:1], x[:1]]), inputs)
-    for a, e in zip(keras.tree.flatten(layer(**one)), keras.tree.flatten(layer(**two)), strict=True):
-        a, e = keras.ops.convert_to_numpy(a), keras.ops.convert_to_numpy(e)[:1]
-        assert a.shape == e.shape and a.dtype == e.dtype, f"{a.shape} {a.dtype}, {e.shape} {e.dtype}"
-        worst = np.max(np.abs(a.astype("float64") - e.astype("float64")))
-        assert worst <= 1e-5 * max(1, np.max(np.abs(e))), f"alone and in a batch differ by {worst}"
-    """,
 )
 def batch_one(case):
     """A sample gives the same axes, dtype and values in a batch of one as in a larger batch."""
@@ -222,13 +161,6 @@ def batch_one(case):
         "kernels refuse them too: TensorFlow's convolutions do on a CPU. If that is intended, declare "
         "`zero_batch=False`. If it concerns one backend only, declare an expected failure."
     ),
-    shown="""
-    layer = built()
-    none = keras.tree.map_structure(lambda x: x[:0], inputs)
-    for a, e in zip(keras.tree.flatten(layer(**none)), keras.tree.flatten(layer(**inputs)), strict=True):
-        a, e = tuple(a.shape), (0, *e.shape[1:])
-        assert a == e, f"an empty batch gives the shape {a}, not {e}"
-    """,
 )
 def batch_zero(case):
     """An empty batch gives an empty batch, unless the card says that it is refused."""

@@ -50,32 +50,6 @@ def demand_close(found, expected, what, share=1e-4):
         "than it started in: take `self.compute_dtype`, or make the layer with `autocast=False` to keep "
         "float32."
     ),
-    shown=STEPS.replace("layer = built()", "layer = single = built()")
-    + """
-form = lambda state: str(keras.tree.map_structure(lambda v: (str(v.dtype), tuple(v.shape)), state))
-precision = {"float32": 1e-4, "mixed_float16": 2e-2, "mixed_bfloat16": 1e-1}
-for policy, share in precision.items() if claimed["continues"] else ():
-    layer = single if policy == "float32" else make(dtype=policy)
-    layer(**{**inputs, name: x})
-    layer.set_weights(single.get_weights())
-    whole = numbers(layer(**{**inputs, name: x}))
-    for sizes in ([n // 3, n - n // 3], [1] * n):
-        state, found = start(), []
-        due = form(state) if len(inputs) == 1 else ""
-        for end, size in zip(np.cumsum(sizes), sizes):
-            y, state = go_on(x[:, end - size : end], state)
-            due = due or form(state)  # the first call may give the state a context to keep
-            assert form(state) == due, f"under {policy} a state {due} became {form(state)}"
-            found.append(numbers(y))
-        join = lambda e, *ys: np.concatenate(ys, axis=1) if e.shape[1:2] == (n,) else ys[-1]
-        joined = [join(*each) for each in zip(whole, *found)]
-        demand_close(joined, whole, f"under {policy}, in {len(sizes)} parts and in one call", share)
-try:
-    refused = not layer(**inputs, return_state=True)
-except (ValueError, TypeError):
-    refused = True
-assert refused != claimed["continues"], f"a state is refused: {refused}"
-""",
 )
 def continuation(case):
     """A sequence in parts, each from the state that the last one left, gives what it gives in one call."""
@@ -112,29 +86,6 @@ def continuation(case):
         "Count the valid steps of each sample. If only a mask on the tensor fails: beside a state, Keras "
         "passes it as `<argument>_mask`, as in `inputs_mask`, and not as `mask`."
     ),
-    shown=STEPS
-    + """
-import inspect
-from keras.src.backend.common import masking as on_tensors  # Keras has no public way
-place, taken = np.arange(n), inspect.signature(layer.call).parameters
-argument = [each for each in (f"{name}_mask", "mask") if each in taken][:1]
-prompt, state = go_on(x[:, :half], start())
-due, _ = go_on(x[:, half:], state)
-inside = (place < half // 2) | (place >= n - half + half // 2)
-for where, kept in {"right": place < half, "left": place >= n - half, "inside": inside}.items():
-    padded = np.full_like(x, np.nan if x.dtype.kind == "f" else 0)
-    padded[:, kept] = x[:, :half]
-    mask = np.broadcast_to(kept, x.shape[:2]).copy()
-    for form in ("on the tensor", *argument):
-        given = keras.ops.convert_to_tensor(padded)
-        if form == "on the tensor":
-            on_tensors.set_keras_mask(given, keras.ops.convert_to_tensor(mask))
-        outputs, state = go_on(given, start(), **({} if form == "on the tensor" else {form: mask}))
-        what = f"padding {where}, mask {form}, and no padding"
-        valid = [y[:, kept] for y in numbers(outputs) if y.shape[1:2] == (n,)]
-        demand_close(valid, [y for y in numbers(prompt) if y.shape[1:2] == (half,)], what)
-        demand_close(go_on(x[:, half:], state)[0], due, f"the steps after {what}")
-""",
 )
 def padded_prompts(case):
     """Padding takes no place in a state: after prompts of unequal length, each sample goes on as if alone."""
@@ -183,25 +134,6 @@ def padded_prompts(case):
         "keeps what the state should hold. A state is made of tensors whose first axis is the batch, so that "
         "it can be saved, and samples be reordered by `keras.ops.take(x, order, axis=0)`."
     ),
-    shown=STEPS
-    + """
-other = lambda v: np.concatenate([v, v[::-1] * v.dtype.type(2) if v.dtype.kind == "f" else v[::-1]])
-if "b" in claimed["dynamic"].split():
-    inputs, x = keras.tree.map_structure(other, inputs), other(x)
-_, state = go_on(x[:, :half], start())
-for v in keras.tree.flatten(state):
-    assert keras.ops.is_tensor(v) and v.shape[0] == len(x), f"{type(v)} {v.shape}, not {len(x)} samples"
-kept = [y.copy() for y in numbers(state)]
-due = numbers(layer(**{**inputs, name: x[:, half:]}, initial_state=state))
-for given in (state, keras.tree.pack_sequence_as(state, [y.copy() for y in kept])):
-    demand_close(go_on(x[:, half:], given)[0], due, "again from the same state, and before")
-    for y, e in zip(numbers(given), kept):
-        assert np.array_equal(y, e), f"after a call from it the state is {y}, before {e}"
-order = np.arange(len(x))[::-1].copy()
-state = keras.tree.map_structure(lambda v: keras.ops.take(v, order, axis=0), state)
-inputs = keras.tree.map_structure(lambda v: v[order], inputs)
-demand_close(go_on(x[order, half:], state)[0], [y[order] for y in due], "samples reordered")
-""",
 )
 def plain_states(case):
     """A state is tensors by sample, which can be reordered, saved, and used again: no call changes them."""
@@ -251,31 +183,6 @@ def plain_states(case):
         "Python, or a branch on a traced value. Keep buffers of the size that `length` gives, and the place "
         "as a tensor."
     ),
-    shown=STEPS
-    + """
-traces = []
-def step(given, state):
-    traces.append(1)
-    return go_on(given, state)
-if keras.backend.backend() == "tensorflow":
-    import tensorflow as tf
-    traced = tf.function(step, autograph=False)
-elif keras.backend.backend() == "jax":
-    import jax
-    traced = jax.jit(step)
-else:
-    import torch
-    count = lambda graph, _: traces.append(1) or graph.forward
-    traced = torch.no_grad()(torch.compile(go_on, backend=count))
-state, expected, counts = start(), start(), []
-for t in range(4):
-    y, state = traced(keras.ops.convert_to_tensor(x[:, t : t + 1]), state)
-    counts.append(len(traces))
-    e, expected = go_on(x[:, t : t + 1], expected)
-    demand_close(y, e, f"step {t}, compiled and eager")
-steady = counts[1] if keras.backend.backend() == "torch" or len(inputs) > 1 else counts[0]
-assert counts[-1] == steady, f"the number of traces after each step is {counts}"
-""",
 )
 def compiled_steps(case):
     """A compiled step is traced once for all steps, and gives what the eager step gives.
@@ -310,29 +217,6 @@ def compiled_steps(case):
         "`get_initial_state` returns, before anything is computed: what is broadcast or cast in silence "
         "gives wrong numbers. If there is no room for a step, raise too, where the place can be seen."
     ),
-    shown=STEPS
-    + """
-def refused(state):
-    try:
-        go_on(x, state)
-    except Exception as error:  # Keras adds the arguments to any error
-        said = str(error).split("Arguments received by")[0]
-        return isinstance(error, ValueError) and "initial_state" in said
-    return False
-state = start()
-wrong, leaves = {"in a dict": {"state": state}}, keras.tree.flatten(state)
-if leaves:
-    wrong["of another batch"] = layer.get_initial_state(batch_size=len(x) + 1, length=n)
-for i, v in enumerate(leaves):
-    kind = "int32" if "float" in str(v.dtype) else "float32"
-    for what, new in (("dtype", keras.ops.cast(v, kind)), ("rank", keras.ops.expand_dims(v, -1))):
-        new = [*leaves[:i], new, *leaves[i + 1 :]]
-        wrong[f"with another {what} of tensor {i}"] = keras.tree.pack_sequence_as(state, new)
-for what, given in wrong.items():
-    assert refused(given), f"a state {what} raises no ValueError that names initial_state"
-if not refused(start(1)):
-    demand_close(go_on(x, start(1))[0], go_on(x, state)[0], "with room for one step, and for all")
-""",
 )
 def unfit_states(case):
     """A state of another form or batch, or without room, raises a `ValueError` that names the argument."""

@@ -1,0 +1,13 @@
+"""`build` makes exactly the variables that a first call makes, and a call after it adds none."""
+
+from layerzoo.testing.shown import inputs, make, shapes
+
+one, other = make(name="subject"), make(name="subject")
+one.build(*shapes)
+other(**inputs)
+by_build, by_call = ([tuple(v.shape) for v in each.variables] for each in (one, other))
+assert by_build == by_call, f"by build {by_build}, by a call {by_call}"
+assert one.built, "`built` is False after `build`"
+one(**inputs)
+after = [tuple(v.shape) for v in one.variables]
+assert after == by_build, f"before the call {by_build}, after it {after}"

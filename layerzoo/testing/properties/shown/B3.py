@@ -1,0 +1,29 @@
+"""Every variable that the layer makes is listed in `variables`."""
+
+import gc
+import weakref
+
+import keras
+
+from layerzoo.testing.shown import arguments, inputs, make
+
+kind, made = type(make()), []
+home = next(each for each in keras.Variable.__mro__ if "__init__" in vars(each))
+original = home.__init__
+
+
+def recording(self, *args, **kwargs):
+    original(self, *args, **kwargs)
+    made.append(weakref.ref(self))
+
+
+home.__init__ = recording
+try:
+    layer = kind(**arguments)
+    layer(**inputs)
+finally:
+    home.__init__ = original
+gc.collect()  # what nobody holds is not lost
+held = [v for v in (each() for each in made) if v is not None]
+lost = [v.path for v in held if not any(v is known for known in layer.variables)]
+assert not lost, f"made and not among the layer's variables: {lost}"
