@@ -23,14 +23,12 @@ class SoundAttention(layers.Layer):
         self.supports_masking = True
 
     def build(self, input_shape):
-        """Make the kernel of queries, keys and values and the one of the outputs."""
         width = input_shape[-1]
         self.kernel = self.add_weight(shape=(width, 3 * width), name="kernel")
         self.output_kernel = self.add_weight(shape=(width, width), name="output_kernel")
         self.input_spec = layers.InputSpec(ndim=3, axes={-1: width})
 
     def call(self, inputs, mask=None, training=None):
-        """Attend."""
         valid = None if mask is None else ops.cast(mask, "bool")
         x = self.without_padding(inputs, valid)
         heads = [self.split(part) for part in ops.split(ops.matmul(x, self.kernel), 3, axis=-1)]
@@ -40,26 +38,21 @@ class SoundAttention(layers.Layer):
         return self.without_padding(ops.matmul(attended, self.output_kernel), valid)
 
     def split(self, x):
-        """`(b, t, d)` to `(b, n, t, h)`."""
         b, t, d = ops.shape(x)
         x = ops.reshape(x, (b, t, self.num_heads, d // self.num_heads))
         return ops.transpose(x, (0, 2, 1, 3))
 
     def without_padding(self, x, valid):
-        """Zeros at padding, whatever is there."""
         return x if valid is None else ops.where(valid[..., None], x, 0.0)
 
     def scores(self, query, key):
-        """`(b, n, t, s)`."""
         query = query * query.shape[-1] ** -0.5
         return ops.matmul(query, ops.transpose(key, (0, 1, 3, 2)))
 
     def seen(self, distance):
-        """Whether a step sees the step that is this far back, or None if it sees every step."""
         return distance >= 0 if self.causal else None
 
     def allowed(self, length, valid):
-        """Which steps `s` step `t` may see, or None for all of them."""
         steps = ops.arange(length)
         seen = self.seen(steps[:, None] - steps[None, :])
         if valid is None:
@@ -68,7 +61,6 @@ class SoundAttention(layers.Layer):
         return valid if seen is None else ops.logical_and(valid, seen)
 
     def shares(self, scores, allowed):
-        """The softmax over the allowed keys, at least in float32, or zeros if no key is allowed."""
         scores = ops.cast(scores, keras.backend.result_type(scores.dtype, "float32"))
         if allowed is not None:
             scores = ops.where(allowed, scores, -1e30)
@@ -78,15 +70,12 @@ class SoundAttention(layers.Layer):
         return ops.cast(shares, self.compute_dtype)
 
     def softmax(self, scores):
-        """Shares that sum to one over the last axis."""
         return ops.exp(scores - ops.logsumexp(scores, axis=-1, keepdims=True))
 
     def compute_output_shape(self, input_shape):
-        """The input's."""
         return input_shape
 
     def get_config(self):
-        """Every argument."""
         config = super().get_config()
         config.update(
             num_heads=self.num_heads, causal=self.causal, dropout=self.dropout, seed=self.seed
@@ -103,12 +92,10 @@ class SoundWindow(SoundAttention):
         self.window = window
 
     def seen(self, distance):
-        """Near ones."""
         near = ops.abs(distance) < self.window
         return ops.logical_and(near, distance >= 0) if self.causal else near
 
     def get_config(self):
-        """Every argument."""
         return {**super().get_config(), "window": self.window}
 
 
@@ -124,23 +111,19 @@ class SoundShares(layers.Layer):
         self.supports_masking = True
 
     def build(self, input_shape):
-        """Make the sharpness."""
         start = keras.initializers.Constant(self.sharpness)
         self.factor = self.add_weight(shape=(), initializer=start, name="factor")
         self.input_spec = layers.InputSpec(ndim=3)
 
     def call(self, inputs):
-        """The shares."""
         x = ops.cast(inputs * self.factor, keras.backend.result_type(inputs.dtype, "float32"))
         shares = ops.exp(x - ops.logsumexp(x, axis=-1, keepdims=True))
         return ops.cast(shares, self.compute_dtype)
 
     def compute_output_shape(self, input_shape):
-        """The input's."""
         return input_shape
 
     def get_config(self):
-        """Every argument."""
         return {**super().get_config(), "sharpness": self.sharpness}
 
 
@@ -160,26 +143,21 @@ class SoundNoise(layers.Layer):
         """Nothing to make."""
 
     def call(self, inputs, training=None):
-        """Add noise in training."""
         if not training:
             return inputs
         noise = keras.random.normal(self.drawn(inputs), dtype="float32", seed=self.generator)
         return inputs + ops.cast(self.scale() * noise, inputs.dtype)
 
     def drawn(self, inputs):
-        """The shape of what is drawn."""
         return ops.shape(inputs)
 
     def scale(self):
-        """What a standard normal draw is multiplied by."""
         return self.stddev
 
     def compute_output_shape(self, input_shape):
-        """The input's."""
         return input_shape
 
     def get_config(self):
-        """Every argument."""
         return {**super().get_config(), "stddev": self.stddev, "seed": self.seed}
 
 
@@ -188,7 +166,6 @@ class AdditiveMask(SoundAttention):
     """Masked scores get a large negative number that float16 cannot hold."""
 
     def shares(self, scores, allowed):
-        """Add -1e9 in the scores' own dtype."""
         if allowed is not None:
             least = ops.cast(ops.full((1,), -1e9, "float32"), scores.dtype)
             scores = scores + (1.0 - ops.cast(allowed, scores.dtype)) * least
@@ -200,12 +177,10 @@ class FixedWeightDtype(SoundAttention):
     """A weight is float32 under every dtype policy."""
 
     def build(self, input_shape):
-        """Name a dtype."""
         super().build(input_shape)
         self.gain = self.add_weight(shape=(), initializer="ones", dtype="float32", name="gain")
 
     def scores(self, query, key):
-        """Scaled by it."""
         return super().scores(query, key) * ops.cast(self.gain, query.dtype)
 
 
@@ -214,7 +189,6 @@ class CapsInHalf(SoundAttention):
     """The square of a score overflows in float16, and the score becomes zero."""
 
     def scores(self, query, key):
-        """Bounded by ten."""
         scores = super().scores(query, key)
         return scores * ops.rsqrt(1.0 + ops.square(scores) / 100.0)
 
@@ -224,7 +198,6 @@ class ExponentialOfAnything(SoundAttention):
     """The softmax does not subtract the maximum."""
 
     def softmax(self, scores):
-        """Taken literally."""
         exponentials = ops.exp(scores)
         return exponentials / ops.sum(exponentials, axis=-1, keepdims=True)
 
@@ -234,7 +207,6 @@ class TinyBatchLeak(SoundAttention):
     """A billionth of the batch mean is added to each sample."""
 
     def call(self, inputs, mask=None, training=None):
-        """Add it."""
         y = super().call(inputs, mask=mask, training=training)
         return y + 1e-9 * ops.mean(y, axis=0, keepdims=True)
 
@@ -244,7 +216,6 @@ class MultipliesPadding(SoundAttention):
     """Padding is multiplied by zero, and zero times NaN is NaN."""
 
     def without_padding(self, x, valid):
-        """By a product."""
         return x if valid is None else x * ops.cast(valid[..., None], x.dtype)
 
 
@@ -253,7 +224,6 @@ class EchoesDtype(SoundAttention):
     """A float16 input gives a float16 output, whatever the dtype policy says."""
 
     def __call__(self, inputs, *args, **kwargs):
-        """Cast back."""
         y = super().__call__(inputs, *args, **kwargs)
         return ops.cast(y, "float16") if getattr(inputs, "dtype", None) == np.float16 else y
 
@@ -263,7 +233,6 @@ class ScaledByWidth(SoundAttention):
     """The scores are divided by the head's width instead of its square root."""
 
     def scores(self, query, key):
-        """Divide once more."""
         return super().scores(query, key) * query.shape[-1] ** -0.5
 
 
@@ -272,7 +241,6 @@ class CountsTheBatch(SoundAttention):
     """A sample depends on how many earlier samples have a positive output."""
 
     def call(self, inputs, mask=None, training=None):
-        """Add a hundredth for each."""
         y = super().call(inputs, mask=mask, training=training)
         positive = ops.cast(y > 0, y.dtype)
         return y + 1e-2 * (ops.cumsum(positive, axis=0) - positive)
@@ -283,7 +251,6 @@ class SoftmaxOverBatch(SoundAttention):
     """The scores are normalised over the batch."""
 
     def softmax(self, scores):
-        """Over the first axis."""
         return ops.exp(scores - ops.logsumexp(scores, axis=0, keepdims=True))
 
 
@@ -292,7 +259,6 @@ class CausalOffByOne(SoundAttention):
     """Each step also sees the next one."""
 
     def seen(self, distance):
-        """One too many."""
         return distance >= -1 if self.causal else None
 
 
@@ -301,7 +267,6 @@ class WindowOffByOne(SoundWindow):
     """The window is one step wider than declared."""
 
     def seen(self, distance):
-        """Up to `window` steps away."""
         near = ops.abs(distance) <= self.window
         return ops.logical_and(near, distance >= 0) if self.causal else near
 
@@ -311,7 +276,6 @@ class PrefersLaterFeatures(SoundShares):
     """The output depends on a feature's position."""
 
     def call(self, inputs):
-        """A little more for each further feature."""
         return super().call(inputs + 1e-2 * ops.cast(ops.arange(inputs.shape[-1]), inputs.dtype))
 
 
@@ -320,7 +284,6 @@ class DividesByMore(SoundShares):
     """A constant added for stability makes the shares sum to less than one."""
 
     def call(self, inputs):
-        """Parts of a little more than their sum."""
         shares = super().call(inputs)
         return shares / (ops.sum(shares, axis=-1, keepdims=True) + 1e-3)
 
@@ -330,7 +293,6 @@ class DrawsInVain(SoundNoise):
     """A seed is drawn at inference too, although it is not used."""
 
     def call(self, inputs, training=None):
-        """Draw before looking at `training`."""
         self.generator.next()
         return super().call(inputs, training=training)
 
@@ -340,7 +302,6 @@ class NoiseAtInference(SoundNoise):
     """The noise ignores `training`."""
 
     def call(self, inputs, training=None):
-        """Always in training."""
         return super().call(inputs, training=True)
 
 
@@ -349,7 +310,6 @@ class ScalesInTraining(SoundAttention):
     """The output is scaled in training, and the card does not say so."""
 
     def call(self, inputs, mask=None, training=None):
-        """Scale."""
         y = super().call(inputs, mask=mask, training=training)
         return y * 1.01 if training else y
 
@@ -368,7 +328,6 @@ class NumpyNoise(SoundNoise):
     """The noise comes from NumPy."""
 
     def call(self, inputs, training=None):
-        """From NumPy's global generator."""
         if not training:
             return inputs
         return inputs + ops.cast(self.stddev * np.random.normal(), inputs.dtype)
@@ -379,7 +338,6 @@ class VarianceForDeviation(SoundNoise):
     """The noise is scaled by its variance instead of its standard deviation."""
 
     def scale(self):
-        """The square."""
         return self.stddev**2
 
 
@@ -388,7 +346,6 @@ class OneDrawForAll(SoundNoise):
     """Every sample gets the same noise."""
 
     def drawn(self, inputs):
-        """Without the batch."""
         return (1, *ops.shape(inputs)[1:])
 
 
@@ -397,12 +354,10 @@ class RemembersLastInput(SoundAttention):
     """The result of the last call enters the result of this call."""
 
     def build(self, input_shape):
-        """Make a variable for it, which no call in training touches."""
         super().build(input_shape)
         self.last = self.add_weight(shape=(), initializer="zeros", trainable=False, name="last")
 
     def call(self, inputs, mask=None, training=None):
-        """Add a little of the last mean."""
         y = super().call(inputs, mask=mask, training=training) + self.last
         self.last.assign(0.01 * ops.cast(ops.mean(inputs), self.last.dtype))
         return y

@@ -23,21 +23,17 @@ class SoundComposite(layers.Layer):
         self.supports_masking = True
 
     def build(self, input_shape):
-        """Make and build both."""
         self.first = self._dense("first", self.units, input_shape)
         self.second = self._dense("second", input_shape[-1], (*input_shape[:-1], self.units))
         self.input_spec = layers.InputSpec(min_ndim=3, axes={-1: input_shape[-1]})
 
     def call(self, inputs):
-        """One after the other."""
         return self.second(ops.tanh(self.first(inputs)))
 
     def compute_output_shape(self, input_shape):
-        """That of the input."""
         return input_shape
 
     def get_config(self):
-        """Every argument."""
         return {**super().get_config(), "units": self.units}
 
     def _dense(self, name, units, shape):
@@ -51,12 +47,10 @@ class PartTrainsOn(SoundComposite):
     """A part that is made last does not know that its owner is frozen."""
 
     def build(self, input_shape):
-        """Make one more, after the others were frozen."""
         super().build(input_shape)
         self.third = self._dense("third", input_shape[-1], input_shape)
 
     def call(self, inputs):
-        """Through all three."""
         return self.third(super().call(inputs))
 
 
@@ -65,7 +59,6 @@ class ForgetsQuantization(SoundComposite):
     """A file does not say which parts are quantised."""
 
     def get_build_config(self):
-        """Without it."""
         return _without(super().get_build_config(), "quantized")
 
 
@@ -74,7 +67,6 @@ class ForgetsAdapters(SoundComposite):
     """A file does not say which parts have adapters."""
 
     def get_build_config(self):
-        """Without them."""
         return _without(super().get_build_config(), "lora")
 
 

@@ -39,7 +39,6 @@ class SoundConvolution(layers.Layer):
         self.channels = 1 if self.data_format == "channels_first" else 3
 
     def build(self, input_shape):
-        """Make the kernel, of a matrix for each place of the window, and the bias."""
         width = input_shape[self.channels]
         self.kernel = self.add_weight(
             shape=(self.kernel_size, self.kernel_size, width, self.filters),
@@ -51,7 +50,6 @@ class SoundConvolution(layers.Layer):
         self.input_spec = layers.InputSpec(ndim=4, axes={self.channels: width})
 
     def call(self, inputs):
-        """Add up, place by place, the image moved by that much and mapped."""
         first = self.data_format == "channels_first"
         x = ops.transpose(inputs, (0, 2, 3, 1)) if first else inputs
         rest = self.kernel_size - 1
@@ -63,13 +61,11 @@ class SoundConvolution(layers.Layer):
         return ops.transpose(y, (0, 3, 1, 2)) if first else y
 
     def compute_output_shape(self, input_shape):
-        """Each side is shorter by the window but one; the channels become `filters`."""
         shape = [n if n is None else n - self.kernel_size + 1 for n in input_shape]
         shape[0], shape[self.channels] = input_shape[0], self.filters
         return tuple(shape)
 
     def get_config(self):
-        """Every argument."""
         config = super().get_config()
         config.update(
             filters=self.filters,
@@ -87,11 +83,9 @@ class ListForTuple(SoundConvolution):
     """The two eager outputs are a list, the symbolic ones a tuple."""
 
     def call(self, inputs):
-        """A list."""
         return [super().call(inputs), ops.square(super().call(inputs))]
 
     def compute_output_shape(self, input_shape):
-        """A tuple."""
         return (super().compute_output_shape(input_shape),) * 2
 
 
@@ -100,7 +94,6 @@ class GuessesUnknownSide(SoundConvolution):
     """If the width of the image is unknown, the symbolic output claims a typical one."""
 
     def compute_output_spec(self, inputs):
-        """A width of 32 if the width is unknown."""
         shape = self.compute_output_shape(inputs.shape)
         return keras.KerasTensor([shape[0], *(n or 32 for n in shape[1:])], self.compute_dtype)
 
@@ -110,7 +103,6 @@ class SpecInFloat32(SoundConvolution):
     """The symbolic output is float32 under every dtype policy."""
 
     def compute_output_spec(self, inputs):
-        """The right shape, and the wrong dtype."""
         return keras.KerasTensor(self.compute_output_shape(inputs.shape), "float32")
 
 
@@ -119,11 +111,9 @@ class ShapeOfSame(SoundConvolution):
     """`compute_output_shape` describes a padded convolution; only the spec is right."""
 
     def compute_output_spec(self, inputs):
-        """From the right shape."""
         return keras.KerasTensor(super().compute_output_shape(inputs.shape), self.compute_dtype)
 
     def compute_output_shape(self, input_shape):
-        """The sides as they were."""
         shape = list(input_shape)
         shape[self.channels] = self.filters
         return tuple(shape)
@@ -134,7 +124,6 @@ class PairsSamples(SoundConvolution):
     """A batch of one is padded to two."""
 
     def call(self, inputs):
-        """Twice the only sample."""
         y = super().call(inputs)
         return ops.concatenate([y, y]) if inputs.shape[0] == 1 else y
 
@@ -144,13 +133,11 @@ class CountsInHalf(SoundConvolution):
     """A second output, the window's size, has half precision for a batch of one."""
 
     def call(self, inputs):
-        """The size, once a sample."""
         size = ops.full_like(inputs[:, :1, 0, 0], self.kernel_size**2)
         size = ops.cast(size, "float16" if inputs.shape[0] == 1 else self.compute_dtype)
         return [super().call(inputs), size]
 
     def compute_output_shape(self, input_shape):
-        """Both shapes."""
         return [super().compute_output_shape(input_shape), (input_shape[0], 1)]
 
 
@@ -159,7 +146,6 @@ class NeverEmpty(SoundConvolution):
     """An empty batch gives one sample of zeros."""
 
     def call(self, inputs):
-        """A sample where there is none."""
         shape = (1, *inputs.shape[1:])
         return super().call(ops.zeros(shape, inputs.dtype) if inputs.shape[0] == 0 else inputs)
 
@@ -169,7 +155,6 @@ class LateGenerator(SoundConvolution):
     """The first call makes a seed generator, not `build`."""
 
     def call(self, inputs):
-        """Make it on the way."""
         if not hasattr(self, "generator"):
             self._tracker.unlock()
             self.generator = keras.random.SeedGenerator(1)
@@ -182,7 +167,6 @@ class FrozenFromConfig(SoundConvolution):
     """If built from its build config, the layer has a bias that does not train."""
 
     def build_from_config(self, config):
-        """Freeze the bias, as if it had been trained before."""
         super().build_from_config(config)
         self.bias.trainable = False
 
@@ -194,13 +178,11 @@ class NarrowFromConfig(SoundConvolution):
     kind = "int32"
 
     def build(self, input_shape):
-        """Add a constant."""
         super().build(input_shape)
         how = dict(dtype=self.kind, initializer="ones", trainable=False)
         self.unit = self.add_weight(name="unit", shape=(), **how)
 
     def build_from_config(self, config):
-        """Make it of one byte."""
         self.kind = "int8"
         super().build_from_config(config)
 
@@ -210,7 +192,6 @@ class KernelInClosure(SoundConvolution):
     """A variable is kept in a function, where Keras does not look."""
 
     def build(self, input_shape):
-        """Hide a counter."""
         super().build(input_shape)
         counter = keras.Variable(0.0, trainable=False)
         self.count = lambda: counter.value
@@ -221,7 +202,6 @@ class SameNameTwice(SoundConvolution):
     """Kernel and bias have the same name."""
 
     def add_weight(self, *args, name=None, **kwargs):
-        """Drop the name."""
         return super().add_weight(*args, name="weight", **kwargs)
 
 
@@ -232,7 +212,6 @@ class CountsInstances(SoundConvolution):
     built_before = 0
 
     def add_weight(self, *args, name=None, **kwargs):
-        """Number the name."""
         CountsInstances.built_before += 1
         return super().add_weight(*args, name=f"{name}_{self.built_before}", **kwargs)
 
@@ -244,12 +223,10 @@ class SharedWindow(SoundConvolution):
     area = 1
 
     def build(self, input_shape):
-        """Remember the area of the last one built."""
         super().build(input_shape)
         type(self).area = self.kernel_size**2
 
     def call(self, inputs):
-        """The mean over the window."""
         return super().call(inputs) / self.area
 
 
@@ -259,7 +236,6 @@ class PopsFilters(SoundConvolution):
 
     @classmethod
     def from_config(cls, config):
-        """Pop."""
         return cls(config.pop("filters"), **config)
 
 
@@ -278,7 +254,6 @@ class ForgetsRegularizerObject(SoundConvolution):
     """The config keeps only the regularizer's name."""
 
     def get_config(self):
-        """L2 with its default, whatever was given."""
         config = super().get_config()
         return {**config, "kernel_regularizer": config["kernel_regularizer"] and "l2"}
 
@@ -288,17 +263,14 @@ class AssetAddsUp(SoundConvolution):
     """Extra data in a weights file is added to the weights when the file is read."""
 
     def save_assets(self, dir_path):
-        """Write how much."""
         with open(f"{dir_path}/offset.txt", "w") as file:
             file.write("1")
 
     def load_assets(self, dir_path):
-        """Add it."""
         with open(f"{dir_path}/offset.txt") as file:
             self.bias.assign(self.bias + float(file.read()))
 
     def __reduce__(self):
-        """Copies are made without files."""
         return _copied, (type(self), self.get_config(), self.get_build_config(), self.get_weights())
 
 
@@ -310,13 +282,11 @@ class ReadsOnlyRevived(SoundConvolution):
 
     @classmethod
     def from_config(cls, config):
-        """Note it."""
         layer = cls(**config)
         layer.revived = True
         return layer
 
     def load_own_variables(self, store):
-        """Leave new layers as they are."""
         if self.revived:
             super().load_own_variables(store)
 
@@ -326,7 +296,6 @@ class CopyStartsAnew(SoundConvolution):
     """A copy gets new weights."""
 
     def __deepcopy__(self, memo):
-        """From the config alone."""
         return type(self).from_config(self.get_config())
 
 
@@ -336,7 +305,6 @@ class BiasAlwaysTrains(SoundConvolution):
 
     @property
     def trainable_weights(self):
-        """The bias, at least."""
         return super().trainable_weights or [self.bias]
 
 

@@ -23,22 +23,18 @@ class Sound(layers.Layer):
         self.supports_masking = True
 
     def build(self, input_shape):
-        """Make the kernel, the bias and the step's scale."""
         self.kernel = self.add_weight(shape=(input_shape[-1], self.units), name="kernel")
         self.bias = self.add_weight(shape=(self.units,), initializer="zeros", name="bias")
         self.input_spec = layers.InputSpec(min_ndim=3, axes={-1: input_shape[-1]})
 
     def call(self, inputs, mask=None, training=None):
-        """Map each step."""
         y = self.activation(ops.matmul(inputs, self.kernel) + self.bias) * self.gain
         return self.noise(y, training=training)
 
     def compute_output_shape(self, input_shape):
-        """The last axis becomes `units`."""
         return (*input_shape[:-1], self.units)
 
     def get_config(self):
-        """Every argument."""
         config = super().get_config()
         config.update(
             units=self.units,
@@ -55,18 +51,15 @@ class SoundPooling(Sound):
     """A correct layer that averages the valid steps and consumes the mask."""
 
     def call(self, inputs, mask=None, training=None):
-        """The mean over the valid steps."""
         inputs = ops.where(mask[..., None], inputs, 0.0) if mask is not None else inputs
         y = super().call(inputs, training=training)
         weight = ops.ones_like(y[..., :1]) if mask is None else ops.cast(mask[..., None], y.dtype)
         return ops.sum(y * weight, axis=1) / ops.maximum(ops.sum(weight, axis=1), 1.0)
 
     def compute_mask(self, inputs, previous_mask):
-        """None: the steps are gone."""
         return None
 
     def compute_output_shape(self, input_shape):
-        """The time axis goes."""
         return (input_shape[0], self.units)
 
 
@@ -75,7 +68,6 @@ class ConfigDropsArgument(Sound):
     """`gain` is missing from the config."""
 
     def get_config(self):
-        """Without `gain`."""
         config = super().get_config()
         del config["gain"]
         return config
@@ -86,7 +78,6 @@ class ConfigNotJson(Sound):
     """The config holds an array."""
 
     def get_config(self):
-        """With an array."""
         return {**super().get_config(), "gain": ops.convert_to_numpy(ops.ones(1)) * self.gain}
 
 
@@ -95,7 +86,6 @@ class ConfigChangesWhenBuilt(Sound):
     """`build` overwrites an argument that the config reports."""
 
     def build(self, input_shape):
-        """Overwrite `gain`."""
         super().build(input_shape)
         self.gain = self.gain * 2.0
 
@@ -106,7 +96,6 @@ class FromConfigPops(Sound):
 
     @classmethod
     def from_config(cls, config):
-        """Pop a key of the caller's."""
         units = config.pop("units")
         return cls(units, **config)
 
@@ -128,14 +117,12 @@ class WeightInCall(Sound):
     """The first call makes a weight, not `build`."""
 
     def build(self, input_shape):
-        """Leave the bias to the call."""
         self.kernel = self.add_weight(shape=(input_shape[-1], self.units), name="kernel")
         self.bias = 0.0
         self.width = input_shape[-1]
         self.input_spec = layers.InputSpec(min_ndim=3, axes={-1: input_shape[-1]})
 
     def call(self, inputs, mask=None, training=None):
-        """Make a sub-layer on the way."""
         if not hasattr(self, "late"):
             self._tracker.unlock()
             self.late = layers.Dense(self.width, name="late")
@@ -148,7 +135,6 @@ class BuildNeedsTuple(Sound):
     """`build` fails for a list, which is what JSON makes of a shape."""
 
     def build(self, input_shape):
-        """Add a tuple to the shape."""
         super().build(input_shape[:-1] + (input_shape[-1],))  # noqa: RUF005  that is the defect
 
 
@@ -161,7 +147,6 @@ class BuildForgetsPart(Sound):
         self.inner = layers.Dense(units, name="inner")
 
     def call(self, inputs, mask=None, training=None):
-        """Through the inner layer too."""
         return self.inner(super().call(inputs, training=training))
 
 
@@ -170,7 +155,6 @@ class HiddenVariable(Sound):
     """A variable is kept where Keras does not look."""
 
     def build(self, input_shape):
-        """Hide a variable."""
         super().build(input_shape)
         object.__setattr__(self, "hidden", (lambda v: lambda: v)(keras.Variable([1.0])))
 
@@ -180,7 +164,6 @@ class WrongOutputShape(Sound):
     """`compute_output_shape` is off by one."""
 
     def compute_output_shape(self, input_shape):
-        """One too many."""
         return (*input_shape[:-1], self.units + 1)
 
 
@@ -189,7 +172,6 @@ class FixedTime(Sound):
     """If the number of steps is unknown, `compute_output_shape` claims 5."""
 
     def compute_output_shape(self, input_shape):
-        """A size in place of an unknown one."""
         return (input_shape[0], input_shape[1] or 5, self.units)
 
 
@@ -198,7 +180,6 @@ class IntegerOutput(Sound):
     """The eager output is an integer, the symbolic one a float."""
 
     def call(self, inputs, mask=None, training=None):
-        """The largest feature's index, beside which the gradient is lost."""
         y = super().call(inputs, training=training)
         return ops.cast(ops.round(y), "int32")
 
@@ -208,7 +189,6 @@ class HalfGradient(Sound):
     """Half of the gradient is stopped."""
 
     def call(self, inputs, mask=None, training=None):
-        """Stop the gradient of one of two equal halves."""
         y = super().call(inputs, training=training)
         return 0.5 * y + 0.5 * ops.stop_gradient(y)
 
@@ -218,8 +198,6 @@ class WrongCustomGradient(Sound):
     """A hand-written gradient is 1 % too large."""
 
     def call(self, inputs, mask=None, training=None):
-        """The identity with a gradient of 1.01."""
-
         @ops.custom_gradient
         def identity(x):
             def grad(*args, upstream=None):
@@ -235,12 +213,10 @@ class DeadWeight(Sound):
     """A trainable weight is not used."""
 
     def build(self, input_shape):
-        """Make a weight for nothing."""
         super().build(input_shape)
         self.unused = self.add_weight(shape=(2,), name="unused")
 
     def call(self, inputs, mask=None, training=None):
-        """Add nothing of it."""
         return super().call(inputs, training=training) + 0.0 * ops.sum(self.unused)
 
 
@@ -249,7 +225,6 @@ class NormAtZero(Sound):
     """The derivative of a norm is not defined at zero."""
 
     def call(self, inputs, mask=None, training=None):
-        """Add the norm of the inputs."""
         norm = ops.sqrt(ops.sum(ops.square(inputs), axis=-1, keepdims=True))
         return super().call(inputs, training=training) + norm
 
@@ -259,12 +234,10 @@ class FrozenStepMoves(Sound):
     """A non-trainable weight changes in training, and the card does not say so."""
 
     def build(self, input_shape):
-        """Count the calls in a weight."""
         super().build(input_shape)
         self.count = self.add_weight(shape=(), initializer="zeros", trainable=False, name="count")
 
     def call(self, inputs, mask=None, training=None):
-        """Count."""
         if training:
             self.count.assign(self.count + 1.0)
         return super().call(inputs, training=training)
@@ -275,11 +248,9 @@ class CastsToFloat32(Sound):
     """The output does not have the compute dtype."""
 
     def call(self, inputs, mask=None, training=None):
-        """Cast."""
         return ops.cast(super().call(inputs, training=training), "float32")
 
     def compute_output_spec(self, inputs, mask=None, training=None):
-        """Say so."""
         return keras.KerasTensor(self.compute_output_shape(inputs.shape), dtype="float32")
 
 
@@ -288,13 +259,11 @@ class ChildIgnoresPolicy(Sound):
     """A sub-layer is made without the layer's dtype policy."""
 
     def build(self, input_shape):
-        """Make a child in float32."""
         super().build(input_shape)
         self.child = layers.Dense(self.units, dtype="float32", name="child")
         self.child.build((*input_shape[:-1], self.units))
 
     def call(self, inputs, mask=None, training=None):
-        """Through the child."""
         y = self.child(super().call(inputs, training=training))
         return ops.cast(y, self.compute_dtype)
 
@@ -304,7 +273,6 @@ class Overflows(Sound):
     """A power overflows for large inputs."""
 
     def call(self, inputs, mask=None, training=None):
-        """The logarithm of a sum of exponentials, taken literally."""
         size = ops.log(ops.sum(ops.exp(inputs), axis=-1, keepdims=True))
         return super().call(inputs, training=training) + size
 
@@ -314,7 +282,6 @@ class LeaksPadding(Sound):
     """Padding is included in the mean of the steps."""
 
     def call(self, inputs, mask=None, training=None):
-        """Subtract the mean over all steps."""
         return super().call(inputs - ops.mean(inputs, axis=1, keepdims=True), training=training)
 
 
@@ -323,7 +290,6 @@ class LosesMask(Sound):
     """The mask is dropped silently."""
 
     def compute_mask(self, inputs, previous_mask):
-        """None."""
         return None
 
 
@@ -332,7 +298,6 @@ class StaleMask(SoundPooling):
     """The time axis is gone, but the mask is passed on."""
 
     def compute_mask(self, inputs, previous_mask):
-        """The old mask."""
         return previous_mask
 
 
@@ -341,7 +306,6 @@ class CouplesBatch(Sound):
     """A little of the batch mean is added to each sample."""
 
     def call(self, inputs, mask=None, training=None):
-        """Add a hundredth of the mean over the batch."""
         y = super().call(inputs, training=training)
         return y + 0.01 * ops.mean(y, axis=0, keepdims=True)
 
@@ -351,7 +315,6 @@ class LooksAhead(Sound):
     """Each step sees the next one."""
 
     def call(self, inputs, mask=None, training=None):
-        """Add the next step."""
         later = ops.concatenate([inputs[:, 1:], inputs[:, :1]], axis=1)
         return super().call(inputs + 0.1 * later, training=training)
 
@@ -365,7 +328,6 @@ class NoisyInference(Sound):
         self.generator = keras.random.SeedGenerator(1)
 
     def call(self, inputs, mask=None, training=None):
-        """Add noise always."""
         y = super().call(inputs, training=training)
         return y + 1e-3 * keras.random.normal(ops.shape(y), dtype=y.dtype, seed=self.generator)
 
@@ -375,7 +337,6 @@ class TrainingDiffers(Sound):
     """The output is scaled in training, and the card does not say so."""
 
     def call(self, inputs, mask=None, training=None):
-        """Scale in training."""
         y = super().call(inputs, training=training)
         return y * 1.1 if training else y
 
@@ -385,7 +346,6 @@ class SilentNoise(Sound):
     """The card claims noise in training, but there is none."""
 
     def call(self, inputs, mask=None, training=None):
-        """Without the noise."""
         return super().call(inputs, training=False)
 
 
@@ -394,7 +354,6 @@ class GlobalNoise(Sound):
     """The noise follows NumPy's global seed instead of the layer's."""
 
     def call(self, inputs, mask=None, training=None):
-        """Noise from outside."""
         import numpy as np
 
         y = super().call(inputs, training=training)
@@ -406,7 +365,6 @@ class CompilesDifferently(Sound):
     """The layer behaves differently if it is traced."""
 
     def call(self, inputs, mask=None, training=None):
-        """Scale a traced tensor."""
         from layerzoo.tensors import compat, tracing
 
         y = super().call(inputs, training=training)
@@ -419,7 +377,6 @@ class FrozenNoise(Sound):
     """The noise is drawn only once, when the call is compiled."""
 
     def call(self, inputs, mask=None, training=None):
-        """Noise as a constant."""
         import numpy as np
 
         y = super().call(inputs, training=False)
@@ -431,7 +388,6 @@ class KeepsTracer(Sound):
     """The layer stores its last output on itself."""
 
     def call(self, inputs, mask=None, training=None):
-        """Remember."""
         y = super().call(inputs, training=training)
         object.__setattr__(self, "last", y)
         return y
@@ -442,13 +398,11 @@ class NotInSequential(Sound):
     """A second input is required, although only one is given."""
 
     def call(self, inputs, mask=None, training=None):
-        """Fail if a model calls the layer with an unknown batch size."""
         if inputs.shape[0] is None:
             raise TypeError("the batch must be known")
         return super().call(inputs, training=training)
 
     def compute_output_spec(self, inputs, mask=None, training=None):
-        """Through the call."""
         return self.call(inputs)
 
 
@@ -457,11 +411,9 @@ class NewWeightsPerUse(Sound):
     """Each symbolic use makes its own weights."""
 
     def call(self, inputs, mask=None, training=None):
-        """Through a layer that is new each time."""
         return super().call(inputs, training=training)
 
     def __call__(self, inputs, *args, **kwargs):
-        """Add a weight if the inputs are symbolic."""
         y = super().__call__(inputs, *args, **kwargs)
         if isinstance(inputs, keras.KerasTensor):
             self._tracker.unlock()
@@ -475,7 +427,6 @@ class ChangesItsInput(Sound):
     """The caller's array is scaled in place."""
 
     def __call__(self, inputs, *args, **kwargs):
-        """Scale a NumPy array before the base class copies it."""
         if hasattr(inputs, "__array_interface__"):
             inputs *= 1.5
         return super().__call__(inputs, *args, **kwargs)
@@ -486,12 +437,10 @@ class AcceptsAnything(Sound):
     """A last axis of the wrong size is cut instead of refused."""
 
     def build(self, input_shape):
-        """Without an input spec."""
         super().build(input_shape)
         self.input_spec = None
 
     def call(self, inputs, mask=None, training=None):
-        """Cut."""
         return super().call(inputs[..., : self.kernel.shape[0]], training=training)
 
 
@@ -500,7 +449,6 @@ class CastsBack(Sound):
     """The outputs have the dtype of the inputs, so that integers lose what stands after the point."""
 
     def call(self, inputs, mask=None, training=None):
-        """Cast back."""
         y = super().call(ops.cast(inputs, self.compute_dtype), training=training)
         return ops.cast(y, inputs.dtype)
 

@@ -20,14 +20,12 @@ class Recurrent(layers.Layer):
         self.units, self.decay = units, decay
 
     def build(self, input_shape):
-        """Make the kernels and the bias."""
         self.kernel = self.add_weight(shape=(input_shape[-1], self.units), name="kernel")
         self.recurrent = self.add_weight(shape=(self.units, self.units), name="recurrent")
         self.bias = self.add_weight(shape=(self.units,), initializer="zeros", name="bias")
         self.input_spec = layers.InputSpec(ndim=3, axes={-1: input_shape[-1]})
 
     def call(self, inputs, training=None):
-        """Go from step to step."""
         state = self.start(inputs)
         outputs = []
         for step in range(inputs.shape[1]):
@@ -37,27 +35,22 @@ class Recurrent(layers.Layer):
         return ops.stack(outputs, axis=1)
 
     def start(self, inputs):
-        """The state before the first step: zeros."""
         return ops.zeros((ops.shape(inputs)[0], self.units), dtype=inputs.dtype)
 
     def step(self, x, state):
-        """The next state."""
         new = ops.matmul(x, self.kernel) + ops.matmul(state, self.recurrent) + self.bias
         return self.decay * state + (1 - self.decay) * self.squash(new)
 
     def squash(self, x):
-        """The hyperbolic tangent."""
         return ops.tanh(x)
 
     def end(self, state):
         """Nothing is left of the last state."""
 
     def compute_output_shape(self, input_shape):
-        """The last axis becomes `units`."""
         return (*input_shape[:-1], self.units)
 
     def get_config(self):
-        """Every argument."""
         return {**super().get_config(), "units": self.units, "decay": self.decay}
 
 
@@ -66,18 +59,15 @@ class Remembering(Recurrent):
     """A correct stateful layer: each call starts from the last state of the call before."""
 
     def build(self, input_shape):
-        """Make a state for each sample of a batch, whose size is known."""
         super().build(input_shape)
         self.memory = self.add_weight(
             shape=(input_shape[0], self.units), initializer="zeros", trainable=False, name="memory"
         )
 
     def start(self, inputs):
-        """The final state of the previous call: a copy, because `end` must not change it during autodiff."""
         return ops.copy(self.memory)
 
     def end(self, state):
-        """Keep the last state."""
         self.memory.assign(ops.stop_gradient(state))
 
 
@@ -86,7 +76,6 @@ class Reversed(Recurrent):
     """A correct layer whose gradient has the opposite sign on purpose, as its card says."""
 
     def call(self, inputs, training=None):
-        """The outputs, with the gradient of their negative."""
         y = super().call(inputs, training=training)
         return ops.stop_gradient(2 * y) - y
 
@@ -96,7 +85,6 @@ class Detached(Recurrent):
     """A correct layer that passes no gradient to its inputs, as its card says."""
 
     def call(self, inputs, training=None):
-        """The outputs for inputs that are taken as constants."""
         return super().call(ops.stop_gradient(inputs), training=training)
 
 
@@ -110,7 +98,6 @@ class HalfThroughTime(Recurrent):
     """Half of the gradient is lost from step to step."""
 
     def step(self, x, state):
-        """Stop the gradient of one half of the state."""
         return super().step(x, 0.5 * state + 0.5 * ops.stop_gradient(state))
 
 
@@ -119,7 +106,6 @@ class SignOfSquash(Recurrent):
     """A formula for the gradient has the wrong sign."""
 
     def squash(self, x):
-        """The value of the hyperbolic tangent, and minus its gradient."""
         y = super().squash(x)
         return ops.stop_gradient(2 * y) - y
 
@@ -129,7 +115,6 @@ class BlindToTheFirst(Recurrent):
     """The first step passes through NumPy, which makes it a constant."""
 
     def call(self, inputs, training=None):
-        """Cut the gradient of the first step alone."""
         first = ops.stop_gradient(inputs[:, :1])
         return super().call(ops.concatenate([first, inputs[:, 1:]], axis=1), training=training)
 
@@ -139,7 +124,6 @@ class UnusedGate(Recurrent):
     """A gate is made but not used."""
 
     def build(self, input_shape):
-        """Make it."""
         super().build(input_shape)
         self.gate = self.add_weight(shape=(self.units,), name="gate")
 
@@ -149,7 +133,6 @@ class RootOfInputs(Recurrent):
     """The derivative of a root is not finite at zero."""
 
     def call(self, inputs, training=None):
-        """Add the magnitude of the inputs, as a root of squares."""
         size = ops.sum(ops.sqrt(ops.square(inputs)), axis=-1, keepdims=True)
         return super().call(inputs, training=training) + 0.1 * size
 
@@ -159,12 +142,10 @@ class CountsInAModel(Recurrent):
     """In a model, training changes a non-trainable weight, and the card does not say so."""
 
     def build(self, input_shape):
-        """Make the counter."""
         super().build(input_shape)
         self.count = self.add_weight(shape=(), initializer="zeros", trainable=False, name="count")
 
     def call(self, inputs, training=None):
-        """Count."""
         if training and self._inbound_nodes:
             self.count.assign(self.count + 1.0)
         return super().call(inputs, training=training)
@@ -175,7 +156,6 @@ class OtherGradientCompiled(Recurrent):
     """The compiled gradient differs from the eager one by a hundredth."""
 
     def call(self, inputs, training=None):
-        """Add nothing, with a gradient; on JAX to the eager one, as its reference is compiled."""
         y = super().call(inputs, training=training)
         odd = _traced(inputs) == (keras.backend.backend() != "jax")
         return y + 0.01 * (y - ops.stop_gradient(y)) if odd else y
@@ -186,7 +166,6 @@ class WrongForwardRule(Recurrent):
     """The gradient is right in reverse mode but wrong in forward mode."""
 
     def call(self, inputs, training=None):
-        """Through an identity with two rules."""
         return _identity(super().call(inputs, training=training))
 
 
@@ -195,7 +174,6 @@ class WrongSecondDerivative(Recurrent):
     """A custom formula has the right value and first derivative, but no second derivative."""
 
     def squash(self, x):
-        """The hyperbolic tangent as a line that touches it."""
         y = ops.stop_gradient(super().squash(x))
         return y + (1 - ops.square(y)) * (x - ops.stop_gradient(x))
 
@@ -205,7 +183,6 @@ class ReversedTooLittle(Recurrent):
     """The gradient is reversed, and a tenth of it is missing."""
 
     def call(self, inputs, training=None):
-        """Nine tenths of the negative."""
         y = super().call(inputs, training=training)
         return ops.stop_gradient(1.9 * y) - 0.9 * y
 
@@ -215,7 +192,6 @@ class OtherWhenCompiled(Recurrent):
     """If compiled, the layer adds a number to its outputs."""
 
     def call(self, inputs, training=None):
-        """Ask whether this is a trace, at inference and outside of models made of symbols."""
         y = super().call(inputs, training=training)
         return y + 1e-3 if _traced(inputs) and not (training or self._inbound_nodes) else y
 
@@ -227,7 +203,6 @@ class CountsInPython(Recurrent):
     calls = 0
 
     def call(self, inputs, training=None):
-        """Count in an attribute, and look at it."""
         object.__setattr__(self, "calls", self.calls + 1)
         y = super().call(inputs, training=training)
         return y if self.calls > 0 else -y
@@ -238,7 +213,6 @@ class NeedsTheBatch(Recurrent):
     """In training the layer needs a known batch size, which TensorFlow may not have."""
 
     def call(self, inputs, training=None):
-        """Reshape to the size that Python sees, outside of models made of symbols."""
         if training and not self._inbound_nodes:
             inputs = ops.reshape(inputs, (inputs.shape[0] or 2, *inputs.shape[1:]))
         return super().call(inputs, training=training)
@@ -249,7 +223,6 @@ class GuessesTheBatch(Recurrent):
     """A batch of unknown size counts as one sample. On TensorFlow it is unknown once sizes differ."""
 
     def call(self, inputs, training=None):
-        """Begin with a step of zeros, made for the size that Python sees, and leave it out again."""
         size, _, width = inputs.shape
         start = ops.zeros((size or 1, 1, width), inputs.dtype)
         inputs = ops.concatenate([start, inputs], axis=1)[:, 1:]
@@ -261,7 +234,6 @@ class SetsTheWorld(Recurrent):
     """Each call changes a global setting, so JAX traces the next call again."""
 
     def call(self, inputs, training=None):
-        """Change between two settings that mean the same here."""
         if keras.backend.backend() == "jax":
             import jax
 
@@ -275,7 +247,6 @@ class KeepsTheLastState(Recurrent):
     """In training the layer stores its last state, which keeps the trace or graph of the call alive."""
 
     def call(self, inputs, training=None):
-        """Keep it."""
         y = super().call(inputs, training=training)
         if training:
             object.__setattr__(self, "last", [y[:, -1]])
@@ -287,7 +258,6 @@ class ReturnsTheOldState(Remembering):
     """The stateless call returns the state that it received, unchanged."""
 
     def stateless_call(self, trainable_variables, non_trainable_variables, *args, **kwargs):
-        """Forget the new state."""
         outputs, *_ = super().stateless_call(
             trainable_variables, non_trainable_variables, *args, **kwargs
         )
@@ -299,7 +269,6 @@ class WritesItsState(Remembering):
     """The stateless call changes the layer's own state."""
 
     def stateless_call(self, trainable_variables, non_trainable_variables, *args, **kwargs):
-        """Assign what is to be returned."""
         outputs, state = super().stateless_call(
             trainable_variables, non_trainable_variables, *args, **kwargs
         )
@@ -312,7 +281,6 @@ class OtherOnJax(Recurrent):
     """A constant differs between backends."""
 
     def squash(self, x):
-        """A hundredth more on JAX."""
         return super().squash(x * (1.01 if keras.backend.backend() == "jax" else 1.0))
 
 
@@ -323,7 +291,6 @@ class KnowsTheBatch(Recurrent):
     seen = 2
 
     def call(self, inputs, training=None):
-        """In a model made of symbols, at inference, give as many samples as were seen before."""
         y = super().call(inputs, training=training)
         object.__setattr__(self, "seen", inputs.shape[0] or self.seen)
         return y[: self.seen] if self._inbound_nodes and not training else y
@@ -334,7 +301,6 @@ class NotExportable(Recurrent):
     """The call needs this process, so it cannot be exported: a callback on JAX, Python on PyTorch."""
 
     def call(self, inputs, training=None):
-        """Leave something behind that was there to look at numbers."""
         y = super().call(inputs, training=training)
         if keras.backend.backend() == "torch":
             return y if float(ops.sum(ops.abs(inputs))) >= 0 else -y

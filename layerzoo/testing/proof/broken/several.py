@@ -32,7 +32,6 @@ class SoundFusion(layers.Layer):
         self.supports_masking = True
 
     def build(self, inputs_shape, context_shape):
-        """Make the kernel of the steps and that of the gate."""
         self.kernel = self.add_weight(
             shape=(inputs_shape[-1], self.units), regularizer=self.kernel_regularizer, name="kernel"
         )
@@ -40,18 +39,15 @@ class SoundFusion(layers.Layer):
         self.input_spec = layers.InputSpec(ndim=3, axes={-1: inputs_shape[-1]})
 
     def call(self, inputs, context, context_mask=None):
-        """Gate each step by the context."""
         if self.penalty:
             self.add_loss(self.penalty * ops.mean(ops.square(self.gate)))
         gate = ops.sigmoid(ops.matmul(self._pooled(context, context_mask), self.gate))
         return ops.matmul(inputs, self.kernel) * gate[:, None]
 
     def compute_output_shape(self, inputs_shape, context_shape):
-        """The last axis becomes `units`."""
         return (*inputs_shape[:-1], self.units)
 
     def get_config(self):
-        """Every argument."""
         config = super().get_config()
         config.update(
             units=self.units,
@@ -82,13 +78,11 @@ class SoundMixer(layers.Layer):
         self.supports_masking = True
 
     def build(self, input_shape):
-        """Make a kernel, and a row of a table for each kind."""
         width = input_shape["values"][-1]
         self.kernel = self.add_weight(shape=(width, self.units), name="kernel")
         self.table = self.add_weight(shape=(3, width), name="table")
 
     def call(self, inputs):
-        """Mix the values of a step with those of its kind, and number its kind anew."""
         values, shift, kind = inputs["values"], inputs["shift"], ops.cast(inputs["kind"], "int32")
         mixed = values - 0.5 * shift + ops.take(self.table, kind, axis=0)
         return {
@@ -97,12 +91,10 @@ class SoundMixer(layers.Layer):
         }
 
     def compute_mask(self, inputs, previous_mask):
-        """The mask of the values for both outputs."""
         mask = previous_mask["values"] if previous_mask else None
         return {"mixed": mask, "code": mask}
 
     def compute_output_spec(self, inputs):
-        """Floats and integers."""
         shape = inputs["values"].shape[:-1]
         return {
             "mixed": keras.KerasTensor((*shape, self.units), dtype=self.compute_dtype),
@@ -110,7 +102,6 @@ class SoundMixer(layers.Layer):
         }
 
     def get_config(self):
-        """Every argument."""
         return {**super().get_config(), "units": self.units}
 
 
@@ -119,16 +110,13 @@ class SoundSummary(SoundFusion):
     """A correct layer that pools both inputs and therefore consumes both masks."""
 
     def call(self, inputs, context, inputs_mask=None, context_mask=None):
-        """Gate the mean of the steps."""
         y = super().call(self._pooled(inputs, inputs_mask)[:, None], context, context_mask)
         return y[:, 0]
 
     def compute_mask(self, inputs, previous_mask):
-        """None: the steps are gone."""
         return None
 
     def compute_output_shape(self, inputs_shape, context_shape):
-        """The time axis goes."""
         return (inputs_shape[0], self.units)
 
 
@@ -240,7 +228,6 @@ class MaskNeverFilled(SoundSummary):
     """One of two masks has the argument name that Keras fills only for a single input."""
 
     def call(self, inputs, context, mask=None, context_mask=None):
-        """With `mask` for `inputs_mask`."""
         return super().call(inputs, context, mask, context_mask)
 
 
@@ -249,7 +236,6 @@ class MaskOfOnes(SoundFusion):
     """The mask that is passed on marks padding as valid."""
 
     def compute_mask(self, inputs, previous_mask):
-        """True everywhere."""
         return None if previous_mask is None else ops.ones_like(previous_mask, dtype="bool")
 
 
@@ -258,7 +244,6 @@ class PooledKeepsMask(SoundSummary):
     """The layer only sets `supports_masking`, although its output has no steps."""
 
     def compute_mask(self, inputs, previous_mask):
-        """The old mask."""
         return previous_mask
 
 
@@ -267,7 +252,6 @@ class FirstOutputMasked(SoundMixer):
     """Both outputs keep the steps, but only one has the mask."""
 
     def compute_mask(self, inputs, previous_mask):
-        """One mask, for the output that comes first."""
         return previous_mask["values"] if previous_mask else None
 
 
@@ -276,7 +260,6 @@ class OutputKeysChange(SoundMixer):
     """The symbolic outputs have different names from the eager ones."""
 
     def compute_output_spec(self, inputs):
-        """With `codes` for `code`."""
         spec = super().compute_output_spec(inputs)
         return {"mixed": spec["mixed"], "codes": spec["code"]}
 
@@ -286,7 +269,6 @@ class OrderOfDict(SoundMixer):
     """The inputs are distinguished by their order."""
 
     def call(self, inputs):
-        """Take floats as they come."""
         values, shift = (x for name, x in inputs.items() if name != "kind")
         return super().call({"values": values, "shift": shift, "kind": inputs["kind"]})
 
@@ -296,7 +278,6 @@ class FillsCallersDict(SoundMixer):
     """The layer scales a value inside the caller's dict."""
 
     def __call__(self, inputs, *args, **kwargs):
-        """Write into the dict."""
         inputs["shift"] = inputs["shift"] * 1.0
         return super().__call__(inputs, *args, **kwargs)
 
@@ -308,7 +289,6 @@ class LossesPileUp(SoundFusion):
     calls = 0
 
     def call(self, inputs, context, context_mask=None):
-        """Add as many losses as there were calls."""
         self.calls += 1
         if self.penalty:
             self.add_loss(self.calls * ops.mean(ops.square(self.gate)))
@@ -320,7 +300,6 @@ class LossTwice(SoundFusion):
     """The card claims one loss, but two are added."""
 
     def call(self, inputs, context, context_mask=None):
-        """Add the loss once more."""
         if self.penalty:
             self.add_loss(self.penalty * ops.mean(ops.square(self.gate)))
         return super().call(inputs, context, context_mask)
@@ -331,7 +310,6 @@ class RegularizerForgotten(SoundFusion):
     """`kernel_regularizer` is accepted and in the config, but no weight has it."""
 
     def build(self, inputs_shape, context_shape):
-        """Without it."""
         kept, self.kernel_regularizer = self.kernel_regularizer, None
         super().build(inputs_shape, context_shape)
         self.kernel_regularizer = kept
@@ -342,7 +320,6 @@ class ClearsLosses(SoundFusion):
     """The layer clears its losses itself, including those of an earlier use in the same model."""
 
     def call(self, inputs, context, context_mask=None):
-        """Start anew."""
         self._clear_losses()
         return super().call(inputs, context, context_mask)
 
@@ -360,12 +337,10 @@ class CutsWidth(SoundFusion):
     """Inputs that are too wide are cut."""
 
     def build(self, inputs_shape, context_shape):
-        """Without an input spec."""
         super().build(inputs_shape, context_shape)
         self.input_spec = None
 
     def call(self, inputs, context, context_mask=None):
-        """Cut."""
         return super().call(inputs[..., : self.kernel.shape[0]], context, context_mask)
 
 
@@ -385,7 +360,6 @@ class CountsHalf(SoundMixer):
     """`count_params` counts only the kernel."""
 
     def count_params(self):
-        """Without the table."""
         return int(self.kernel.shape[0] * self.kernel.shape[1])
 
 

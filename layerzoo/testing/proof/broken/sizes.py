@@ -22,7 +22,6 @@ class CutFromNineSteps(Sound):
     """A block of eight steps is all that comes out."""
 
     def call(self, inputs, mask=None, training=None):
-        """Cut the rest."""
         return super().call(inputs, training=training)[:, :8]
 
 
@@ -31,7 +30,6 @@ class StopsFromNineSteps(Sound):
     """From nine steps on, half of the gradient is missing."""
 
     def call(self, inputs, mask=None, training=None):
-        """Stop it."""
         y = super().call(inputs, training=training)
         return (y + ops.stop_gradient(y)) / 2 if (inputs.shape[1] or 0) > 8 else y
 
@@ -41,7 +39,6 @@ class StopsWhereEqual(Sound):
     """Where there are as many steps as features, half of the gradient is missing."""
 
     def call(self, inputs, mask=None, training=None):
-        """Stop it."""
         y = super().call(inputs, training=training)
         return (y + ops.stop_gradient(y)) / 2 if inputs.shape[1] == inputs.shape[2] else y
 
@@ -51,7 +48,6 @@ class DropsTheBatch(Sound):
     """A batch of one with several steps loses its first axis."""
 
     def call(self, inputs, mask=None, training=None):
-        """Squeeze it."""
         y = super().call(inputs, training=training)
         return y[0] if inputs.shape[0] == 1 and (inputs.shape[1] or 0) > 1 else y
 
@@ -61,7 +57,6 @@ class MixesOneSample(Sound):
     """In a batch of one, each step sees the next one."""
 
     def call(self, inputs, mask=None, training=None):
-        """Add a tenth of it."""
         y = super().call(inputs, training=training)
         return y + 0.1 * ops.roll(y, -1, axis=1) if inputs.shape[0] == 1 else y
 
@@ -71,7 +66,6 @@ class DropsTheStep(Sound):
     """With one of two gains, a single step loses its axis."""
 
     def call(self, inputs, mask=None, training=None):
-        """Squeeze it."""
         y = super().call(inputs, training=training)
         return y[:, 0] if self.gain != 1 and inputs.shape[1] == 1 else y
 
@@ -81,7 +75,6 @@ class CutsSixteenSteps(Sound):
     """With one of two gains, the last of sixteen steps is missing."""
 
     def call(self, inputs, mask=None, training=None):
-        """Cut it."""
         y = super().call(inputs, training=training)
         return y[:, :-1] if self.gain != 1 and inputs.shape[1] == 16 else y
 

@@ -20,22 +20,18 @@ class SoundStart(layers.Layer):
         self.start = start
 
     def build(self, input_shape):
-        """Make the kernel and the gain."""
         width = input_shape[-1]
         self.kernel = self.add_weight((width, width), self.KERNEL, name="kernel")
         self.gain = self.add_weight((), initializers.Constant(self.start), name="gain")
         self.input_spec = layers.InputSpec(min_ndim=2, axes={-1: width})
 
     def call(self, inputs):
-        """Add the map."""
         return inputs + self.gain * ops.tanh(ops.matmul(inputs, self.kernel))
 
     def compute_output_shape(self, input_shape):
-        """That of the input."""
         return input_shape
 
     def get_config(self):
-        """Every argument."""
         return {**super().get_config(), "start": self.start}
 
 
@@ -44,7 +40,6 @@ class AlmostIdentity(SoundStart):
     """Each output is a millionth larger."""
 
     def call(self, inputs):
-        """Scale the sum."""
         return super().call(inputs) * (1 + 1e-6)
 
 

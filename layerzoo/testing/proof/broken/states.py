@@ -24,12 +24,10 @@ class SoundMean(layers.Layer):
         self.supports_masking = True
 
     def build(self, input_shape):
-        """Make the kernel."""
         self.kernel = self.add_weight(shape=(input_shape[-1], self.units), name="kernel")
         self.input_spec = layers.InputSpec(ndim=3, axes={-1: input_shape[-1]})
 
     def call(self, inputs, mask=None, initial_state=None, inputs_mask=None, return_state=False):
-        """Continue the sum and the number."""
         valid = inputs_mask if mask is None else mask
         valid = ops.ones_like(inputs[..., 0], "bool") if valid is None else ops.cast(valid, "bool")
         before = self.before(inputs, initial_state)
@@ -47,30 +45,24 @@ class SoundMean(layers.Layer):
 
     @property
     def precise(self):
-        """The dtype of sums: float32 or better."""
         return keras.backend.result_type(self.compute_dtype, "float32")
 
     def before(self, inputs, initial_state):
-        """The state before the first of these steps."""
         b, t, _ = ops.shape(inputs)
         start = self.get_initial_state(b, t)
         return start if initial_state is None else fitting(initial_state, start)
 
     def place(self, before, count):
-        """The place of each step."""
         return count
 
     def after(self, before, inputs, valid, total, count):
-        """The state after the last step. Padding leaves both as they are."""
         return dict(total=total[:, -1], count=count[:, -1])
 
     def get_initial_state(self, batch_size, length=None):
-        """No step so far."""
         total = ops.zeros((batch_size, self.kernel.shape[0]), self.precise)
         return dict(total=total, count=ops.zeros((batch_size,), "int32"))
 
     def get_config(self):
-        """Every argument."""
         return {**super().get_config(), "units": self.units, "wave": self.wave}
 
 
@@ -88,13 +80,11 @@ class SoundRecent(layers.Layer):
         self.window = window
 
     def build(self, input_shape):
-        """Make a weight for each step of the window, and a gain for the second version."""
         self.weight = self.add_weight(shape=(self.window,), initializer="ones", name="weight")
         self.gain = self.add_weight(shape=(input_shape[-1],), initializer="ones", name="gain")
         self.input_spec = layers.InputSpec(ndim=3, axes={-1: input_shape[-1]})
 
     def call(self, inputs, initial_state=None, return_state=False):
-        """Read the kept steps and the new ones."""
         b, t, _ = ops.shape(inputs)
         start = self.get_initial_state(b, t)
         (past,) = start if initial_state is None else fitting(initial_state, start)
@@ -105,16 +95,13 @@ class SoundRecent(layers.Layer):
         return (outputs, [self.latest(steps, t)]) if return_state else outputs
 
     def latest(self, steps, t):
-        """As many of the steps, which follow `t` others, as were kept before."""
         return steps[:, t:]
 
     def get_initial_state(self, batch_size, length=None):
-        """Zeros before the first step."""
         shape = (batch_size, self.window - 1, self.gain.shape[0])
         return [ops.zeros(shape, self.compute_dtype)]
 
     def get_config(self):
-        """Every argument."""
         return {**super().get_config(), "window": self.window}
 
 
@@ -123,7 +110,6 @@ class StateBeforeTheLastStep(SoundMean):
     """The state of several steps is the one before the last of them."""
 
     def after(self, before, inputs, valid, total, count):
-        """Of the last but one, if there is one."""
         return dict(total=total[:, -2:][:, 0], count=count[:, -2:][:, 0])
 
 
@@ -132,7 +118,6 @@ class RestartsPlaces(SoundMean):
     """The places of the steps start anew in each call."""
 
     def place(self, before, count):
-        """Without those before."""
         return count - before["count"][:, None]
 
 
@@ -141,7 +126,6 @@ class SharesItsState(SoundMean):
     """The samples of a batch share the state."""
 
     def after(self, before, inputs, valid, total, count):
-        """The sum of the first sample for all."""
         state = super().after(before, inputs, valid, total, count)
         return dict(state, total=ops.zeros_like(state["total"]) + state["total"][:1])
 
@@ -151,14 +135,12 @@ class RoundsItsState(SoundMean):
     """In half precision the state starts in float32 and comes back in half precision."""
 
     def before(self, inputs, initial_state):
-        """Of either dtype."""
         if initial_state is not None and self.compute_dtype == initial_state["total"].dtype:
             total = ops.cast(initial_state["total"], self.precise)
             initial_state = dict(initial_state, total=total)
         return super().before(inputs, initial_state)
 
     def after(self, before, inputs, valid, total, count):
-        """Cast like an output."""
         state = super().after(before, inputs, valid, total, count)
         return dict(state, total=ops.cast(state["total"], self.compute_dtype))
 
@@ -168,7 +150,6 @@ class KeepsTooFew(SoundRecent):
     """The oldest step that the next one reads is not kept."""
 
     def latest(self, steps, t):
-        """Zeros instead of it."""
         kept = super().latest(steps, t)
         return ops.concatenate([0 * kept[:, :1], kept[:, 1:]], axis=1)
 
@@ -178,7 +159,6 @@ class CountsPadding(SoundMean):
     """Padding counts as steps in the state."""
 
     def after(self, before, inputs, valid, total, count):
-        """All steps of this call are counted."""
         state = super().after(before, inputs, valid, total, count)
         return dict(state, count=before["count"] + ops.shape(inputs)[1])
 
@@ -188,7 +168,6 @@ class SumsPadding(SoundMean):
     """The state ignores the mask: it has the sum of all steps."""
 
     def after(self, before, inputs, valid, total, count):
-        """With what is in padding."""
         state = super().after(before, inputs, valid, total, count)
         total = before["total"] + ops.sum(ops.cast(inputs, self.precise), axis=1)
         return dict(state, total=total)
@@ -199,7 +178,6 @@ class StateOfPadding(SoundMean):
     """The state is that of the last step, even if it is padding, where sums are zero."""
 
     def after(self, before, inputs, valid, total, count):
-        """Zero padding, then take the last step."""
         total = ops.where(valid[..., None], total, 0.0)
         return super().after(before, inputs, valid, total, count)
 
@@ -209,7 +187,6 @@ class LosesCarriedMasks(SoundMean):
     """Beside a state, Keras passes the mask that a tensor carries as `inputs_mask`, which is not taken."""
 
     def call(self, inputs, mask=None, initial_state=None, return_state=False):
-        """Take `mask` alone."""
         return super().call(inputs, mask, initial_state, return_state=return_state)
 
 
@@ -218,7 +195,6 @@ class AddsInPlace(SoundMean):
     """The state that was given is overwritten; only PyTorch's tensors can be."""
 
     def after(self, before, inputs, valid, total, count):
-        """Write into the given tensor."""
         state = super().after(before, inputs, valid, total, count)
         if keras.backend.backend() == "torch":
             before["total"].detach().copy_(state["total"].detach())
@@ -230,14 +206,12 @@ class CountsInside(SoundMean):
     """The layer has the number of steps so far in a variable and not in the state that it is given."""
 
     def build(self, input_shape):
-        """Make the variable."""
         super().build(input_shape)
         self.seen = self.add_weight(
             shape=(), dtype="int32", initializer="zeros", trainable=False, name="seen"
         )
 
     def before(self, inputs, initial_state):
-        """Start anew if the state does."""
         before = super().before(inputs, initial_state)
         if initial_state is not None:
             fresh = ops.max(before["count"]) == 0
@@ -245,14 +219,12 @@ class CountsInside(SoundMean):
         return before
 
     def place(self, before, count):
-        """From the variable, if there was a state before."""
         new = count - before["count"][:, None]
         if not hasattr(self, "goes_on"):
             return count
         return new + self.seen.value
 
     def call(self, inputs, mask=None, initial_state=None, inputs_mask=None, return_state=False):
-        """Count these steps."""
         if initial_state is None:
             return super().call(inputs, mask, None, inputs_mask, return_state)
         object.__setattr__(self, "goes_on", True)
@@ -267,17 +239,14 @@ class BatchSecond(SoundMean):
     """The batch is the second axis of a tensor of the state."""
 
     def before(self, inputs, initial_state):
-        """Turned."""
         before = super().before(inputs, initial_state)
         return dict(before, total=ops.transpose(before["total"]))
 
     def after(self, before, inputs, valid, total, count):
-        """Turned back."""
         state = super().after(before, inputs, valid, total, count)
         return dict(state, total=ops.transpose(state["total"]))
 
     def get_initial_state(self, batch_size, length=None):
-        """Features first."""
         state = super().get_initial_state(batch_size, length)
         return dict(state, total=ops.transpose(state["total"]))
 
@@ -287,7 +256,6 @@ class PlaceOfNumbers(SoundMean):
     """The place comes from Python's numbers; where a call is traced there are none, and it is zero."""
 
     def place(self, before, count):
-        """What can be seen of the state."""
         new = count - before["count"][:, None]
         return count if _seen(before["count"]) else new
 
@@ -297,7 +265,6 @@ class WeaklyTyped(SoundMean):
     """On JAX the start has a weak type, as numbers of Python have, so the second step is traced again."""
 
     def get_initial_state(self, batch_size, length=None):
-        """Made from a number."""
         state = super().get_initial_state(batch_size, length)
         if keras.backend.backend() == "jax":
             import jax.numpy as jnp
@@ -313,7 +280,6 @@ class OtherGraphEachStep(SoundMean):
     steps = 0
 
     def after(self, before, inputs, valid, total, count):
-        """Count in an attribute, and look at it."""
         object.__setattr__(self, "steps", self.steps + 1)
         state = super().after(before, inputs, valid, total, count)
         return state if self.steps > 0 else {}
@@ -324,7 +290,6 @@ class TakesAnyState(SoundMean):
     """The state that is given is not looked at."""
 
     def before(self, inputs, initial_state):
-        """Take what comes."""
         return super().before(inputs, None) if initial_state is None else initial_state
 
 
@@ -333,7 +298,6 @@ class CastsTheState(SoundMean):
     """A state of another dtype is cast in silence."""
 
     def before(self, inputs, initial_state):
-        """Cast first."""
         if isinstance(initial_state, dict) and set(initial_state) == {"total", "count"}:
             total = ops.cast(initial_state["total"], self.precise)
             initial_state = dict(total=total, count=ops.cast(initial_state["count"], "int32"))
@@ -345,22 +309,18 @@ class StopsCounting(SoundMean):
     """There is room for some steps, and further ones are not counted, in silence."""
 
     def before(self, inputs, initial_state):
-        """Keep the room aside."""
         before = super().before(inputs, initial_state)
         object.__setattr__(self, "room", before["room"])
         return before
 
     def place(self, before, count):
-        """No more than there is room for."""
         return ops.minimum(count, before["room"][:, None])
 
     def after(self, before, inputs, valid, total, count):
-        """The room stays."""
         state = super().after(before, inputs, valid, total, count)
         return dict(state, room=before["room"])
 
     def get_initial_state(self, batch_size, length=None):
-        """Room for `length` steps."""
         room = ops.zeros((batch_size,), "int32") + (10**6 if length is None else length)
         return dict(super().get_initial_state(batch_size, length), room=room)
 

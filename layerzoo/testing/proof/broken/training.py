@@ -16,7 +16,6 @@ class NoiseForImages(SoundNoise):
     """The noise has four axes whatever the input has, so that the output has them too in training."""
 
     def drawn(self, inputs):
-        """For each sample of an image."""
         return (ops.shape(inputs)[0], 1, 1, 1)
 
 
@@ -25,7 +24,6 @@ class ListInTraining(Sound):
     """In training the output is in a list."""
 
     def call(self, inputs, mask=None, training=None):
-        """Put it there."""
         y = super().call(inputs, mask=mask, training=training)
         return [y] if training else y
 
@@ -35,7 +33,6 @@ class NeedsTheLength(Sound):
     """In training the layer needs a known number of steps, which TensorFlow may not have."""
 
     def call(self, inputs, mask=None, training=None):
-        """Divide by it and multiply by it again."""
         y = super().call(inputs, training=training)
         return y / inputs.shape[1] * inputs.shape[1] if training else y
 
@@ -45,7 +42,6 @@ class SinglePrecisionInTraining(Sound):
     """In training the output is float32 whatever the dtype policy says."""
 
     def call(self, inputs, mask=None, training=None):
-        """Cast."""
         y = super().call(inputs, training=training)
         return ops.cast(y, "float32") if training else y
 
@@ -55,7 +51,6 @@ class TrainsUnasked(Sound):
     """The layer trains unless it is told not to."""
 
     def call(self, inputs, mask=None, training=True):
-        """With the wrong default."""
         return super().call(inputs, mask=mask, training=training)
 
 
@@ -66,12 +61,10 @@ class LosesMaskInTraining(Sound):
     dropping = False
 
     def call(self, inputs, mask=None, training=None):
-        """Note whether this is training."""
         object.__setattr__(self, "dropping", bool(training))
         return super().call(inputs, mask=mask, training=training)
 
     def compute_mask(self, inputs, previous_mask):
-        """None in training."""
         return None if self.dropping else previous_mask
 
 
@@ -82,7 +75,6 @@ class KeepsTheFirstMask(Sound):
     first = None
 
     def compute_mask(self, inputs, previous_mask):
-        """The first one that was ever given."""
         if self.first is None and not isinstance(previous_mask, keras.KerasTensor):
             object.__setattr__(self, "first", previous_mask)
         if previous_mask is None or self.first is None or self.first.shape != previous_mask.shape:
@@ -95,7 +87,6 @@ class ScaledByLength(Sound):
     """A causal output depends on how many steps there are."""
 
     def call(self, inputs, mask=None, training=None):
-        """A little more if there are few."""
         length = ops.cast(ops.shape(inputs)[1], self.compute_dtype)
         return super().call(inputs, training=training) * (1 + 0.1 / length)
 
@@ -105,12 +96,10 @@ class LooksAheadInTraining(SoundAttention):
     """In training each step sees all others."""
 
     def call(self, inputs, mask=None, training=None):
-        """Without causality."""
         object.__setattr__(self, "open", bool(training))
         return super().call(inputs, mask=mask, training=training)
 
     def seen(self, distance):
-        """Everything in training."""
         return None if self.open else super().seen(distance)
 
 
@@ -119,7 +108,6 @@ class LooksAheadInLongInputs(SoundAttention):
     """Beyond 32 steps, each step sees all others."""
 
     def seen(self, distance):
-        """Everything if there is much."""
         return None if (distance.shape[0] or 0) > 32 else super().seen(distance)
 
 
@@ -128,7 +116,6 @@ class CountsPaddingInTraining(SoundPooling):
     """In training padding is part of the mean."""
 
     def call(self, inputs, mask=None, training=None):
-        """Without the mask."""
         return super().call(inputs, mask=None if training else mask, training=training)
 
 
@@ -137,7 +124,6 @@ class CountsPaddingOfLongInputs(SoundPooling):
     """Beyond 32 steps padding is part of the mean."""
 
     def call(self, inputs, mask=None, training=None):
-        """Without the mask."""
         mask = None if (inputs.shape[1] or 0) > 32 else mask
         return super().call(inputs, mask=mask, training=training)
 
@@ -147,7 +133,6 @@ class CountsPaddingOfOneSample(SoundPooling):
     """In a batch of one, padding is part of the mean."""
 
     def call(self, inputs, mask=None, training=None):
-        """Without the mask, unless no step is valid."""
         if mask is not None and mask.shape[0] == 1:
             mask = ops.broadcast_to(ops.any(mask, axis=1, keepdims=True), mask.shape)
         return super().call(inputs, mask=mask, training=training)
@@ -158,7 +143,6 @@ class CouplesInTraining(Sound):
     """In training a little of the batch mean is added to each sample."""
 
     def call(self, inputs, mask=None, training=None):
-        """Add a hundredth of it."""
         y = super().call(inputs, training=training)
         return y + 0.01 * ops.mean(y, axis=0, keepdims=True) if training else y
 
@@ -170,12 +154,10 @@ class SharesItsGain(Sound):
     shared = 1.0
 
     def build(self, input_shape):
-        """Keep the gain on the class."""
         super().build(input_shape)
         type(self).shared = self.gain
 
     def call(self, inputs, mask=None, training=None):
-        """Replace the layer's own gain in training."""
         y = super().call(inputs, training=training)
         return y / self.gain * self.shared if training else y
 
@@ -187,7 +169,6 @@ class StaysInTraining(Sound):
     open = False
 
     def call(self, inputs, mask=None, training=None):
-        """Set a mark that an error does not remove."""
         open = self.open
         object.__setattr__(self, "open", bool(training))
         y = super().call(inputs, mask=mask, training=training or open)
@@ -200,12 +181,10 @@ class ForgetsItsStatistic(Sound):
     """The file leaves out a statistic that only training uses."""
 
     def build(self, input_shape):
-        """Make it."""
         super().build(input_shape)
         self.scale = self.add_weight(shape=(), initializer="ones", trainable=False, name="scale")
 
     def call(self, inputs, mask=None, training=None):
-        """Scale by it in training, and move it."""
         y = super().call(inputs, mask=mask, training=training)
         if not training:
             return y
@@ -214,12 +193,10 @@ class ForgetsItsStatistic(Sound):
         return y
 
     def save_own_variables(self, store):
-        """Only what trains."""
         for place, weight in enumerate(self.trainable_weights):
             store[str(place)] = ops.convert_to_numpy(weight)
 
     def load_own_variables(self, store):
-        """The same."""
         for place, weight in enumerate(self.trainable_weights):
             weight.assign(store[str(place)])
 
@@ -229,7 +206,6 @@ class SumsItsLoss(Sound):
     """The loss that a call adds is a sum over the batch: parts of a batch add less than the whole."""
 
     def call(self, inputs, mask=None, training=None):
-        """Penalise large outputs."""
         y = super().call(inputs, mask=mask, training=training)
         self.add_loss(0.01 * ops.sum(ops.square(ops.cast(y, "float32"))))
         return y
@@ -242,28 +218,23 @@ class ReordersWhenLoaded(Sound):
     names = ("slope", "start")
 
     def build(self, input_shape):
-        """Make two weights of one shape."""
         super().build(input_shape)
         made = {name: self.add_weight(shape=(self.units,), name=name) for name in self.names}
         self.slope, self.start = made["slope"], made["start"]
 
     def build_from_config(self, config):
-        """In the other order."""
         self.names = ("start", "slope")
         super().build_from_config(config)
 
     def call(self, inputs, mask=None, training=None):
-        """A line through what the layer computes."""
         y = super().call(inputs, mask=mask, training=training)
         return y + self.slope * y + self.start
 
     def save_own_variables(self, store):
-        """By name."""
         for weight in self.weights:
             store[weight.name] = ops.convert_to_numpy(weight)
 
     def load_own_variables(self, store):
-        """By name."""
         for weight in self.weights:
             weight.assign(store[weight.name])
 
@@ -277,7 +248,6 @@ class IdleMomentum(Sound):
         self.momentum = momentum
 
     def get_config(self):
-        """With the idle argument."""
         return {**super().get_config(), "momentum": self.momentum}
 
 
@@ -290,7 +260,6 @@ class StartsAnyhow(Sound):
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
 
     def get_config(self):
-        """With the idle initializer."""
         written = keras.initializers.serialize(self.kernel_initializer)
         return {**super().get_config(), "kernel_initializer": written}
 

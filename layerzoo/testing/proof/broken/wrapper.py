@@ -18,7 +18,6 @@ class Centred(layers.Layer):
         self.supports_masking = True
 
     def call(self, inputs, mask=None):
-        """Subtract the mean."""
         if mask is None:
             return inputs - ops.mean(inputs, axis=1, keepdims=True)
         valid = ops.cast(mask, "bool")[..., None]
@@ -27,7 +26,6 @@ class Centred(layers.Layer):
         return inputs - ops.sum(inputs, axis=1, keepdims=True) / ops.maximum(count, 1.0)
 
     def compute_output_shape(self, input_shape):
-        """That of the input."""
         return input_shape
 
 
@@ -42,7 +40,6 @@ class SoundWrapper(layers.Layer):
         self.supports_masking = True
 
     def build(self, input_shape):
-        """Build the layers, each for the shape that the one before it leaves."""
         shape = input_shape
         for layer in self._chain():
             layer.build(shape)
@@ -51,24 +48,20 @@ class SoundWrapper(layers.Layer):
                 layer.trainable = False
 
     def call(self, inputs, mask=None):
-        """Add the branch."""
         branch = inputs
         for layer in self._chain():
             branch = self._applied(layer, branch, mask)
         return inputs + self.scale * branch
 
     def compute_output_shape(self, input_shape):
-        """That of the input."""
         return input_shape
 
     def get_config(self):
-        """The layers as they were before they were built."""
         written = keras.saving.serialize_keras_object(self.layer)
         return {**super().get_config(), "layer": _unbuilt(written), "scale": self.scale}
 
     @classmethod
     def from_config(cls, config):
-        """The wrapper with its layers revived."""
         return cls(**{**config, "layer": keras.saving.deserialize_keras_object(config["layer"])})
 
     def _refuse(self, layer):
@@ -99,7 +92,6 @@ class PopsCallersConfig(SoundWrapper):
 
     @classmethod
     def from_config(cls, config):
-        """Pop it."""
         return cls(keras.saving.deserialize_keras_object(config.pop("layer")), **config)
 
 
@@ -124,7 +116,6 @@ class MaskLostBehind(SoundWrapper):
     """Layers after the wrapper never receive the mask."""
 
     def compute_mask(self, inputs, previous_mask):
-        """None."""
         return None
 
 
@@ -133,7 +124,6 @@ class OneNameForTwo(SoundWrapper):
     """Two of the wrapper's own layers have the same name."""
 
     def build(self, input_shape):
-        """Make both."""
         super().build(input_shape)
         for place in ("before", "after"):
             settings = dict(dtype=self.dtype_policy, trainable=self.trainable, name="norm")
@@ -142,7 +132,6 @@ class OneNameForTwo(SoundWrapper):
             setattr(self, place, norm)
 
     def call(self, inputs, mask=None):
-        """Use both."""
         return self.after(super().call(self.before(inputs), mask))
 
 
@@ -199,7 +188,6 @@ class PrintsWeights(SoundWrapper):
     """`repr` needs something that only `build` makes."""
 
     def __repr__(self):
-        """Fail before `build`, because the weights do not exist yet."""
         if not self.built:
             raise AttributeError("the layer has no weights yet")
         return super().__repr__()
@@ -214,12 +202,10 @@ class Penalised(layers.Layer):
         self.supports_masking = True
 
     def call(self, inputs):
-        """Add the loss."""
         self.add_loss(0.1 * ops.mean(ops.square(inputs)))
         return inputs
 
     def compute_output_shape(self, input_shape):
-        """The input's."""
         return input_shape
 
 
@@ -234,15 +220,12 @@ class ForgetsWhenWrapped(layers.Layer):
         self.supports_masking = True
 
     def call(self, inputs, training=None):
-        """Drop in training."""
         return self.drop(inputs, training=training)
 
     def compute_output_shape(self, input_shape):
-        """The input's."""
         return input_shape
 
     def get_config(self):
-        """Without `rate`."""
         return {k: v for k, v in super().get_config().items() if k != "rate"}
 
 
