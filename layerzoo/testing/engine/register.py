@@ -66,13 +66,12 @@ class Property:
     hint: str = ""
     folder: Path | None = None
     brief: int = 1
-    shown: str = ""
 
     @property
     def program(self) -> str:
         """The lines that show the property, without what they import; empty if no file does."""
         file = self.folder / f"{self.id}.py" if self.folder else None
-        return read(file) if file and file.is_file() else self.shown
+        return read(file) if file and file.is_file() else ""
 
 
 PROPERTIES: dict[str, Property] = {}
@@ -85,7 +84,6 @@ def declare(
     claim: str = "",
     never: str = "",
     hint: str = "",
-    shown: str = "",
     brief: int = 1,
 ):
     """Register the decorated function as a property; its docstring's first line is the statement.
@@ -94,8 +92,9 @@ def declare(
     a dot, as in `acme.scaling`.
 
     Raises:
-        ValueError: the id is taken or has no prefix, `tier` or `cost` is unknown, or the function has no
-            docstring.
+        ValueError: the id is taken or has no prefix, `tier`, `cost` or `claim` is unknown, or the function
+            has no docstring.
+        TypeError: the function yields nothing, or `never` or `hint` is not text.
     """
 
     def register(check):
@@ -114,9 +113,14 @@ def declare(
             raise ValueError(
                 f"`claim` must be one of {', '.join(Traits.__dataclass_fields__)}. Received: claim={claim!r}"
             )
-        for name, text in (("never", never), ("hint", hint), ("shown", shown)):
+        for name, text in (("never", never), ("hint", hint)):
             if not isinstance(text, str):
                 raise TypeError(f"`{name}` must be text. Received: {name}={foreign.shown(text)}")
+        if not inspect.isgeneratorfunction(check):
+            raise TypeError(
+                "The function of a property must yield what it compares, as in "
+                f"`yield Comparison(found, due, SUMS, 'what')`. Received: {check.__name__}, id={id!r}"
+            )
         if not (check.__doc__ or "").strip():
             raise ValueError(
                 "The function of a property must have a docstring, because its first line is the statement. "
@@ -133,7 +137,6 @@ def declare(
             claim=claim,
             never=foreign.printable(never),
             hint=foreign.printable(hint),
-            shown=inspect.cleandoc(shown),
             folder=_beside(check),
             brief=brief,
         )
