@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 from importlib.util import find_spec
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -20,6 +20,10 @@ from layerzoo.tensors import compat
 from layerzoo.tensors.outcomes import NotApplicable
 from layerzoo.tensors.slice import Slice
 from layerzoo.testing.engine.case import flat
+
+if TYPE_CHECKING:
+    from layerzoo.testing.engine.case import Case
+
 
 BACKENDS = ("tensorflow", "jax", "torch")
 """The backends, by the names of their packages."""
@@ -32,7 +36,9 @@ def others() -> list[str]:
     return [name for name in BACKENDS if name != compat.BACKEND and find_spec(name) is not None]
 
 
-def job(case, layer, arrays, masks) -> bytes:
+def job(
+    case: "Case", layer: keras.layers.Layer, arrays: dict[str, np.ndarray], masks: Any
+) -> bytes:
     """A layer with its weights and inputs, in the form that `elsewhere` sends to other processes.
 
     Raises:
@@ -67,7 +73,9 @@ def elsewhere(given: bytes) -> dict[str, dict[str, np.ndarray] | str]:
     return {name: value for name, (_, value) in answers.items()}
 
 
-def observed(layer, arrays, masks, seed) -> dict[str, np.ndarray]:
+def observed(
+    layer: keras.layers.Layer, arrays: dict[str, np.ndarray], masks: Any, seed: int
+) -> dict[str, np.ndarray]:
     """A layer's outputs, their masks and its gradients at inference, by name."""
     carried = {path: compat.tensor(mask) for path, mask in masks.items()}
     tensors = {path: compat.tensor(a) for path, a in arrays.items()}

@@ -18,8 +18,9 @@ import random
 import traceback
 import warnings
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -30,13 +31,13 @@ from layerzoo.tensors.outcomes import Inconclusive
 BACKEND = keras.backend.backend()
 
 
-def array(x) -> np.ndarray:
+def array(x: Any) -> np.ndarray:
     """A tensor as a NumPy array; half precision becomes float32, in which NumPy can compute."""
     x = keras.ops.convert_to_numpy(x)
     return x.astype("float32") if x.dtype.name in ("bfloat16", "float16") else x
 
 
-def tensor(x: np.ndarray):
+def tensor(x: np.ndarray) -> Any:
     """A NumPy array as a tensor of the same dtype, even if Keras would narrow it."""
     if BACKEND == "tensorflow":
         import tensorflow as tf
@@ -51,7 +52,7 @@ def tensor(x: np.ndarray):
     return torch.tensor(x)  # a copy: `from_numpy` would share the caller's memory
 
 
-def handed(layer, arrays: dict[str, np.ndarray]) -> dict:
+def handed(layer: keras.layers.Layer, arrays: dict[str, np.ndarray]) -> dict:
     """Copies of a caller's arrays. On JAX they are tensors, because Keras compiles how it makes these.
 
     They stay arrays for a layer that looks at them before Keras makes tensors, or has Keras make none.
@@ -62,7 +63,7 @@ def handed(layer, arrays: dict[str, np.ndarray]) -> dict:
     return {path: a.copy() for path, a in arrays.items()}
 
 
-def evaluate(layer, values, inputs: dict, **arguments):
+def evaluate(layer: keras.layers.Layer, values: Sequence[Any], inputs: dict, **arguments) -> Any:
     """Call a layer with other values for its variables; the variables themselves stay unchanged.
 
     The seeds among the values decide the noise, which is the same each time.
@@ -80,7 +81,9 @@ def own_parameters(layer: type) -> dict[str, inspect.Parameter]:
 
 
 @contextlib.contextmanager
-def given_values(layer, values) -> Iterator[keras.StatelessScope]:
+def given_values(
+    layer: keras.layers.Layer, values: Sequence[Any]
+) -> Iterator[keras.StatelessScope]:
     """Give a layer's variables other values for a while; assignments to them are dropped afterwards.
 
     The scope collects the losses that calls add inside it.
@@ -123,7 +126,7 @@ def _listed(node):
     return list(inside.values()) if "0" in inside else inside
 
 
-def call(layer, inputs: dict, carried: dict | None = None, **arguments):
+def call(layer: keras.layers.Layer, inputs: dict, carried: dict | None = None, **arguments) -> Any:
     """Call a layer as a user would: the first argument by position, the others by name.
 
     Args:
@@ -150,7 +153,7 @@ def shape_errors() -> tuple[type[Exception], ...]:
     return (RuntimeError,) if BACKEND == "torch" else ()
 
 
-def mapped(layer, inputs: dict, **arguments) -> tuple:
+def mapped(layer: keras.layers.Layer, inputs: dict, **arguments) -> tuple:
     """The outputs of a layer that is mapped over a `tf.data.Dataset`, as a flat tuple."""
     import tensorflow as tf
 
@@ -161,7 +164,7 @@ def mapped(layer, inputs: dict, **arguments) -> tuple:
     return next(iter(tf.data.Dataset.from_tensors(inputs).map(element)))
 
 
-def values(layer) -> list:
+def values(layer: keras.layers.Layer) -> list:
     """Copies of the values of a layer's variables."""
     return list(map(_cut_off, layer.variables))
 
@@ -173,7 +176,7 @@ def _cut_off(variable):
 
 
 @contextlib.contextmanager
-def kept_state(layer, seeds: bool = False) -> Iterator[None]:
+def kept_state(layer: keras.layers.Layer, seeds: bool = False) -> Iterator[None]:
     """Restore every variable afterwards, including those that a layer keeps without tracking them.
 
     Without `seeds`, the random seeds go on, so that the next call has other noise.
@@ -227,12 +230,12 @@ def float64() -> Iterator[None]:
                 narrowing.update(before)
 
 
-def mask_of(x):
+def mask_of(x: Any) -> Any:
     """The mask that a tensor carries, or None."""
     return _masking("get_keras_mask")(x)
 
 
-def with_mask(x, mask):
+def with_mask(x: Any, mask: Any) -> Any:
     """The tensor with a mask that it carries, as the output of `Masking` does."""
     _masking("set_keras_mask")(x, mask)
     return x
@@ -291,7 +294,7 @@ def little_garbage() -> Iterator[None]:
         gc.unfreeze()
 
 
-def sublayers(layer) -> list:
+def sublayers(layer: keras.layers.Layer) -> list:
     """The layer and every layer inside it."""
     if not hasattr(layer, "_flatten_layers"):
         raise Inconclusive(
@@ -300,7 +303,7 @@ def sublayers(layer) -> list:
     return list(layer._flatten_layers())
 
 
-def half_inside(layer) -> str:
+def half_inside(layer: keras.layers.Layer) -> str:
     """The half precision that a layer inside computes in, or an empty string."""
     dtypes = {inner.compute_dtype for inner in sublayers(layer)}
     return next((half for half in ("bfloat16", "float16") if half in dtypes), "")
@@ -339,18 +342,18 @@ def raised_by_initializer(error: Exception) -> bool:
     return any("initializers" in Path(frame.filename).parts for frame in frames)
 
 
-def own_weights(layer) -> list:
+def own_weights(layer: keras.layers.Layer) -> list:
     """The float weights of a layer, without those of inner layers."""
     inside = {id(w) for inner in sublayers(layer) if inner is not layer for w in inner.weights}
     return [w for w in layer.weights if id(w) not in inside and "float" in w.dtype]
 
 
-def builds_by_itself(layer) -> bool:
+def builds_by_itself(layer: keras.layers.Layer) -> bool:
     """Whether the layer has its own `build`, so that it is not built by running its call."""
     return not is_default(layer.build)
 
 
-def is_default(method) -> bool:
+def is_default(method: Any) -> bool:
     """Whether a method is Keras's default, which a layer may override."""
     return getattr(method, "_is_default", False)
 
@@ -368,7 +371,7 @@ def fresh_names() -> Iterator[None]:
         global_state.set_global_attribute("object_name_uids", before)
 
 
-def traced(layer, inputs: dict, **arguments):
+def traced(layer: keras.layers.Layer, inputs: dict, **arguments) -> Any:
     """The spec of the outputs as Keras finds it by tracing the call, whatever shapes the layer tells."""
     trace = functools.partial(keras.Operation.compute_output_spec, layer)
     object.__setattr__(layer, "compute_output_spec", trace)  # Keras would track it
@@ -378,19 +381,19 @@ def traced(layer, inputs: dict, **arguments):
         object.__delattr__(layer, "compute_output_spec")
 
 
-def takes(layer, argument: str) -> bool:
+def takes(layer: keras.layers.Layer, argument: str) -> bool:
     """Whether the layer's `call` has an argument of this name."""
     return argument in inspect.signature(layer.call).parameters
 
 
-def constructor_arguments(layer) -> dict:
+def constructor_arguments(layer: keras.layers.Layer) -> dict:
     """The arguments that an instance was made with, as far as Keras or the config knows them."""
     remembered = getattr(layer, "_auto_config", None)
     config = remembered.config if remembered is not None else layer.get_config()
     return {k: v for k, v in config.items() if k not in ("name", "dtype", "trainable")}
 
 
-def argument(layer, name: str, default):
+def argument(layer: keras.layers.Layer, name: str, default: Any) -> Any:
     """A constructor argument of an instance: its attribute, what Keras remembers, or the default."""
     for attribute in (name, f"_{name}"):
         if attribute in vars(layer):
@@ -399,12 +402,12 @@ def argument(layer, name: str, default):
     return default if remembered is None else remembered.config.get(name, default)
 
 
-def is_of_keras(function) -> bool:
+def is_of_keras(function: Any) -> bool:
     """Whether a function or method is Keras's own."""
     return function.__module__.split(".")[0] == "keras"
 
 
-def made_anew(value):
+def made_anew(value: Any) -> Any:
     """A new copy of an argument: a layer in it is a new layer that follows the global dtype policy."""
     if isinstance(value, keras.layers.Layer):
         value = keras.saving.serialize_keras_object(value)
@@ -456,7 +459,7 @@ def kept_session() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def global_policy(policy) -> Iterator[None]:
+def global_policy(policy: Any) -> Iterator[None]:
     """Set another global dtype policy for a while; None keeps the current one."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy or before)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 try:
     from hypothesis.errors import UnsatisfiedAssumption
 except ImportError:  # whoever only reads values and gradients needs no Hypothesis
-    UnsatisfiedAssumption = Exception
+    UnsatisfiedAssumption = Exception  # type: ignore[assignment, misc]
 
 
 @dataclass(frozen=True)

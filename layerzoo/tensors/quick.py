@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
+from typing import Any
 
 import keras
 import numpy as np
@@ -68,7 +69,7 @@ def _with_options(get_compile_options: Callable, options: dict) -> Callable:
 
 
 @contextlib.contextmanager
-def swapped(module, name: str, other: Callable) -> Iterator[None]:
+def swapped(module: Any, name: str, other: Callable) -> Iterator[None]:
     """Replace `name` in a module by `other` of its value for a while; does nothing if it is missing."""
     missing = object()
     before = getattr(module, name, missing)
@@ -82,7 +83,7 @@ def swapped(module, name: str, other: Callable) -> Iterator[None]:
         setattr(module, name, before)
 
 
-def drawing(random) -> SimpleNamespace:
+def drawing(random: Any) -> SimpleNamespace:
     """`keras.random` for initializers, with NumPy drawing the numbers.
 
     An initializer still chooses the distribution and the seed, and does the rest of its computation itself.
@@ -91,7 +92,7 @@ def drawing(random) -> SimpleNamespace:
     return SimpleNamespace(**{**vars(random), **draws})
 
 
-def filling(ops) -> SimpleNamespace:
+def filling(ops: Any) -> SimpleNamespace:
     """`keras.ops`, but with zeros and ones from NumPy."""
     fills = {name: _filled(getattr(ops, name), fill) for name, fill in FILLS.items()}
     return SimpleNamespace(**{**vars(ops), **fills})

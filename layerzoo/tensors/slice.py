@@ -1,7 +1,8 @@
 """A layer as a scalar function of everything that it can be differentiated by."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -83,15 +84,15 @@ class Slice:
         self._value = tracing.quick(scalar)
         self._gradient = autodiff.gradient(scalar)
 
-    def value(self, leaves) -> float:
+    def value(self, leaves: Sequence[Any]) -> float:
         """The scalar for these leaves."""
         return float(compat.array(self._value([compat.tensor(leaf) for leaf in leaves])))
 
-    def gradient(self, leaves) -> list[np.ndarray]:
+    def gradient(self, leaves: Sequence[Any]) -> list[np.ndarray]:
         """The gradient with respect to each leaf; zeros if the scalar does not depend on it."""
         return self._gradient([compat.tensor(leaf) for leaf in leaves])
 
-    def slope(self, directions) -> "Slice":
+    def slope(self, directions: Sequence[Any]) -> "Slice":
         """The derivative of the scalar along these directions, as a function of the leaves."""
         other = copy.copy(self)
         other.cotangents = []
@@ -105,6 +106,6 @@ class Slice:
         """
         return autodiff.training_step(self.scalar, self.leaves, jit)
 
-    def leaves_at(self, arrays) -> list[np.ndarray]:
+    def leaves_at(self, arrays: dict[str, np.ndarray]) -> list[np.ndarray]:
         """The leaves with other inputs of the same shapes."""
         return [*(arrays[path] for path in self.inputs), *self.leaves[len(self.inputs) :]]

@@ -26,14 +26,14 @@ def quick(function: Callable) -> Callable:
     return function
 
 
-def tensorflow_traced(function: Callable, **how):
+def tensorflow_traced(function: Callable, **how) -> Any:
     """The function as a graph without AutoGraph, as in Keras's own training."""
     import tensorflow as tf
 
     return tf.function(function, autograph=False, **how)
 
 
-def compiled(layer, inputs: dict, **arguments) -> Callable:
+def compiled(layer: keras.layers.Layer, inputs: dict, **arguments) -> Callable:
     """A compiled function without arguments that calls the layer; its state carries over between calls.
 
     On PyTorch this is `torch.compile` with the eager backend, because only tracing is checked.
@@ -83,7 +83,7 @@ def _step(layer, names: list[str], arguments: dict) -> Callable:
     return step
 
 
-def trace(layer, inputs: dict, **arguments) -> None:
+def trace(layer: keras.layers.Layer, inputs: dict, **arguments) -> None:
     """Run the layer's Python once under the backend's tracer, or on PyTorch with a graph."""
     inputs = {name: tensor(x) for name, x in inputs.items()}
     if BACKEND == "torch":  # any call makes a graph
@@ -105,7 +105,7 @@ def trace(layer, inputs: dict, **arguments) -> None:
 
 
 def traced_calls(
-    layer, batches: list[dict], any_batch: bool, **arguments: Any
+    layer: keras.layers.Layer, batches: list[dict], any_batch: bool, **arguments: Any
 ) -> tuple[list, list[int]]:
     """Call a traced layer with one batch of inputs after another.
 
@@ -152,7 +152,7 @@ def traced_calls(
     return found, counts
 
 
-def calls(layer, names: list[str], **settings: Any) -> Callable:
+def calls(layer: keras.layers.Layer, names: list[str], **settings: Any) -> Callable:
     """`compat.call` of a layer with fixed settings. On JAX it is compiled, because op by op it takes longer.
 
     Args:
@@ -176,7 +176,9 @@ def calls(layer, names: list[str], **settings: Any) -> Callable:
     return run
 
 
-def traced_steps(layer, parts: list[dict], state, **arguments: Any) -> tuple[list, list[int]]:
+def traced_steps(
+    layer: keras.layers.Layer, parts: list[dict], state: Any, **arguments: Any
+) -> tuple[list, list[int]]:
     """Call a traced layer with one part of a sequence after another, each from the state of the one before.
 
     Args:
@@ -250,7 +252,7 @@ def _torch_traced_calls(layer, batches, **arguments):
     return found, counts
 
 
-def exported(model, feed, folder: str, any_batch: bool) -> Callable:
+def exported(model: keras.Model, feed: Any, folder: str, any_batch: bool) -> Callable:
     """A model exported to a folder and loaded again: a function of NumPy inputs.
 
     Raises:
@@ -292,12 +294,12 @@ def exported(model, feed, folder: str, any_batch: bool) -> Callable:
     return lambda feed: loaded.serve(keras.tree.map_structure(tf.constant, feed))
 
 
-def foreign_array(x) -> np.ndarray:
+def foreign_array(x: Any) -> np.ndarray:
     """A tensor of an exported model as a NumPy array; on JAX it is a TensorFlow tensor."""
     return x.numpy() if hasattr(x, "numpy") and BACKEND != "torch" else array(x)
 
 
-def is_traced(x) -> bool:
+def is_traced(x: Any) -> bool:
     """Whether `x` belongs to a trace, or on PyTorch to a graph, and keeps it alive."""
     if BACKEND == "tensorflow":
         import tensorflow as tf

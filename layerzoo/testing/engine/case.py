@@ -4,7 +4,9 @@ import contextlib
 import functools
 import inspect
 import random
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import keras
 import numpy as np
@@ -14,6 +16,9 @@ from layerzoo.tensors import compat
 from layerzoo.tensors.outcomes import NotApplicable
 from layerzoo.testing.engine.programs import is_default, snippet, source
 from layerzoo.testing.engine.samples import BUCKETS, Replay, Sample
+
+Arrays = dict[str, np.ndarray]
+"""Arrays by the paths of the inputs."""
 
 
 class Case:
@@ -136,7 +141,7 @@ class Case:
         alone = [{letter: size} for letter, size in longer.items()]
         return [*alone, longer] if len(longer) > 1 else alone
 
-    def arrays(self, salt: int = 0, values: str | None = None, **changed) -> dict[str, np.ndarray]:
+    def arrays(self, salt: int = 0, values: str | None = None, **changed) -> Arrays:
         """The input arrays by path; a different salt gives different numbers."""
         generator = np.random.default_rng([self.sample.seed, salt])
         kind = values or self.sample.values
@@ -162,18 +167,18 @@ class Case:
         self.move_weights(layer)
         return layer
 
-    def move_weights(self, layer) -> None:
+    def move_weights(self, layer: keras.layers.Layer) -> None:
         """Move every float weight off its value, by the seed of the sample."""
         move_weights(layer, self.sample.seed)
 
-    def twin(self, layer, **settings) -> keras.layers.Layer:
+    def twin(self, layer: keras.layers.Layer, **settings) -> keras.layers.Layer:
         """A new layer with the weights of the given one."""
         twin = self.make(**settings)
         self.call(twin, self.arrays())
         twin.set_weights(layer.get_weights())
         return twin
 
-    def build(self, layer, shapes=None) -> None:
+    def build(self, layer: keras.layers.Layer, shapes: Any = None) -> None:
         """Build a layer from shapes alone, as Keras does before the first call."""
         shapes = compat.packed(shapes or self.shapes())
         named = {f"{name}_shape": shape for name, shape in shapes.items()}
@@ -185,7 +190,7 @@ class Case:
         else:
             layer.build(named)
 
-    def call(self, layer, arrays, **arguments):
+    def call(self, layer: keras.layers.Layer, arrays: Arrays, **arguments) -> Any:
         """The raw outputs for copies of NumPy inputs, at inference unless `training` is given.
 
         It asks for inference explicitly, because some Keras layers train by default.
@@ -195,7 +200,7 @@ class Case:
                 layer, compat.handed(layer, arrays), **{"training": False, **arguments}
             )
 
-    def resting(self, layer):
+    def resting(self, layer: keras.layers.Layer) -> contextlib.AbstractContextManager[None]:
         """Restore the state afterwards if the layer, or a model around it, changes it on every call."""
         if self.traits.state != "always":
             return contextlib.nullcontext()
@@ -203,22 +208,22 @@ class Case:
             self.build(layer)
         return compat.kept_state(layer)
 
-    def run_model(self, model, arrays) -> list[np.ndarray]:
+    def run_model(self, model: keras.Model, arrays: Arrays) -> list[np.ndarray]:
         """The outputs of a model around the layer as a flat list of NumPy arrays."""
         with self.resting(model):
             return flat(model(self.feed(arrays), training=False))
 
-    def run(self, layer, arrays, **arguments) -> list[np.ndarray]:
+    def run(self, layer: keras.layers.Layer, arrays: Arrays, **arguments) -> list[np.ndarray]:
         """The outputs for NumPy inputs as a flat list of NumPy arrays."""
         return flat(self.call(layer, arrays, **arguments))
 
-    def train(self, layer, arrays, **arguments) -> list[np.ndarray]:
+    def train(self, layer: keras.layers.Layer, arrays: Arrays, **arguments) -> list[np.ndarray]:
         """The outputs in training. Each time, the noise is the same and the state stays as it was."""
         with self.still(layer):
             return self.run(layer, arrays, training=True, **arguments)
 
     @contextlib.contextmanager
-    def still(self, layer):
+    def still(self, layer: keras.layers.Layer) -> Iterator[None]:
         """Let the noise be the same each time, and restore the state afterwards."""
         with compat.kept_state(layer, seeds=True), compat.global_seeds(1):
             yield
@@ -244,7 +249,7 @@ class Case:
         only = inputs[self.first] if len(inputs) == 1 else inputs
         return keras.Model(only, outputs[0] if len(outputs) == 1 else outputs)
 
-    def feed(self, arrays):
+    def feed(self, arrays: Arrays) -> Any:
         """The inputs in the form that `functional` takes."""
         return next(iter(arrays.values())) if len(arrays) == 1 else arrays
 
@@ -284,15 +289,17 @@ def move_weights(layer: keras.layers.Layer, seed: int) -> None:
             weight.assign(compat.tensor(moved.astype(value.dtype)))
 
 
-def draw(generator: np.random.Generator, kind: str, shape, tensor: Tensor) -> np.ndarray:
+def draw(
+    generator: np.random.Generator, kind: str, shape: Sequence[int], tensor: Tensor
+) -> np.ndarray:
     """Input values of one kind. Except for `ties`, floats are continuous, so that they miss kinks."""
     if tensor.dtype == "bool":
         return generator.random(shape) < 0.5
     if not tensor.floating:
         low, high = int(tensor.low or 0), int(tensor.high or 0)
-        x = generator.integers(low, high, shape)
-        x = np.full(shape, low) if kind == "zeros" else x
-        return (np.sort(x, axis=-1) if kind == "sorted" else x).astype(tensor.dtype)
+        drawn = generator.integers(low, high, shape)
+        whole = np.full(shape, low) if kind == "zeros" else drawn
+        return (np.sort(whole, axis=-1) if kind == "sorted" else whole).astype(tensor.dtype)
     if tensor.low is not None and tensor.high is not None:
         return generator.uniform(tensor.low, tensor.high, shape).astype(tensor.dtype)
     if kind in ("zeros", "ones"):
@@ -309,12 +316,12 @@ def draw(generator: np.random.Generator, kind: str, shape, tensor: Tensor) -> np
     return x.astype(tensor.dtype)
 
 
-def flat(outputs) -> list[np.ndarray]:
+def flat(outputs: Any) -> list[np.ndarray]:
     """Nested outputs as a flat list of NumPy arrays."""
     return [compat.array(leaf) for leaf in keras.tree.flatten(outputs)]
 
 
-def card_of(layer: keras.layers.Layer, inputs, traits: Traits | None = None) -> Card:
+def card_of(layer: keras.layers.Layer, inputs: Any, traits: Traits | None = None) -> Card:
     """A card for an instance, with its constructor arguments and axis letters for the given shapes.
 
     Args:

@@ -9,8 +9,9 @@ import sys
 import tempfile
 import types
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -18,6 +19,10 @@ import numpy as np
 from layerzoo.catalogue import Config, Tensor
 from layerzoo.tensors import compat
 from layerzoo.testing import shown as given
+
+if TYPE_CHECKING:
+    from layerzoo.testing.engine.case import Case
+
 
 IDENTIFIERS = {
     "activation": keras.activations,
@@ -34,7 +39,7 @@ SPOILT = (NameError, ImportError, SyntaxError, AttributeError, LookupError)
 """What a program raises if it does not fit the layer: then it shows nothing about it."""
 
 
-def seen(case, shown: str, raised: type[Exception] | None) -> tuple[str, str]:
+def seen(case: "Case", shown: str, raised: type[Exception] | None) -> tuple[str, str]:
     """A program that fails as the check does, or an empty text and why there is none.
 
     The program runs in this process, in a folder that is removed afterwards.
@@ -88,7 +93,7 @@ def run(code: str) -> Exception | None:
     return None
 
 
-def snippet(case, shown: str = "") -> str:
+def snippet(case: "Case", shown: str = "") -> str:
     """Python that imports only keras, numpy and the layer, and shows a property of a case.
 
     Args:
@@ -261,7 +266,7 @@ def _claims(case, names: list[str]) -> list[str] | None:
     return ["\n".join([*sorted(set(imports)), f"claimed = {{{written}}}"])] if names else []
 
 
-def draw_source(kind: str, shape, tensor: Tensor) -> str:
+def draw_source(kind: str, shape: Sequence[int], tensor: Tensor) -> str:
     """Python code that draws the same as `draw`, from a generator `rng`."""
     if tensor.dtype == "bool":
         return f"rng.random({shape}) < 0.5"
@@ -284,7 +289,7 @@ def draw_source(kind: str, shape, tensor: Tensor) -> str:
     return f'{drawn}.astype("{tensor.dtype}")'
 
 
-def drawn_source(case) -> str:
+def drawn_source(case: "Case") -> str:
     """Python code for the arguments of the call, as one expression that needs only NumPy."""
     drawn = {
         path: draw_source(case.sample.values, case.shapes()[path], each)
@@ -298,7 +303,7 @@ def drawn_source(case) -> str:
     return _nested_source(compat.packed(drawn))
 
 
-def same(a, b) -> bool:
+def same(a: Any, b: Any) -> bool:
     """Whether two arguments are equal; False if they cannot be compared."""
     try:
         return bool(a == b)
@@ -345,7 +350,7 @@ def _import(value) -> str:
     return f"from {home} import {value.__qualname__.split('.')[0]}"
 
 
-def source(value) -> str:
+def source(value: Any) -> str:
     """An argument as Python code; anything not from Keras has the name that `imports` imports."""
     if isinstance(value, dict):
         return "{" + ", ".join(f"{key!r}: {source(each)}" for key, each in value.items()) + "}"
@@ -378,7 +383,7 @@ def _made_of(value) -> Config:
     return value.get_config()
 
 
-def imports(value) -> set[str]:
+def imports(value: Any) -> set[str]:
     """The lines that import what `source` names and Keras does not export."""
     if isinstance(value, dict):
         return {line for each in value.values() for line in imports(each)}
@@ -392,7 +397,7 @@ def imports(value) -> set[str]:
     return own | imports(_made_of(value))
 
 
-def is_default(name: str, value, default) -> bool:
+def is_default(name: str, value: Any, default: Any) -> bool:
     """Whether an argument is its default; the config may hold the object and the default only its name."""
     if same(value, default):
         return True

@@ -85,7 +85,7 @@ def declare(
     never: str = "",
     hint: str = "",
     brief: int = 1,
-):
+) -> Callable[[Callable[[Case], Evidence]], Callable[[Case], Evidence]]:
     """Register the decorated function as a property; its docstring's first line is the statement.
 
     The arguments are the attributes of `Property`. Outside layerzoo an id starts with its owner's prefix and

@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import keras
 import numpy as np
@@ -92,7 +93,7 @@ def profile_named(name: str | None) -> str:
 
 def check_layer(
     card_or_layer: Card | keras.layers.Layer,
-    inputs=None,
+    inputs: Any = None,
     profile: str | None = None,
     only: Sequence[str] = (),
     traits: Traits | None = None,

@@ -10,6 +10,7 @@ import random
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 from layerzoo.catalogue import Card
 
@@ -179,7 +180,7 @@ def _below(size: int) -> list[int]:
     return sorted({1, size // 2, size - 2, size - 1} & set(range(1, size)))
 
 
-def simplest(sample: Sample, still_fails) -> Sample:
+def simplest(sample: Sample, still_fails: Any) -> Sample:
     """Simplify step by step to a sample that fails while each of its simpler neighbours passes."""
     for candidate in simpler(sample):
         if still_fails(candidate):

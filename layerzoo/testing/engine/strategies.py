@@ -172,7 +172,7 @@ def policies() -> st.SearchStrategy[str]:
 
 @st.composite
 def samples(
-    draw,
+    draw: st.DrawFn,
     card: Card,
     kinds: Iterable[str] = KINDS,
     empty: bool = False,

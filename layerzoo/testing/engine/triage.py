@@ -6,12 +6,17 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import keras
 
 from layerzoo.tensors import compat
 from layerzoo.testing.engine.register import Property
 from layerzoo.testing.engine.report import place
+
+if TYPE_CHECKING:
+    from layerzoo.testing.engine.case import Case
+
 
 BASE = ("name", "dtype", "trainable")
 """The arguments of Keras's base class, which every constructor must accept."""
@@ -97,7 +102,7 @@ class Step:
     shown: str
 
 
-def steps(case) -> Iterator[Step]:
+def steps(case: "Case") -> Iterator[Step]:
     """Can the layer be made, built and called, as itself and as a model calls it, and written down?"""
     symbolic = "lambda x: keras.KerasTensor(x.shape, str(x.dtype))"
     arrays = case.arrays()
@@ -140,7 +145,7 @@ def steps(case) -> Iterator[Step]:
     )
 
 
-def first_step(case, error: Exception) -> Step | None:
+def first_step(case: "Case", error: Exception) -> Step | None:
     """The first step that raises the same error, if one does."""
     due = same_cause(case.card.layer, error)
     for step in steps(case):
@@ -153,7 +158,7 @@ def first_step(case, error: Exception) -> Step | None:
     return None
 
 
-def hint_for(case, each: Property, error: Exception, step: Step | None) -> str:
+def hint_for(case: "Case", each: Property, error: Exception, step: Step | None) -> str:
     """The hint that fits an error: by its message, by the step that raises it, or the property's own.
 
     A property's own hint is left out if it speaks of a comparison, because none took place.

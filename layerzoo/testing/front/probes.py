@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from layerzoo.catalogue import Card
 from layerzoo.tensors import compat
 from layerzoo.testing.engine.case import Case, flat
 from layerzoo.testing.engine.programs import source
@@ -39,7 +40,7 @@ class Depends:
         return f"lambda config: {''.join(cases)}{self.otherwise!r}"
 
 
-def observed(card) -> dict[str, Any]:
+def observed(card: Card) -> dict[str, Any]:
     """What calls show of the plain layer of a card: a value for each trait, or None."""
     case = Case(card, Sample())
     layer = case.built()
