@@ -28,9 +28,8 @@ from layerzoo._backend import install
 from layerzoo.card import Card
 from layerzoo.catalogue import catalogue
 from layerzoo.tensors import compat
-from layerzoo.tensors.outcomes import demand
 from layerzoo.testing.engine.case import Case
-from layerzoo.testing.engine.comparison import demand_close, metered
+from layerzoo.testing.engine.comparison import Comparison, Fact, Tolerance, demand, metered
 from layerzoo.testing.engine.samples import BUCKETS, deck, options
 
 EXPORTS: dict[str, tuple[str, ...]] = {
@@ -48,8 +47,7 @@ LENGTHS = (1, 9, 150, 12, 20)
 BATCHES = (2, 3, 1, 2, 1)
 """The size of the batch at each length."""
 
-TOLERANCE = 1e-4
-ORIGIN = "float32, 1e-4 for each runtime's own order and approximations"
+WITHIN = Tolerance(1e-4, "float32, 1e-4 for each runtime's own order and approximations")
 
 Sizes = dict[str, int | None]
 
@@ -243,10 +241,12 @@ def difference(
                 seen = _masks(arrays, masks, salt)
                 expected = case.run(layer, arrays, **seen)
                 found = run([*arrays.values(), *seen.values()])
-                demand(len(found) == len(expected), f"{len(found)} outputs of {len(expected)}")
+                demand(
+                    Fact(len(found) == len(expected), f"{len(found)} outputs of {len(expected)}")
+                )
                 for a, e in zip(found, expected, strict=True):
-                    demand_close(a, e, TOLERANCE, f"at {sizes} the file and the layer", ORIGIN)
-    return max(shares) * TOLERANCE
+                    demand(Comparison(a, e, WITHIN, f"at {sizes} the file and the layer"))
+    return max(shares) * WITHIN.relative
 
 
 def _export(case, layer, masks, sizes, export, path) -> list[str]:
