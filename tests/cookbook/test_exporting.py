@@ -86,7 +86,7 @@ def test_masks_are_further_inputs():
     assert exporting.masks_of(case) == {"mask": "inputs", "context_mask": "context"}
     assert not exporting.masks_of(Case(catalogue()["AlibiBias"], Sample()))
     steps = list(exporting.steps(case, "free", 0))
-    assert exporting.difference(case, EXPORT, True, steps) < exporting.TOLERANCE
+    assert exporting.difference(case, EXPORT, True, steps) < exporting.WITHIN.relative
 
 
 def test_the_lengths_of_several_axes_differ():

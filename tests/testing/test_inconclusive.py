@@ -11,9 +11,12 @@ from layerzoo.testing import (
     PROPERTIES,
     Check,
     ConformanceError,
+    Fact,
+    Finding,
     Inconclusive,
     NotApplicable,
     Property,
+    Sometimes,
     Violation,
     check_layer,
     check_property,
@@ -103,7 +106,12 @@ def test_what_was_expected_to_be_inconclusive_and_passes_or_fails_is_not_good():
     assert passes.counts() == {"unexpected_pass": 1}
     assert not passes.ok
     assert "expects it to be inconclusive: this Keras has no masks" in str(passes)
-    fails = _of({}, Violation("wrong"), Violation("wrong"), expected_inconclusive={"x.y": REASON})
+    fails = _of(
+        {},
+        Violation(Finding("wrong")),
+        Violation(Finding("wrong")),
+        expected_inconclusive={"x.y": REASON},
+    )
     assert fails.status == "failed"
 
 
@@ -115,7 +123,7 @@ def _of(settings, *outcomes, **expected):
         outcome = remaining.pop(0) if remaining else outcomes[-1]
         if isinstance(outcome, Exception):
             raise outcome
-        return outcome
+        yield Fact(True, "it is") if outcome is None else Sometimes(outcome)
 
     each = Property("x.y", "y", "x", "must", "cheap", "It does.", comes_out, **settings)
     card = Card(
@@ -131,8 +139,8 @@ def _of(settings, *outcomes, **expected):
 @pytest.mark.parametrize(
     ("outcomes", "status", "samples"),
     [
-        ((Inconclusive("a kink"), Violation("wrong")), "failed", 1),
-        ((Violation("wrong"), Inconclusive("a kink")), "failed", 1),
+        ((Inconclusive("a kink"), Violation(Finding("wrong"))), "failed", 1),
+        ((Violation(Finding("wrong")), Inconclusive("a kink")), "failed", 1),
         ((Inconclusive("a kink"), None), "inconclusive", 1),
         ((None, Inconclusive("a kink")), "inconclusive", 1),
         ((Inconclusive("a kink"), NotApplicable("no")), "inconclusive", 0),
