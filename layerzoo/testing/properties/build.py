@@ -4,15 +4,14 @@ import contextlib
 import json
 import re
 
+import keras
 import numpy as np
 
 from layerzoo.tensors import compat
-from layerzoo.tensors.outcomes import demand
-from layerzoo.testing.engine.comparison import demand_close
+from layerzoo.testing.engine.case import Case
+from layerzoo.testing.engine.comparison import SAME, Comparison, Evidence, Fact
 from layerzoo.testing.engine.register import declare
 from layerzoo.testing.properties.config import text
-
-SAME = "the same float32 operations, 1e-6"
 
 
 @declare(
@@ -22,16 +21,16 @@ SAME = "the same float32 operations, 1e-6"
         "there. What `call` makes is missing when weights are loaded."
     ),
 )
-def build_complete(case):
+def build_complete(case: Case) -> Evidence:
     """`build` makes exactly the variables that a first call makes, and a call after it adds none."""
     built, called = case.make(name="subject"), case.make(name="subject")
     case.build(built)
     case.call(called, case.arrays())
     by_build, by_call = _described(built), _described(called)
-    demand(built.built, "  `built` is False after `build`")
-    _demand_equal({"by `build`": by_build, "by a first call": by_call})
+    yield Fact(built.built, "`built` is False after `build`")
+    yield _same({"by `build`": by_build, "by a first call": by_call})
     case.call(built, case.arrays())
-    _demand_equal({"by `build`": by_build, "after a call": _described(built)})
+    yield _same({"by `build`": by_build, "after a call": _described(built)})
 
 
 @declare(
@@ -42,12 +41,12 @@ def build_complete(case):
         "everything that `build` needs."
     ),
 )
-def build_config(case):
+def build_config(case: Case) -> Evidence:
     """A layer that is built from its build config, read back from JSON, has the same variables."""
     layer, revived = case.make(name="subject"), case.make(name="subject")
     case.build(layer)
     revived.build_from_config(json.loads(json.dumps(layer.get_build_config())))
-    _demand_equal({"by `build`": _described(layer), "from the config": _described(revived)})
+    yield _same({"by `build`": _described(layer), "from the config": _described(revived)})
 
 
 @declare(
@@ -58,18 +57,16 @@ def build_config(case):
         "other classes."
     ),
 )
-def state_tracked(case):
+def state_tracked(case: Case) -> Evidence:
     """Every variable that the layer makes is listed in `variables`."""
-    config = case.config  # a layer passed in may only be a template, as in Bidirectional
+    config = case.config  # made before: a layer in it may only be a template, as in Bidirectional
     with compat.recorded_variables() as made:
         layer = case.card.layer(**config)
         case.call(layer, case.arrays())
         case.call(layer, case.arrays(), training=True)
     known = {id(variable) for variable in layer.variables}
-    lost = [
-        f"{variable.path} {tuple(variable.shape)}" for variable in made if id(variable) not in known
-    ]
-    demand(not lost, f"  made and kept, but not in `layer.variables`: {', '.join(lost)}")
+    lost = [f"{v.path} {tuple(v.shape)}" for v in made if id(v) not in known]
+    yield Fact(not lost, f"made and kept, but not in `layer.variables`: {', '.join(lost)}")
 
 
 @declare(
@@ -80,17 +77,12 @@ def state_tracked(case):
         "apart in summaries, layout maps and patterns for freezing."
     ),
 )
-def names(case):
+def names(case: Case) -> Evidence:
     """Variable paths are unique within a layer, and each instance has the same paths in the same order."""
-    paths = []
-    for _ in range(2):
-        with compat.fresh_names():
-            layer = case.make(name="subject")
-            case.call(layer, case.arrays())
-        paths.append([variable.path for variable in layer.variables])
-    twice = sorted({path for path in paths[0] if paths[0].count(path) > 1})
-    demand(not twice, f"  used more than once: {', '.join(twice)}")
-    _demand_equal({"one instance": paths[0], "the next one": paths[1]})
+    first, second = _paths(case), _paths(case)
+    twice = sorted({path for path in first if first.count(path) > 1})
+    yield Fact(not twice, f"used more than once: {', '.join(twice)}")
+    yield _same({"one instance": first, "the next one": second})
 
 
 @declare(
@@ -101,37 +93,37 @@ def names(case):
         "cache must not hold anything that depends on an argument, a shape or a call."
     ),
 )
-def isolation(case):
+def isolation(case: Case) -> Evidence:
     """Instances share no variables; other instances and past calls do not change what a layer computes."""
     layer, arrays = case.built(), case.arrays()
-    expected, written = case.run(layer, arrays), text(layer.get_config())
+    due, written = case.run(layer, arrays), text(layer.get_config())
     trained = case.train(layer, arrays)
 
-    def demand_unchanged(subject, when):
-        for a, e in zip(case.run(subject, arrays), expected, strict=True):
-            demand_close(a, e, 1e-6, f"  the same inputs {when}, and before", SAME)
+    def unchanged(subject: keras.layers.Layer, when: str) -> Evidence:
+        for a, e in zip(case.run(subject, arrays), due, strict=True):
+            yield Comparison(a, e, SAME, f"the same inputs {when}, and before")
         now = text(layer.get_config())
-        demand(now == written, f"  config before   {written}\n  {when:<15} {now}")
+        yield Fact(now == written, f"config before   {written}\n{when:<15} {now}")
 
-    with compat.kept_state(layer, seeds=True):  # what a call moves of it is R1's and R5's to see
+    with compat.kept_state(layer, seeds=True):  # R1 and R5 see what a call changes of the state
         case.call(layer, case.arrays(1, "normal", **case.longer()))
-        demand_unchanged(layer, "after other inputs")
+        yield from unchanged(layer, "after other inputs")
         for kind, other in {"the same": case, "another": case.elsewhere()}.items():
             neighbour = other.built()
             known = {id(variable) for variable in layer.variables}
             shared = [v.path for v in neighbour.variables if id(v) in known]
-            demand(not shared, f"  two instances share {', '.join(shared)}")
+            yield Fact(not shared, f"two instances share {', '.join(shared)}")
             other.call(neighbour, other.arrays(), training=True)
-            demand_unchanged(layer, f"after a layer of {kind} config was used")
+            yield from unchanged(layer, f"after a layer of {kind} config was used")
         _fail_in_training(case, layer)
-        demand_unchanged(layer, "after a call in training that failed")
+        yield from unchanged(layer, "after a call in training that failed")
     for a, e in zip(case.train(layer, arrays), trained, strict=True):
-        what = "  in training, after other instances and calls, and before"
-        demand_close(a, e, 1e-6, what, SAME)
-    demand_unchanged(case.twin(layer), "in a new layer with equal weights")
+        what = "in training, after other instances and calls, and before"
+        yield Comparison(a, e, SAME, what)
+    yield from unchanged(case.twin(layer), "in a new layer with equal weights")
 
 
-def _fail_in_training(case, layer):
+def _fail_in_training(case: Case, layer: keras.layers.Layer) -> None:
     """Call a layer in training with one entry too many in the last axis, so that it fails inside."""
     arrays = case.arrays()
     x = arrays[case.first]
@@ -143,18 +135,26 @@ def _fail_in_training(case, layer):
     compat.forget_unfinished_calls()
 
 
-def _demand_equal(lists):
-    """Demand that two named lists are equal, and show where they differ."""
+def _same(lists: dict[str, list[str]]) -> Fact:
+    """Two named lists of variables are equal; the message shows where they differ."""
     first, second = lists.values()
     lines = []
     for name, mine, other in zip(lists, (first, second), (second, first), strict=True):
         own = [f"{i}: {x}" for i, x in enumerate(mine) if other[i : i + 1] != [x]]
-        told = f", differing: {', '.join(own)}" if own else ""
-        lines.append(f"  {name:<15} {len(mine)} variables{told}")
-    demand(first == second, "\n".join(lines))
+        differing = f", differing: {', '.join(own)}" if own else ""
+        lines.append(f"{name:<15} {len(mine)} variables{differing}")
+    return Fact(first == second, "\n".join(lines))
 
 
-def _described(layer) -> list[str]:
+def _paths(case: Case) -> list[str]:
+    """The paths of the variables of a new instance, which is called once."""
+    with compat.fresh_names():
+        layer = case.make(name="subject")
+        case.call(layer, case.arrays())
+    return [variable.path for variable in layer.variables]
+
+
+def _described(layer: keras.layers.Layer) -> list[str]:
     """A line for each variable, without the numbers that Keras gives to unnamed ones across the process."""
     return [
         f"{re.sub('_[0-9]+(?=/|$)', '', v.path)} {tuple(v.shape)} {v.dtype}"

@@ -10,14 +10,15 @@ import sys
 import tempfile
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import keras
 import numpy as np
 
 from layerzoo.tensors import compat
-from layerzoo.tensors.outcomes import NotApplicable, demand
-from layerzoo.testing.engine.case import flat
-from layerzoo.testing.engine.comparison import demand_close
+from layerzoo.tensors.outcomes import NotApplicable
+from layerzoo.testing.engine.case import Case, flat
+from layerzoo.testing.engine.comparison import EXACT, SAME, Comparison, Evidence, Fact
 from layerzoo.testing.engine.register import declare
 
 
@@ -31,30 +32,29 @@ from layerzoo.testing.engine.register import declare
         "`build` that relies on an order."
     ),
 )
-def nested_structures(case):
+def nested_structures(case: Case) -> Evidence:
     """A call gives the same by keyword or position, with reordered dicts, and with tuples for lists."""
     if case.sequential:
         raise NotApplicable("the call takes one tensor")
     layer = case.built()
     arrays = case.arrays(values="normal")
     due = case.call(layer, arrays, training=False)
-    for form, positional, keywords in _forms(case, layer, arrays):
+    for form, positional, keywords in _forms(layer, arrays):
         new = case.make()
         with case.resting(layer), case.resting(new):
             new(*positional, **keywords, training=False)
         made, known = ([tuple(w.shape) for w in each.weights] for each in (new, layer))
-        demand(made == known, f"  built           {form}: {made}\n  otherwise       {known}")
+        yield Fact(made == known, f"built           {form}: {made}\notherwise       {known}")
         new.set_weights(layer.get_weights())
         for subject, which in ((layer, "the same layer"), (new, "a layer built that way")):
             with case.resting(subject):
                 outputs = subject(*positional, **keywords, training=False)
             found, expected = _skeleton(outputs), _skeleton(due)
-            demand(found == expected, f"  outputs {form}: {found}\n  otherwise       {expected}")
+            what = f"outputs {form}: {found}\notherwise       {expected}"
+            yield Fact(found == expected, what)
             for index, (a, e) in enumerate(zip(flat(outputs), flat(due), strict=True)):
-                what = (
-                    f"  output {index}        of {which} called {form}, and called as in the card"
-                )
-                demand_close(a, e, 1e-6, what, "the same float32 operations in the same order")
+                what = f"output {index}        of {which} called {form}, and called as in the card"
+                yield Comparison(a, e, SAME, what)
 
 
 @declare(
@@ -64,7 +64,7 @@ def nested_structures(case):
         "owns. Make a new object: `x = x + 1`, `dict(config)`, `list(layers)`."
     ),
 )
-def input_untouched(case):
+def input_untouched(case: Case) -> Evidence:
     """Neither a call nor the constructor changes the caller's arrays, tensors, masks or configs."""
     layer = case.built()
     arrays = case.arrays()
@@ -76,21 +76,21 @@ def input_untouched(case):
             before = _copied(packed)
             first, *others = packed.items()
             layer(first[1], **dict(others), training=training)
-            demand(
+            yield Fact(
                 _same(packed, before),
-                f"  inputs          a list or dict of the caller was changed\n"
-                f"  before the call {before}\n  after it        {packed}",
+                f"inputs          a list or dict of the caller was changed\n"
+                f"before the call {before}\nafter it        {packed}",
             )
             for path, value in given.items():
-                what = f"  {form:<16}{path} after a call, and before"
-                demand_close(compat.array(value), kept[path], 0, what, "equal bits")
-    _demand_masks_stay(case, layer, tensors)
+                what = f"{form:<16}{path} after a call, and before"
+                yield Comparison(compat.array(value), kept[path], EXACT, what)
+    yield from _mask_stays(case, layer, tensors)
     config = case.config
     kept_config = _copied(config)
     case.card.layer(**config)
-    demand(
+    yield Fact(
         _same(config, kept_config),
-        f"  config          before the constructor {kept_config}\n  after it        {config}",
+        f"config          before the constructor {kept_config}\nafter it        {config}",
     )
 
 
@@ -102,34 +102,33 @@ def input_untouched(case):
         "size})`. Check arguments in `__init__`, before anything is changed."
     ),
 )
-def errors(case):
+def errors(case: Case) -> Evidence:
     """Bad arguments raise ValueError or TypeError; inputs that do not fit are refused before any change."""
     for config in case.card.errors:
-        error = _error(functools.partial(case.card.layer, **config))
-        demand(
+        error = _error(case.card.layer, **config)
+        yield Fact(
             isinstance(error, ValueError | TypeError),
-            f"  arguments       {config}\n  outcome         {_told(error)}",
+            f"arguments       {config}\noutcome         {_outcome(error)}",
             "Check the argument in `__init__` and raise ValueError or TypeError.",
         )
-    layer = case.built()
+    layer, first = case.built(), case.first
     if not _depends_on_last_axis(case, layer):
         if case.card.errors:
             return
         raise NotApplicable("no weight depends on the last axis, and no config is declared wrong")
-    first = case.first
     before = [compat.array(v) for v in layer.variables]
     wrong = {name: a.copy() for name, a in case.arrays().items()}
     wrong[first] = np.concatenate([wrong[first], wrong[first][..., :1]], axis=-1)
-    error = _error(lambda: compat.call(layer, wrong))
-    demand(
+    error = _error(compat.call, layer, wrong)
+    yield Fact(
         isinstance(error, (ValueError, TypeError, *compat.shape_errors())),
-        f"  input           {first}, built for {case.shapes()[first]}, called with {wrong[first].shape}\n"
-        f"  outcome         {_told(error)}",
+        f"input           {first}, built for {case.shapes()[first]}, called with {wrong[first].shape}\n"
+        f"outcome         {_outcome(error)}",
     )
     after = [compat.array(v) for v in layer.variables]
-    demand(
+    yield Fact(
         len(after) == len(before) and all(map(np.array_equal, after, before)),
-        "  variables       changed by a call that was refused",
+        "variables       changed by a call that was refused",
     )
 
 
@@ -142,25 +141,28 @@ def errors(case):
         "a docstring example that no longer fits the arguments. The example is run exactly as written."
     ),
 )
-def repr_summary(case):
+def repr_summary(case: Case) -> Evidence:
     """`repr`, a model's `summary` and `count_params` work, and the examples in the docstring run."""
-    demand(repr(case.make()), "  repr            is empty before the first call")
+    yield Fact(repr(case.make()), "repr            is empty before the first call")
     layer = case.built()
-    demand(repr(layer), "  repr            is empty after the first call")
+    yield Fact(repr(layer), "repr            is empty after the first call")
     lines: list[str] = []
     case.functional(layer).summary(
         line_length=200, print_fn=lambda line, **_: lines.append(line), expand_nested=True
     )
-    told, name = "\n".join(lines), type(layer).__name__
-    demand(name in told, f"  summary         does not name {name}\n{told}")
+    summary, name = "\n".join(lines), type(layer).__name__
+    yield Fact(name in summary, f"summary         does not name {name}\n{summary}")
     counted = layer.count_params()
     held = sum(int(np.prod(w.shape)) for w in layer.weights)
-    demand(counted == held, f"  count_params    {counted}, but the weights hold {held} numbers")
-    trouble = _example_trouble(case.card.layer)
-    demand(not trouble, f"  docstring       an example raised {trouble}")
+    yield Fact(counted == held, f"count_params    {counted}, but the weights hold {held} numbers")
+    cls: type = case.card.layer
+    trouble = _example_trouble(cls)
+    yield Fact(not trouble, f"docstring       an example raised {trouble}")
 
 
-def _forms(case, layer, arrays) -> Iterator[tuple[str, tuple, dict]]:
+def _forms(
+    layer: keras.layers.Layer, arrays: dict[str, np.ndarray]
+) -> Iterator[tuple[str, tuple, dict]]:
     """Other ways to write the same call, each as a description, positional arguments and keywords."""
     parameters = list(inspect.signature(layer.call).parameters)
     arguments = compat.packed(arrays)
@@ -177,30 +179,33 @@ def _forms(case, layer, arrays) -> Iterator[tuple[str, tuple, dict]]:
             yield words, (changed[first],), {name: changed[name] for name in others}
 
 
-def _turned(node):
+def _turned(node: Any) -> Any:
+    """Nested dicts in the reversed order."""
     if isinstance(node, dict):
         return {name: _turned(node[name]) for name in reversed(node)}
     return list(map(_turned, node)) if isinstance(node, list) else node
 
 
-def _tupled(node):
+def _tupled(node: Any) -> Any:
+    """The same with tuples in place of lists."""
     if isinstance(node, dict):
         return {name: _tupled(inner) for name, inner in node.items()}
     return tuple(map(_tupled, node)) if isinstance(node, list) else node
 
 
-def _skeleton(outputs):
+def _skeleton(outputs: Any) -> Any:
+    """The structure of outputs, without their values."""
     return keras.tree.map_structure(lambda _: "tensor", outputs)
 
 
-def _copied(node):
+def _copied(node: Any) -> Any:
     """The same leaves in new lists and dicts."""
     if isinstance(node, dict):
         return {name: _copied(inner) for name, inner in node.items()}
     return list(map(_copied, node)) if isinstance(node, list) else node
 
 
-def _same(a, b) -> bool:
+def _same(a: Any, b: Any) -> bool:
     """Whether two structures hold the same objects."""
     if isinstance(a, dict) and isinstance(b, dict):
         return list(a) == list(b) and all(_same(a[name], b[name]) for name in a)
@@ -209,21 +214,21 @@ def _same(a, b) -> bool:
     return a is b
 
 
-def _demand_masks_stay(case, layer, tensors):
-    """Demand that a tensor still has its mask after a call, because another layer may take it next."""
+def _mask_stays(case: Case, layer: keras.layers.Layer, tensors: dict[str, Any]) -> Evidence:
+    """A tensor still has its mask after a call, because another layer may take it next."""
     masking = case.traits.masking
     named = masking if isinstance(masking, Mapping) else {case.first: masking}
     if not named.get(case.first) or len(case.tensors[case.first].letters) < 2:
         return
     mask = compat.tensor(np.ones(case.shapes()[case.first][:2], bool))
     compat.call(layer, tensors, {case.first: mask})
-    demand(
+    yield Fact(
         compat.mask_of(tensors[case.first]) is not None,
-        f"  tensor          {case.first} had a mask before the call but has none after it",
+        f"tensor          {case.first} had a mask before the call but has none after it",
     )
 
 
-def _depends_on_last_axis(case, layer) -> bool:
+def _depends_on_last_axis(case: Case, layer: keras.layers.Layer) -> bool:
     """Whether the layer's weights change shape if the last axis has one more entry."""
     shapes = case.shapes()
     shapes[case.first] = (*shapes[case.first][:-1], shapes[case.first][-1] + 1)
@@ -235,20 +240,21 @@ def _depends_on_last_axis(case, layer) -> bool:
     return [w.shape for w in wider.weights] != [w.shape for w in layer.weights]
 
 
-def _error(action: Callable[[], object]) -> Exception | None:
+def _error(function: Callable[..., object], *args, **kwargs) -> Exception | None:
+    """What a function raises."""
     try:
-        action()
+        function(*args, **kwargs)
     except Exception as error:
         return error
     return None
 
 
-def _told(error: Exception | None) -> str:
+def _outcome(error: Exception | None) -> str:
+    """The type of an error and the first line of its message."""
     if error is None:
         return "no error"
-    return (
-        f"{type(error).__name__}: {str(error).strip().splitlines()[0][:200] if str(error) else ''}"
-    )
+    first, *_ = str(error).strip().splitlines() or [""]
+    return f"{type(error).__name__}: {first[:200]}"
 
 
 @functools.cache
@@ -278,5 +284,5 @@ def _example_trouble(cls: type) -> str:
         except ModuleNotFoundError:  # the package is not installed
             continue
         except Exception as error:
-            return f"{_told(error)}\n{textwrap.indent(example, '    ')}"
+            return f"{_outcome(error)}\n{textwrap.indent(example, '    ')}"
     return ""

@@ -7,7 +7,7 @@ come from the first rows of the deck.
 
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +18,14 @@ from hypothesis import strategies as st
 
 from layerzoo.catalogue import Card
 from layerzoo.tensors import compat
-from layerzoo.tensors.outcomes import demand
 from layerzoo.tensors.slice import Slice
 from layerzoo.testing.engine.case import Case
-from layerzoo.testing.engine.comparison import demand_close, note_comparison
+from layerzoo.testing.engine.comparison import SUMS, Comparison, Fact, demand
 from layerzoo.testing.engine.derivative import STEPS, TOLERANCE, demand_derivative
 from layerzoo.testing.engine.placed import Placed, built, fitting_places
 from layerzoo.testing.engine.samples import Sample, deck
 from layerzoo.testing.engine.strategies import MASKS, Drawn, cases, masks
-from layerzoo.testing.properties.shape import covers, demand_covers, output_shapes
+from layerzoo.testing.properties.shape import output_shapes, output_shapes_cover, symbols_cover
 
 ROWS = 4
 """From how many rows of the deck configs are drawn."""
@@ -37,45 +36,39 @@ EDGES = (1, 2, 7, 8, 9, 15, 16, 17, 31, 32, 33)
 CONTINUOUS = ("normal", "small", "large")
 """The kinds of values that seldom meet a kink."""
 
-ORIGIN = "float32, 1e-5 for sums in another order"
-EXACT = next(iter(TOLERANCE.values()))
+NUMERIC, *_ = TOLERANCE.values()
+"""How near the numerical derivative in float64 must be."""
 
 
-def shapes(card: Card, data, rows: int = ROWS) -> None:
+def shapes(card: Card, data: st.DataObject, rows: int = ROWS) -> None:
     """Symbols and `compute_output_shape` tell the shape that is computed, with sizes known or unknown."""
     case = data.draw(cases(card, empty=_takes_none(card), choices=_configs(card, rows)))
     letters = case.traits.dynamic.split()
     unknown = data.draw(st.sampled_from([(), *((each,) for each in letters), tuple(letters)]))
     layer = _reused(case)
     eager = keras.tree.flatten(case.call(layer, case.arrays()))
-    found = [tuple(y.shape) for y in eager]
     sizes = dict.fromkeys(unknown)
     spec = keras.tree.flatten(compat.call(layer, case.symbols(**sizes)))
-    where = f"unknown: {' '.join(unknown) or 'nothing'}"
-    demand(len(spec) == len(eager), f"  outputs         symbolic {len(spec)}, eager {len(eager)}")
-    demand_covers(spec, eager, where)
-    if compat.is_default(layer.compute_output_shape):
-        return
-    said = output_shapes(layer, case.shapes(**sizes))
-    demand(
-        len(said) == len(found) and all(map(covers, said, found)),
-        f"  it says         {said}, {where}\n  the outputs     {found}",
-    )
+    counts = f"outputs         symbolic {len(spec)}, eager {len(eager)}"
+    demand(Fact(len(spec) == len(eager), counts))
+    demand(*symbols_cover(spec, eager, f"unknown: {' '.join(unknown) or 'nothing'}"))
+    if not compat.is_default(layer.compute_output_shape):
+        demand(output_shapes_cover(layer, case.shapes(**sizes), eager))
 
 
-def edges(card: Card, data, rows: int = ROWS) -> None:
+def edges(card: Card, data: st.DataObject, rows: int = ROWS) -> None:
     """The layer tells the shape that is computed at each size in `EDGES`, and for one sample."""
     case = data.draw(_edges(card, rows))
     layer = _reused(case)
     eager = keras.tree.flatten(case.call(layer, case.arrays()))
     if compat.is_default(layer.compute_output_shape):
-        demand_covers(compat.call(layer, case.symbols()), eager, "every size known")
+        demand(*symbols_cover(compat.call(layer, case.symbols()), eager, "every size known"))
         return
     said, found = output_shapes(layer, case.shapes()), [tuple(y.shape) for y in eager]
-    demand(said == found, f"  it says         {said}\n  the outputs     {found}")
+    demand(Fact(said == found, f"it says         {said}\nthe outputs     {found}"))
 
 
-def gradient(card: Card, data, rows: int = ROWS) -> None:
+def gradient(card: Card, data: st.DataObject, rows: int = ROWS) -> None:
     """The gradient is the numerical derivative along a direction in all inputs and weights, in float64."""
     case = data.draw(cases(card, kinds=CONTINUOUS, choices=_configs(card, rows)))
     traits = case.traits
@@ -99,9 +92,8 @@ def gradient(card: Card, data, rows: int = ROWS) -> None:
         for step in STEPS:
             ahead, behind = (_value(subject, along, h) for h in (step, -step))
             numeric = (ahead - behind) / (2 * step)
-            error = abs(numeric - exact) / (EXACT * max(1.0, abs(numeric), abs(exact)))
+            error = abs(numeric - exact) / (NUMERIC * max(1.0, abs(numeric), abs(exact)))
             if error <= 1:
-                note_comparison()
                 target(float(np.log10(error + 1e-9)), label="log10 of error / tolerance")
                 return
         event("leaf by leaf, at other points or steps")
@@ -110,7 +102,7 @@ def gradient(card: Card, data, rows: int = ROWS) -> None:
         demand_derivative(subject, case.sample.seed, smooth, leaves)
 
 
-def independence(card: Card, data, rows: int = ROWS) -> None:
+def independence(card: Card, data: st.DataObject, rows: int = ROWS) -> None:
     """Padding, other samples and later steps change nothing that they must not change."""
     case = data.draw(cases(card, kinds=CONTINUOUS, choices=_configs(card, rows)))
     layer, arrays, others = _reused(case), case.arrays(), case.arrays(1)
@@ -129,7 +121,8 @@ def independence(card: Card, data, rows: int = ROWS) -> None:
         }
         for a, e in zip(case.run(layer, alone), due, strict=True):
             if e.shape[:1] == (batch,):
-                _demand_same(a[0], e[kept], f"  sample {kept} alone, and beside other samples")
+                what = f"sample {kept} alone, and beside other samples"
+                demand(Comparison(a[0], e[kept], SUMS, what))
     first = case.first
     if case.traits.causal and case.tensors[first].letters[1:2] == ["t"] and case.sizes["t"] > 1:
         past = data.draw(st.integers(1, case.sizes["t"] - 1))
@@ -137,13 +130,12 @@ def independence(card: Card, data, rows: int = ROWS) -> None:
         later[first][:, past:] = others[first][:, past:]
         for a, e in zip(case.run(layer, later), due, strict=True):
             if e.shape[:2] == arrays[first].shape[:2]:
-                _demand_same(
-                    a[:, :past], e[:, :past], f"  steps before {past}, after a change from it on"
-                )
-    _demand_padding_ignored(case, data, layer, arrays)
+                what = f"steps before {past}, after a change from it on"
+                demand(Comparison(a[:, :past], e[:, :past], SUMS, what))
+    demand(*_padding_is_ignored(case, data, layer, arrays))
 
 
-def in_models(card: Card, data, rows: int = ROWS) -> None:
+def in_models(card: Card, data: st.DataObject, rows: int = ROWS) -> None:
     """In a Sequential or Functional model, in two branches, and in a wrapper, the layer computes the same."""
     case = data.draw(cases(card, kinds=CONTINUOUS, choices=_configs(card, rows)))
     if case.traits.state == "always":
@@ -155,11 +147,10 @@ def in_models(card: Card, data, rows: int = ROWS) -> None:
     with warnings.catch_warnings():  # about the memory layout that `TimeDistributed` passes on
         warnings.simplefilter("ignore")
         found = placed.call()
-    for index, (a, e) in enumerate(zip(found, placed.due(), strict=True)):
-        _demand_same(a, e, f"  output {index} in {where}, and alone")
+    demand(*_same(found, placed.due(), f"in {where}, and alone"))
 
 
-def restored(card: Card, data, rows: int = ROWS) -> None:
+def restored(card: Card, data: st.DataObject, rows: int = ROWS) -> None:
     """Made again from its config, and loaded from a file, the layer gives the same numbers."""
     case = data.draw(cases(card, kinds=CONTINUOUS, choices=_configs(card, rows)))
     if case.traits.state == "always":
@@ -169,14 +160,12 @@ def restored(card: Card, data, rows: int = ROWS) -> None:
     again = type(layer).from_config(layer.get_config())
     case.call(again, arrays)
     again.set_weights(layer.get_weights())
-    for index, (a, e) in enumerate(zip(case.run(again, arrays), due, strict=True)):
-        _demand_same(a, e, f"  output {index} of the layer made from its config")
+    demand(*_same(case.run(again, arrays), due, "of the layer made from its config"))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.keras"
         case.functional(layer).save(path)
         loaded = keras.saving.load_model(path)
-    for index, (a, e) in enumerate(zip(case.run_model(loaded, arrays), due, strict=True)):
-        _demand_same(a, e, f"  output {index} of the model from the file")
+    demand(*_same(case.run_model(loaded, arrays), due, "of the model from the file"))
 
 
 CHECKS = {
@@ -199,13 +188,9 @@ def _once(card: Card, key: tuple, make: Callable[[], Any]) -> Any:
     """What a function makes, or made earlier for the same card and key."""
     if len(_made) > MADE:
         _made.clear()
-    _, found = _made.setdefault(
-        (id(card), key), (card, None)
-    )  # an identity lasts as long as the card
-    if found is None:
-        found = make()
-        _made[id(card), key] = card, found
-    return found
+    if (id(card), key) not in _made:
+        _made[id(card), key] = card, make()  # the card is kept, so that no other one gets its id
+    return _made[id(card), key][1]
 
 
 def _reused(case: Case, **how) -> keras.layers.Layer:
@@ -219,7 +204,10 @@ def _reused(case: Case, **how) -> keras.layers.Layer:
 
 def _configs(card: Card, rows: int) -> st.SearchStrategy[tuple[int, ...]]:
     """The choices of the first rows of the deck, the plainest first."""
-    make = lambda: list(dict.fromkeys(row.choices for row in deck(card, rows)))  # noqa: E731
+
+    def make() -> list[tuple[int, ...]]:
+        return list(dict.fromkeys(row.choices for row in deck(card, rows)))
+
     return st.sampled_from(_once(card, ("rows", rows), make))
 
 
@@ -248,17 +236,22 @@ def _takes_none(card: Card) -> bool:
     return not {"S6", f"S6@{compat.BACKEND}"} & set(card.expected_failures)
 
 
-def _value(subject: Slice, along, step: float) -> float:
+def _value(subject: Slice, along: list[np.ndarray], step: float) -> float:
     """The value of a slice a step away, computed eagerly, because each shape is seen once."""
     leaves = [leaf + step * d for leaf, d in zip(subject.leaves, along, strict=True)]
     return float(compat.array(subject.scalar([compat.tensor(leaf) for leaf in leaves])))
 
 
-def _demand_same(found, due, what: str) -> None:
-    demand_close(found, due, 1e-5, what, ORIGIN)
+def _same(found: list[np.ndarray], due: list[np.ndarray], where: str) -> Iterator[Comparison]:
+    """All outputs are the same."""
+    for index, (a, e) in enumerate(zip(found, due, strict=True)):
+        yield Comparison(a, e, SUMS, f"output {index} {where}")
 
 
-def _demand_padding_ignored(case: Case, data, layer, arrays) -> None:
+def _padding_is_ignored(
+    case: Case, data: st.DataObject, layer: keras.layers.Layer, arrays: dict[str, np.ndarray]
+) -> Iterator[Comparison]:
+    """What is in the padding of an input changes nothing that is valid."""
     masking = case.traits.masking
     claims = masking if isinstance(masking, dict) else {case.first: masking}
     for path, claim in claims.items():
@@ -266,17 +259,11 @@ def _demand_padding_ignored(case: Case, data, layer, arrays) -> None:
         if claim not in ("propagates", "consumes") or path not in arrays or argument is None:
             continue
         x = arrays[path]
-        mask = data.draw(masks(x.shape[0], x.shape[1], kinds=MASKS[2:]))
+        mask: Any = data.draw(masks(x.shape[0], x.shape[1], kinds=MASKS[2:]))
         valid = mask.reshape(*mask.shape, *[1] * (x.ndim - 2))
-        zeros, garbage = (
-            case.run(
-                layer,
-                {**arrays, path: np.where(valid, x, np.asarray(n, x.dtype))},
-                **{argument: mask},
-            )
-            for n in (0, 50)
-        )
+        padded = [{**arrays, path: np.where(valid, x, np.asarray(n, x.dtype))} for n in (0, 50)]
+        zeros, garbage = (case.run(layer, given, **{argument: mask}) for given in padded)
         for a, e in zip(garbage, zeros, strict=True):
             stepwise = claim == "propagates" and e.shape[:2] == mask.shape
             a, e = (a[mask], e[mask]) if stepwise else (a, e)
-            _demand_same(a, e, f"  with 50 in the padding of {path}, and with 0")
+            yield Comparison(a, e, SUMS, f"with 50 in the padding of {path}, and with 0")

@@ -4,10 +4,13 @@ import json
 
 from layerzoo.testing.shown import make, shapes
 
+
+def variables(layer):
+    return [(tuple(v.shape), v.dtype, v.trainable) for v in layer.variables]
+
+
 layer, revived = make(name="subject"), make(name="subject")
 layer.build(*shapes)
 revived.build_from_config(json.loads(json.dumps(layer.get_build_config())))
-first, second = (
-    [(tuple(v.shape), v.dtype, v.trainable) for v in each.variables] for each in (layer, revived)
-)
-assert first == second, f"built {first}, from the build config {second}"
+due, found = variables(layer), variables(revived)
+assert found == due, f"built {due}, from the build config {found}"

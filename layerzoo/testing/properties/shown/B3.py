@@ -8,8 +8,8 @@ import keras
 from layerzoo.testing.shown import arguments, inputs, make
 
 kind, made = type(make()), []
-home = next(each for each in keras.Variable.__mro__ if "__init__" in vars(each))
-original = home.__init__
+base = next(each for each in keras.Variable.__mro__ if "__init__" in vars(each))
+original = base.__init__
 
 
 def recording(self, *args, **kwargs):
@@ -17,13 +17,13 @@ def recording(self, *args, **kwargs):
     made.append(weakref.ref(self))
 
 
-home.__init__ = recording
+base.__init__ = recording
 try:
     layer = kind(**arguments)
     layer(**inputs)
 finally:
-    home.__init__ = original
-gc.collect()  # what nobody holds is not lost
-held = [v for v in (each() for each in made) if v is not None]
+    base.__init__ = original
+gc.collect()  # a variable that nothing holds is not lost
+held = [variable for reference in made if (variable := reference()) is not None]
 lost = [v.path for v in held if not any(v is known for known in layer.variables)]
 assert not lost, f"made and not among the layer's variables: {lost}"

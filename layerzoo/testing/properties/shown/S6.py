@@ -6,8 +6,7 @@ from layerzoo.testing.shown import built, inputs
 
 layer = built()
 none = keras.tree.map_structure(lambda x: x[:0], inputs)
-for a, e in zip(
-    keras.tree.flatten(layer(**none)), keras.tree.flatten(layer(**inputs)), strict=True
-):
-    a, e = tuple(a.shape), (0, *e.shape[1:])
-    assert a == e, f"an empty batch gives the shape {a}, not {e}"
+of_none, outputs = keras.tree.flatten(layer(**none)), keras.tree.flatten(layer(**inputs))
+for y, e in zip(of_none, outputs, strict=True):
+    found, due = tuple(y.shape), (0, *e.shape[1:])
+    assert found == due, f"an empty batch gives the shape {found}, not {due}"
