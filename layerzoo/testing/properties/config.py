@@ -5,21 +5,26 @@ import copy
 import inspect
 import json
 import pickle
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
 
 import keras
 import numpy as np
 
+from layerzoo.catalogue import Config
 from layerzoo.tensors import compat
-from layerzoo.tensors.outcomes import NotApplicable, Violation, demand
+from layerzoo.tensors.outcomes import NotApplicable
 from layerzoo.tensors.slice import Slice
 from layerzoo.testing.engine.case import Case
-from layerzoo.testing.engine.comparison import demand_close
-from layerzoo.testing.engine.programs import identifiers as told
+from layerzoo.testing.engine.comparison import SAME, Comparison, Evidence, Fact
+from layerzoo.testing.engine.programs import identifiers as kinds_of
 from layerzoo.testing.engine.register import declare
 from layerzoo.testing.engine.samples import deck
 from layerzoo.testing.properties import argument_forms as forms
 
-FILE = "a float32 layer read back computes the same numbers; 1e-6 is for reordered sums"
+Checks = Iterator[Comparison | Fact]
+"""What must hold of a layer and another one, as part of a property's evidence."""
 
 
 @declare(
@@ -30,7 +35,7 @@ FILE = "a float32 layer read back computes the same numbers; 1e-6 is for reorder
         "it. If you write your own `from_config`, let it work on a copy."
     ),
 )
-def config_roundtrip(case):
+def config_roundtrip(case: Case) -> Evidence:
     """A layer revived from its config has the same arguments, also inside, and computes the same values."""
     whole = "float" not in case.make().compute_dtype  # so that float policies do not fit it
     policy = case.make().dtype_policy.name if whole else "mixed_bfloat16"
@@ -38,29 +43,29 @@ def config_roundtrip(case):
     fresh = layer.get_config()
     parameters = inspect.signature(case.card.layer.__init__).parameters
     lost = [name for name in case.moved if name in parameters and name not in fresh]
-    demand(not lost, f"  arguments missing from the config: {', '.join(lost)}")
+    yield Fact(not lost, f"arguments missing from the config: {', '.join(lost)}")
     strange = [f"{key}={value!r:.200}" for key, value in fresh.items() if not _writable(value)]
-    demand(not strange, f"  JSON cannot write {', '.join(strange)}")
+    yield Fact(not strange, f"JSON cannot write {', '.join(strange)}")
     if case.card.instance is not None:
-        demand_nothing_lost(case.card.instance, _revived(case.card.instance))
+        yield from _nothing_lost(case.card.instance, _revived(case.card.instance))
     case.call(layer, case.arrays())
-    _demand_equal(layer.get_config(), fresh, "after a call")
+    yield _same_config(layer.get_config(), fresh, "after a call")
 
     given = copy.deepcopy(fresh)
     revived = type(layer).from_config(given)
     if not compat.is_of_keras(type(layer).from_config):  # its `Wrapper` and `RNN` do change it
-        _demand_equal(_without_keras(given), _without_keras(fresh), "left by from_config")
-    _demand_equal(revived.get_config(), fresh, "after revival")
-    demand(
+        yield _same_config(_without_keras(given), _without_keras(fresh), "left by from_config")
+    yield _same_config(revived.get_config(), fresh, "after revival")
+    yield Fact(
         revived.name == "subject" and revived.dtype_policy.name == policy,
-        f"  name and dtype  subject, {policy}\n"
-        f"  after revival   {revived.name}, {revived.dtype_policy.name}",
+        f"name and dtype  subject, {policy}\n"
+        f"after revival   {revived.name}, {revived.dtype_policy.name}",
     )
 
     layer = case.built()
     revived = _revived(layer)
-    demand(type(revived) is type(layer), f"  revived as {type(revived)}, was {type(layer)}")
-    demand_same_weights(case, layer, revived, "the layer and the one revived from its config")
+    yield Fact(type(revived) is type(layer), f"revived as {type(revived)}, was {type(layer)}")
+    yield from same_weights(case, layer, revived, "the layer and the one revived from its config")
 
 
 @declare(
@@ -71,16 +76,13 @@ def config_roundtrip(case):
         "`constraints.get` in `__init__`, and through `serialize` from the same module in `get_config`."
     ),
 )
-def identifiers(case):
+def identifiers(case: Case) -> Evidence:
     """Activations, initializers, regularizers and constraints are accepted in every form, and kept."""
-    kinds = told(case.card.layer, case.config)
+    kinds = kinds_of(case.card.layer, case.config)
     if not kinds:
         raise NotApplicable("no argument is an activation, initializer, regularizer or constraint")
     for form, given in forms.forms(case.card.layer, kinds).items():
-        trouble = _trouble(case, form, kinds, given)
-        if trouble:
-            alone = (_trouble(case, form, kinds, [name]) for name in given)  # to name the argument
-            raise next(filter(None, alone), trouble)
+        yield from _blaming_one(partial(_accepted, case, kinds, form), list(given))
 
 
 @declare(
@@ -93,7 +95,7 @@ def identifiers(case):
         "follow its owner's flag, and a model trains it."
     ),
 )
-def trainable_flag(case):
+def trainable_flag(case: Case) -> Evidence:
     """A model trains nothing of a layer that is made, set, revived or loaded frozen; it can be undone."""
     due = _trained(case, case.built())
     later = case.built()
@@ -103,20 +105,20 @@ def trainable_flag(case):
         "frozen after it was built": later,
         "revived from a frozen layer's config": type(later).from_config(later.get_config()),
     }
-    with contextlib.suppress(Exception):  # C3 and C5 tell what cannot be read
+    with contextlib.suppress(Exception):  # C3 and C5 check whether it can be read
         frozen["loaded from the file of a frozen layer"] = pickle.loads(pickle.dumps(later))
     for how, layer in frozen.items():
         case.call(layer, case.arrays())
-        demand(not layer.trainable, f"  {how}, but `trainable` is True")
+        yield Fact(not layer.trainable, f"{how}, but `trainable` is True")
         still = _trained(case, layer)
-        demand(not still, f"  {how}, but a model trains {', '.join(still)}")
+        yield Fact(not still, f"{how}, but a model trains {', '.join(still)}")
         layer.trainable = True
         found = _trained(case, layer)
-        demand(
+        yield Fact(
             len(found) == len(due),
-            f"  {how}\n"
-            f"  unfrozen        a model trains {len(found)} weights: {', '.join(found)}\n"
-            f"  never frozen    {len(due)}: {', '.join(due)}",
+            f"{how}\n"
+            f"unfrozen        a model trains {len(found)} weights: {', '.join(found)}\n"
+            f"never frozen    {len(due)}: {', '.join(due)}",
         )
 
 
@@ -129,7 +131,7 @@ def trainable_flag(case):
         "card: `inert={'argument': 'why'}`."
     ),
 )
-def arguments_matter(case):
+def arguments_matter(case: Case) -> Evidence:
     """Each argument changes a start, an output, a loss, a gradient or training, unless the card says not."""
     others = _other_values(case)
     if not others:
@@ -138,20 +140,20 @@ def arguments_matter(case):
     for name, value in others.items():
         found = _effect(case, {name: value}, plain)
         if name in case.card.inert:
-            demand(
+            yield Fact(
                 not found,
-                f"  {name:<15} changes {found}, but the card says that it has no effect: "
+                f"{name:<15} changes {found}, but the card says that it has no effect: "
                 f"{case.card.inert[name]}",
                 "Take the argument out of `inert` in the card.",
             )
             continue
         cases = (Case(case.card, sample) for sample in deck(case.card, 60))  # every pair of options
         elsewhere = ((each, _other_values(each)) for each in cases)
-        demand(
+        yield Fact(
             found or any(name in o and _effect(each, {name: o[name]}) for each, o in elsewhere),
-            f"  argument        {name}={case.config.get(name, 'the default')!r}\n"
-            f"  otherwise       {name}={value!r}\n"
-            f"  changes         {NOTHING.get(type(value), 'no start, output, loss or gradient')}",
+            f"argument        {name}={case.config.get(name, 'the default')!r}\n"
+            f"otherwise       {name}={value!r}\n"
+            f"changes         {NOTHING.get(type(value), 'no start, output, loss or gradient')}",
         )
 
 
@@ -164,7 +166,7 @@ NOTHING = {
 
 def _other_values(case) -> dict:
     """Another value for each argument that was moved: its default, or an initializer or regularizer."""
-    kinds = told(case.card.layer, case.config)
+    kinds = kinds_of(case.card.layer, case.config)
     found = {}
     for name, parameter in compat.own_parameters(case.card.layer).items():
         free = name in case.moved and parameter.default is not inspect.Parameter.empty
@@ -217,7 +219,7 @@ def _effect(case, settings, plain=None) -> str:
     return ""
 
 
-def text(config) -> str:
+def text(config: Config) -> str:
     """A config as JSON, without the build config that Keras adds to inner layers once they are built."""
 
     def stripped(node):
@@ -228,28 +230,30 @@ def text(config) -> str:
     return json.dumps(stripped(config), sort_keys=True)
 
 
-def demand_same(case, layer, other, what):
-    """Demand that two layers compute the same values."""
+def same_outputs(
+    case: Case, layer: keras.layers.Layer, other: keras.layers.Layer, what: str
+) -> Checks:
+    """Two layers compute the same values."""
     arrays = case.arrays()
     for a, e in zip(case.run(other, arrays), case.run(layer, arrays), strict=True):
-        demand_close(a, e, 1e-6, f"  outputs of {what}", FILE)
+        yield Comparison(a, e, SAME, f"outputs of {what}")
 
 
-def demand_same_weights(case, layer, other, what):
-    """Demand that another layer has weights of the same shapes and, given this layer's, computes the same."""
+def same_weights(
+    case: Case, layer: keras.layers.Layer, other: keras.layers.Layer, what: str
+) -> Checks:
+    """Another layer has weights of the same shapes and, given this layer's, computes the same."""
     for each in (layer, other):
         case.call(each, case.arrays())
-    demand_nothing_lost(layer, other)
+    yield from _nothing_lost(layer, other)
     kept, found = ([tuple(w.shape) for w in each.weights] for each in (layer, other))
-    demand(
-        kept == found, f"  weights of {what}\n  shapes          {kept}\n  and             {found}"
-    )
+    yield Fact(kept == found, f"weights of {what}\nshapes          {kept}\nand             {found}")
     other.set_weights(layer.get_weights())
-    demand_same(case, layer, other, what)
+    yield from same_outputs(case, layer, other, what)
 
 
-def demand_nothing_lost(layer, revived):
-    """Demand that a revived layer, and each layer inside it, has the arguments that the first one has.
+def _nothing_lost(layer, revived) -> Checks:
+    """A revived layer, and each layer inside it, has the arguments that the first one has.
 
     An argument is compared if it is plain data and either an attribute or remembered by Keras.
     """
@@ -259,11 +263,11 @@ def demand_nothing_lost(layer, revived):
             if name in ("name", "dtype"):  # the parts of two layers may have names of their own
                 continue
             due, found = (compat.argument(each, name, parameter.default) for each in (old, new))
-            demand(
+            yield Fact(
                 not _is_plain(due) or not _is_plain(found) or _listed(found) == _listed(due),
-                f"  lost            the argument `{name}` of {type(old).__name__} {old.name!r}"
+                f"lost            the argument `{name}` of {type(old).__name__} {old.name!r}"
                 f"{', which is missing from its config' if name not in config else ''}\n"
-                f"  when made       {name}={due!r}\n  revived         {name}={found!r}",
+                f"when made       {name}={due!r}\nrevived         {name}={found!r}",
                 f"The `get_config` of {type(old).__name__} must return `{name}` as it was given, and a layer "
                 "around it must keep that config.",
             )
@@ -294,16 +298,15 @@ def _trained(case, layer) -> list[str]:
     return list(dict.fromkeys(variable.path for variable in given))
 
 
-def _demand_equal(config, fresh, when):
-    """Demand that a config equals that of the new layer, and show the keys that differ."""
+def _same_config(config, fresh, when) -> Fact:
+    """A config equals that of the new layer; the message shows the keys that differ."""
     lines = []
     for key in {**fresh, **config}:
         before, now = ({key: each[key]} if key in each else {} for each in (fresh, config))
         if text(before) != text(now):
-            lines += [f"  `{key}` of the config", f"  when new        {_brief(before)}"]
-            lines += [f"  {when:<15} {_brief(now)}"]
-    if lines:
-        raise Violation("\n".join(lines))
+            lines += [f"`{key}` of the config", f"when new        {_brief(before)}"]
+            lines += [f"{when:<15} {_brief(now)}"]
+    return Fact(not lines, "\n".join(lines))
 
 
 def _without_keras(config):
@@ -320,10 +323,7 @@ def _without_keras(config):
 def _writable(value) -> bool:
     try:
         json.dumps(value)
-    except (
-        TypeError,
-        ValueError,
-    ):  # a type that JSON does not know, or a structure that contains itself
+    except (TypeError, ValueError):  # JSON does not know the type, or it contains itself
         return False
     return True
 
@@ -337,28 +337,39 @@ def _revived(layer):
     return keras.saving.deserialize_keras_object(json.loads(written))
 
 
-def _trouble(case, form, kinds, names) -> Violation | None:
-    """What goes wrong if some arguments are given in some form and all others stay as they are."""
+def _blaming_one(checks: Callable[[list[str]], Checks], names: list[str]) -> Checks:
+    """The checks of all arguments together, but where one fails first those of each alone, to name it."""
+    for check in checks(names):
+        if check.judged().violation:
+            for name in names:
+                yield from checks([name])
+        yield check
+
+
+def _accepted(case, kinds, form, names) -> Checks:
+    """Some arguments are accepted in a form and kept, if all others stay as they are."""
+    given = f"{', '.join(names)} given as {form}\n"
+    try:
+        for check in _kept(case, kinds, form, names):
+            yield replace(check, what=given + check.what, hint="")
+    except Exception as error:
+        yield Fact(False, f"{given}raised          {type(error).__name__}: {error}")
+
+
+def _kept(case, kinds, form, names) -> Checks:
     made = forms.forms(case.card.layer, kinds)
     given, plain = ({name: made[each][name] for name in names} for each in (form, "an object"))
-    try:
-        layer = case.make(name="subject", **given)
-        revived = _revived(layer)
-        for each, when in (layer, "in the config"), (revived, "in the config, revived"):
-            config = each.get_config()
-            for name, value in given.items():
-                if value is None:  # may be left out, or mean that the layer chooses
-                    continue
-                demand(name in config, f"  {name} is not {when}")
-                due, found = (forms.written(kinds[name], v) for v in (value, config[name]))
-                demand(found == due, f"  {name:<15} {due}\n  {when:<15} {found}")
-        if form in ("a name", "a dict"):
-            like = case.make(name="subject", **plain)
-            demand_same_weights(case, layer, like, "the layer and one given the object")
-        demand_same_weights(case, layer, revived, "the layer and the one revived")
-    except Violation as violation:
-        return Violation(f"  {', '.join(names)} given as {form}\n{violation}")
-    except Exception as error:
-        kind = type(error).__name__
-        return Violation(f"  {', '.join(names)} given as {form}\n  raised          {kind}: {error}")
-    return None
+    layer = case.make(name="subject", **given)
+    revived = _revived(layer)
+    for each, when in (layer, "in the config"), (revived, "in the config, revived"):
+        config = each.get_config()
+        for name, value in given.items():
+            if value is None:  # may be left out, or mean that the layer chooses
+                continue
+            yield Fact(name in config, f"{name} is not {when}")
+            due, found = (forms.written(kinds[name], v) for v in (value, config[name]))
+            yield Fact(found == due, f"{name:<15} {due}\n{when:<15} {found}")
+    if form in ("a name", "a dict"):
+        like = case.make(name="subject", **plain)
+        yield from same_weights(case, layer, like, "the layer and one given the object")
+    yield from same_weights(case, layer, revived, "the layer and the one revived")

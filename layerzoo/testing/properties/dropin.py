@@ -7,14 +7,22 @@ import keras
 import numpy as np
 
 from layerzoo.tensors import autodiff, compat
-from layerzoo.tensors.outcomes import NotApplicable, demand
+from layerzoo.tensors.outcomes import NotApplicable
 from layerzoo.tensors.slice import Slice
-from layerzoo.testing.engine.case import flat
-from layerzoo.testing.engine.comparison import allowing, demand_close
+from layerzoo.testing.engine.case import Case, flat
+from layerzoo.testing.engine.comparison import (
+    SAME,
+    SUMS,
+    Comparison,
+    Evidence,
+    Fact,
+    Tolerance,
+    allowing,
+)
 from layerzoo.testing.engine.register import declare
 from layerzoo.testing.properties.files import Subclassed
 
-SAME = "the same float32 operations, 1e-5 for another order"
+GRADIENTS = Tolerance(1e-4, "float32, 1e-4 for gradients that are summed in another order")
 
 
 @declare(
@@ -25,7 +33,7 @@ SAME = "the same float32 operations, 1e-5 for another order"
         "`call` on symbols, so take sizes from `keras.ops.shape` and branch with `keras.ops.where`."
     ),
 )
-def drop_in(case):
+def drop_in(case: Case) -> Evidence:
     """In any model, in `TimeDistributed` and in `tf.data` the layer computes the same as alone."""
     layer = case.built()
     arrays = case.arrays()
@@ -34,8 +42,9 @@ def drop_in(case):
     if case.sequential:
         models["Sequential"] = _sequential(case, layer)
     for kind, model in models.items():
-        _demand_alike(layer, _run_model(case, model, arrays), expected, f"in a {kind} model")
-    _demand_predicts(case, layer, models["Functional"], arrays, expected)
+        found = case.run_model(model, arrays)
+        yield from _as_alone(layer, found, expected, f"in a {kind} model")
+    yield from _predicted(case, layer, models["Functional"], arrays, expected)
     if case.traits.state == "always":
         return
     if case.sequential and len(expected) == 1 and arrays[case.first].ndim > 1:
@@ -45,10 +54,10 @@ def drop_in(case):
         with warnings.catch_warnings():  # about the memory layout that the wrapper passes on
             warnings.simplefilter("ignore")
             found = flat(keras.layers.TimeDistributed(layer)(both, training=False))
-        _demand_alike(layer, found, [steps], "in `TimeDistributed`")
+        yield from _as_alone(layer, found, [steps], "in `TimeDistributed`")
     if compat.BACKEND == "tensorflow" and not layer.trainable_weights:
         found = flat(compat.mapped(layer, arrays, training=False))
-        _demand_alike(layer, found, expected, "mapped over a `tf.data.Dataset`")
+        yield from _as_alone(layer, found, expected, "mapped over a `tf.data.Dataset`")
 
 
 @declare(
@@ -59,7 +68,7 @@ def drop_in(case):
         "stores on `self` and the next one reads. Make variables in `build`, and store nothing in `call`."
     ),
 )
-def shared(case):
+def shared(case: Case) -> Evidence:
     """Used twice in a model, the layer has one set of variables, twice the losses, and summed gradients."""
     layer = case.built()
     arrays = case.arrays(values="normal")
@@ -67,18 +76,17 @@ def shared(case):
     once, added = len(layer.variables), _added_losses(layer)
     model = case.functional(layer, layer)
     twice = len(model.variables)
-    demand(twice == once, f"  variables       used once {once}, used twice in a model {twice}")
-    found = _run_model(case, model, arrays)
+    yield Fact(twice == once, f"variables       used once {once}, used twice in a model {twice}")
+    found = case.run_model(model, arrays)
     if case.traits.state != "always":
         half = len(found) // 2
         for index, (a, e) in enumerate(zip(found[half:], found[:half], strict=True)):
-            demand_close(
-                a, e, 1e-5, f"  output {index}        of the second use, and of the first", SAME
-            )
+            what = f"output {index}        of the second use, and of the first"
+            yield Comparison(a, e, SUMS, what)
     doubled = _added_losses(model)
-    demand(
+    yield Fact(
         doubled == 2 * added,
-        f"  added losses    used once {added}, used twice in a model {doubled}, expected {2 * added}",
+        f"added losses    used once {added}, used twice in a model {doubled}, expected {2 * added}",
     )
     if not layer.trainable_weights:
         return
@@ -95,9 +103,8 @@ def shared(case):
     for name, a, b, total in zip(
         subject.names[weights], parts[0][weights], parts[1][weights], joined, strict=True
     ):
-        what = f"  gradient        of {name} over two uses, and the sum of the two gradients"
-        share, origin = allowing(layer, 1e-4, SAME)
-        demand_close(total, a + b, share, what, origin)
+        what = f"gradient        of {name} over two uses, and the sum of the two gradients"
+        yield Comparison(total, a + b, allowing(layer, GRADIENTS), what)
 
 
 @declare(
@@ -110,7 +117,7 @@ def shared(case):
         "in lists."
     ),
 )
-def losses(case):
+def losses(case: Case) -> Evidence:
     """Losses are finite scalars, as many as claimed; they do not pile up over calls, and reach the model."""
     layer = case.built()
     claimed = case.traits.losses
@@ -120,34 +127,30 @@ def losses(case):
         raise NotApplicable("the layer adds no loss and takes no regularizer")
     for training, values in found.items():
         for value in values:
-            demand(
+            yield Fact(
                 value.shape == () and np.isfinite(value),
-                f"  loss            {value}, of shape {value.shape}; expected one finite number",
+                f"loss            {value}, of shape {value.shape}; expected one finite number",
             )
         again = _losses(case, layer, training)
-        demand(
+        yield Fact(
             len(again) == len(values),
-            f"  losses          after a call {len(values)}, after the next {len(again)}",
+            f"losses          after a call {len(values)}, after the next {len(again)}",
         )
-    demand_close(
-        np.array(_losses(case, layer, False)),
-        np.array(found[False]),
-        1e-6,
-        "  losses          after a later call, and after the first one",
-        "the same float32 operations",
-    )
+    later = np.array(_losses(case, layer, False))
+    what = "losses          after a later call, and after the first one"
+    yield Comparison(later, np.array(found[False]), SAME, what)
     weighted = len(_regularized(layer))
     if claimed is not None:
         added = len(found[True]) - weighted
-        demand(added == claimed, f"  added losses    {added}, but the card says {claimed}")
+        yield Fact(added == claimed, f"added losses    {added}, but the card says {claimed}")
     for kind, model in (("Functional", case.functional(layer)), ("subclassed", Subclassed(layer))):
-        _run_model(case, model, case.arrays())
-        what = f"  losses          of a {kind} model, and of the layer in it"
-        told = np.sort(np.array([compat.array(loss) for loss in model.losses]))  # in any order
-        demand_close(told, np.sort(np.array(found[False])), 1e-5, what, SAME)
-    _demand_inner_losses(case)
+        case.run_model(model, case.arrays())
+        what = f"losses          of a {kind} model, and of the layer in it"
+        reached = np.sort(np.array([compat.array(loss) for loss in model.losses]))  # in any order
+        yield Comparison(reached, np.sort(np.array(found[False])), SUMS, what)
+    yield _inner_losses(case)
     for name in regularizers:
-        _demand_regularizes(case, name)
+        yield _regularizes(case, name)
 
 
 def _sequential(case, layer) -> keras.Sequential:
@@ -157,13 +160,8 @@ def _sequential(case, layer) -> keras.Sequential:
     return keras.Sequential([*first, layer])
 
 
-def _run_model(case, model, arrays) -> list[np.ndarray]:
-    with case.resting(model):
-        return flat(model(case.feed(arrays), training=False))
-
-
-def _demand_predicts(case, layer, model, arrays, expected):
-    """Demand the same of `predict`, with a smaller last batch if the layer allows one."""
+def _predicted(case, layer, model, arrays, expected) -> Evidence:
+    """`predict` gives the same, with a smaller last batch if the layer allows one."""
     size = len(arrays[case.first])
     free = all(y.shape[0] is None for y in model.outputs) and case.traits.state != "always"
     if free and not case.traits.couples_batch:
@@ -172,17 +170,18 @@ def _demand_predicts(case, layer, model, arrays, expected):
         expected, size = list(map(more, expected)), size + 1
     with case.resting(model):
         predicted = flat(model.predict(case.feed(arrays), batch_size=size, verbose=0))
-    _demand_alike(layer, predicted, expected, "by `predict`")
+    yield from _as_alone(layer, predicted, expected, "by `predict`")
 
 
-def _demand_alike(layer, found, expected, where):
-    share, origin = allowing(layer, 1e-5, SAME)
-    demand(
+def _as_alone(layer, found, expected, where) -> Evidence:
+    """The outputs are those of the layer alone."""
+    yield Fact(
         len(found) == len(expected),
-        f"  outputs         {len(found)} {where}, alone {len(expected)}",
+        f"outputs         {len(found)} {where}, alone {len(expected)}",
     )
     for index, (a, e) in enumerate(zip(found, expected, strict=True)):
-        demand_close(a, e, share, f"  output {index}        {where}, and alone", origin)
+        what = f"output {index}        {where}, and alone"
+        yield Comparison(a, e, allowing(layer, SUMS), what)
 
 
 def _losses(case, layer, training: bool) -> list[np.ndarray]:
@@ -210,24 +209,26 @@ def _regularizers(layer) -> list[str]:
     ]
 
 
-def _demand_regularizes(case, name):
+def _regularizes(case, name) -> Fact:
+    """A regularizer that is given reaches the weight that its argument is named after."""
     layer = case.make(**{name: keras.regularizers.L2(0.1)})
     case.call(layer, case.arrays())
     weight = name.removesuffix("_regularizer")
-    demand(
+    return Fact(
         any(w.path.split("/")[-1] == weight for w in _regularized(layer)),
-        f"  {name:<16}was given, but no weight `{weight}` is regularized",
+        f"{name:<16}was given, but no weight `{weight}` is regularized",
         f"Pass `regularizer=self.{name}` to the `add_weight` of `{weight}`.",
     )
 
 
-def _demand_inner_losses(case):
+def _inner_losses(case) -> Fact:
+    """The layer has the losses of the layers that were passed in."""
     config = case.config
     layer = case.card.layer(**config)
     given = [x for x in keras.tree.flatten(config) if isinstance(x, keras.layers.Layer)]
     case.call(layer, case.arrays())
     due = sum(len(inner.losses) for inner in given)
-    demand(
+    return Fact(
         len(layer.losses) >= due,
-        f"  losses          {len(layer.losses)}, but the layers that were passed in have {due}",
+        f"losses          {len(layer.losses)}, but the layers that were passed in have {due}",
     )

@@ -6,35 +6,37 @@ import pickle
 import tempfile
 import warnings
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 
+from layerzoo.catalogue import Config
 from layerzoo.tensors import compat
-from layerzoo.tensors.outcomes import NotApplicable, demand
-from layerzoo.testing.engine.case import flat
-from layerzoo.testing.engine.comparison import demand_close
+from layerzoo.tensors.outcomes import NotApplicable
+from layerzoo.testing.engine.case import Case, flat
+from layerzoo.testing.engine.comparison import SAME, Comparison, Evidence, Fact
 from layerzoo.testing.engine.register import declare
-from layerzoo.testing.properties.config import FILE, demand_same, demand_same_weights, text
+from layerzoo.testing.properties.config import same_outputs, same_weights, text
 
 
 @keras.saving.register_keras_serializable(package="layerzoo.testing")
 class Subclassed(keras.Model):
     """A subclassed model that holds one layer."""
 
-    def __init__(self, layer, **kwargs):
+    def __init__(self, layer: keras.layers.Layer, **kwargs: Any):
         super().__init__(**kwargs)
         self.layer = layer
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         """Call the layer; a dict holds several inputs."""
         return compat.call(self.layer, inputs) if isinstance(inputs, dict) else self.layer(inputs)
 
-    def get_build_config(self):
+    def get_build_config(self) -> None:
         """None, because the layer has its own build config."""
         return None
 
-    def get_config(self):
+    def get_config(self) -> Config:
         """The layer."""
         return {
             **super().get_config(),
@@ -42,7 +44,7 @@ class Subclassed(keras.Model):
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: Config) -> "Subclassed":
         """The model with its layer revived."""
         return cls(**{**config, "layer": keras.saving.deserialize_keras_object(config["layer"])})
 
@@ -55,7 +57,7 @@ class Subclassed(keras.Model):
         "make every weight in `build`. Keras reads a file into a layer that was built but never called."
     ),
 )
-def keras_file(case):
+def keras_file(case: Case) -> Evidence:
     """A model saved as `.keras` loads without `custom_objects`, computes the same, and trains on the same.
 
     Trains on: another step with Adam, whose moments are in the file, leaves the same weights, statistics and
@@ -78,9 +80,9 @@ def keras_file(case):
             model.save(path)
             loaded = keras.saving.load_model(path)
             for a, e in zip(case.run_model(loaded, arrays), expected, strict=True):
-                demand_close(a, e, 1e-6, f"  outputs of a {kind} model, reloaded and saved", FILE)
+                yield Comparison(a, e, SAME, f"outputs of a {kind} model, reloaded and saved")
             if kind == "Functional":
-                _demand_resumes(model, loaded, step)
+                yield from _resumed(model, loaded, step)
 
 
 def _step(case, model):
@@ -110,19 +112,19 @@ def _step(case, model):
     return step
 
 
-def _demand_resumes(model, loaded, step):
-    """Demand that a loaded model trains on as the saved one does: weights, statistics and the optimizer's.
+def _resumed(model, loaded, step) -> Evidence:
+    """A loaded model trains on as the saved one does: weights, statistics and the optimizer's variables.
 
     The seeds are handed over, because no file of Keras holds them.
     """
     kept = [*model.variables, *(model.optimizer.variables if model.trainable_variables else [])]
     back = [*loaded.variables, *(loaded.optimizer.variables if loaded.trainable_variables else [])]
     counts = [len(each.trainable_variables) for each in (model, loaded)], [len(kept), len(back)]
-    demand(
+    yield Fact(
         all(due == now for due, now in counts),
-        "  weights that train, and variables with those of the optimizer\n"
-        f"  saved           {counts[0][0]}, {counts[1][0]}\n"
-        f"  loaded          {counts[0][1]}, {counts[1][1]}",
+        "weights that train, and variables with those of the optimizer\n"
+        f"saved           {counts[0][0]}, {counts[1][0]}\n"
+        f"loaded          {counts[0][1]}, {counts[1][1]}",
     )
     pairs = list(zip(back, kept, strict=True))
     for a, e in pairs:
@@ -134,12 +136,12 @@ def _demand_resumes(model, loaded, step):
             found.append(step(each))
     for a, e in zip(*found, strict=True):
         what = (
-            "  the loss, or the outputs if nothing trains, of a model reloaded, and not interrupted"
+            "the loss, or the outputs if nothing trains, of a model reloaded, and not interrupted"
         )
-        demand_close(a, e, 1e-6, what, FILE)
+        yield Comparison(a, e, SAME, what)
     for a, e in pairs:
-        what = f"  variable {e.path} after one more step of a model reloaded, and not interrupted"
-        demand_close(compat.array(a), compat.array(e), 1e-6, what, FILE)
+        what = f"variable {e.path} after one more step of a model reloaded, and not interrupted"
+        yield Comparison(compat.array(a), compat.array(e), SAME, what)
 
 
 @declare(
@@ -151,7 +153,7 @@ def _demand_resumes(model, loaded, step):
         "`save_own_variables` wrote."
     ),
 )
-def weights_file(case):
+def weights_file(case: Case) -> Evidence:
     """A `.weights.h5` file loads into a layer that was built but never called, and gives the same outputs."""
     layer = case.built(name="subject")
     bare = case.make(name="subject")
@@ -162,7 +164,9 @@ def weights_file(case):
         saved.built = loaded.built = True
         saved.save_weights(path)
         loaded.load_weights(path)
-    demand_same(case, layer, bare, "the saved layer and a new one with the loaded weights")
+    yield from same_outputs(
+        case, layer, bare, "the saved layer and a new one with the loaded weights"
+    )
 
 
 @declare(
@@ -174,7 +178,7 @@ def weights_file(case):
         "or `__reduce__`, and make the config and the build config complete."
     ),
 )
-def copies(case):
+def copies(case: Case) -> Evidence:
     """`copy.deepcopy` and `pickle` give an equal layer, `clone_model` a new one; none shares variables."""
     layer = case.built()
     model = case.functional(layer)
@@ -184,18 +188,17 @@ def copies(case):
         "pickle": pickle.loads(pickle.dumps(layer)),
         "clone_model": clone.get_layer(layer.name),
     }.items():
-        demand(type(other) is type(layer), f"  {kind} gave {type(other)} for {type(layer)}")
+        yield Fact(type(other) is type(layer), f"{kind} gave {type(other)} for {type(layer)}")
         kept, found = text(layer.get_config()), text(other.get_config())
-        demand(found == kept, f"  config          {kept}\n  by {kind:<12} {found}")
+        yield Fact(found == kept, f"config          {kept}\nby {kind:<12} {found}")
         known = {id(variable) for variable in layer.variables}
         shared = [v.path for v in other.variables if id(v) in known]
-        demand(not shared, f"  by {kind}, shared with the original: {', '.join(shared)}")
+        yield Fact(not shared, f"by {kind}, shared with the original: {', '.join(shared)}")
+        what = f"the layer and its copy by {kind}"
         if kind == "clone_model":
-            demand_same_weights(
-                case, layer, other, f"the layer and its copy by {kind}, same weights"
-            )
+            yield from same_weights(case, layer, other, f"{what}, same weights")
         else:
-            demand_same(case, layer, other, f"the layer and its copy by {kind}")
+            yield from same_outputs(case, layer, other, what)
 
 
 @declare(
@@ -209,7 +212,7 @@ def copies(case):
         "built yet cannot be quantised: build every inner layer in `build`."
     ),
 )
-def quantized_file(case):
+def quantized_file(case: Case) -> Evidence:
     """A model that is quantised before its first call is loaded as it was saved, and computes the same."""
     layer = case.make()
     model = case.functional(layer)
@@ -219,7 +222,7 @@ def quantized_file(case):
         model.quantize("int8")
         if not any(each.quantization_mode for each in compat.sublayers(layer)):
             raise NotApplicable("no layer inside can be quantised")
-        _demand_reloaded(case, model, "quantised")
+        yield from _reloaded(case, model, "quantised")
 
 
 @declare(
@@ -232,7 +235,7 @@ def quantized_file(case):
         "`build_from_config`, as the decorator `layerzoo.building.recipe.recipe` does."
     ),
 )
-def adapted_file(case):
+def adapted_file(case: Case) -> Evidence:
     """A model with LoRA adapters is loaded with them: the same weights train, and it computes the same."""
     layer = case.make()
     model = case.functional(layer)
@@ -245,11 +248,11 @@ def adapted_file(case):
     if not adapted:
         raise NotApplicable("no layer inside can be adapted")
     case.move_weights(layer)
-    _demand_reloaded(case, model, "adapted")
+    yield from _reloaded(case, model, "adapted")
 
 
-def _demand_reloaded(case, model, how):
-    """Demand that a changed model comes back from a file with the same weights and the same outputs."""
+def _reloaded(case, model, how) -> Evidence:
+    """A changed model comes back from a file with the same weights and the same outputs."""
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / "model.keras")
         model.save(path)
@@ -261,12 +264,12 @@ def _demand_reloaded(case, model, how):
         )
         for each in (model, loaded)
     )
-    demand(
+    yield Fact(
         kept == found,
-        f"  weights of the {how} model\n  saved           {', '.join(kept)}\n"
-        f"  loaded          {', '.join(found)}",
+        f"weights of the {how} model\nsaved           {', '.join(kept)}\n"
+        f"loaded          {', '.join(found)}",
     )
     arrays = case.arrays()
     expected = case.run_model(model, arrays)
     for a, e in zip(case.run_model(loaded, arrays), expected, strict=True):
-        demand_close(a, e, 1e-6, f"  outputs of the {how} model, reloaded and saved", FILE)
+        yield Comparison(a, e, SAME, f"outputs of the {how} model, reloaded and saved")

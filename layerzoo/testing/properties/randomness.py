@@ -6,14 +6,25 @@ from typing import Any
 import numpy as np
 
 from layerzoo.tensors import compat
-from layerzoo.tensors.outcomes import NotApplicable, Violation, demand
-from layerzoo.testing.engine.case import flat
-from layerzoo.testing.engine.comparison import demand_close, varies
+from layerzoo.tensors.outcomes import NotApplicable
+from layerzoo.testing.engine.case import Case, flat
+from layerzoo.testing.engine.comparison import (
+    EXACT,
+    SAME,
+    Comparison,
+    Evidence,
+    Fact,
+    Sometimes,
+    Tolerance,
+    differ,
+    varies,
+)
 from layerzoo.testing.engine.register import declare
 from layerzoo.testing.properties.numerics import own_sublayers
 
 TRIES, BATCH = 4, 16
 ROWS, CALLS = 10_000, 10
+NOISELESS = Tolerance(0.0, "the same bits: `train_differs` without `stochastic`")
 
 
 @declare(
@@ -23,24 +34,19 @@ ROWS, CALLS = 10_000, 10
         "and assign only `if training`."
     ),
 )
-def inference_deterministic(case):
+def inference_deterministic(case: Case) -> Evidence:
     """Two calls at inference give identical bits and change no state."""
     layer = case.built()
     arrays = case.arrays()
     before = [compat.array(v) for v in layer.variables]
     first, second = case.run(layer, arrays), case.run(layer, arrays)
     for index, (a, e) in enumerate(zip(second, first, strict=True)):
-        what = f"  output {index} of the second call at inference, and of the first call"
-        demand_close(a, e, 0, what, "equal bits")
+        what = f"output {index} of the second call at inference, and of the first call"
+        yield Comparison(a, e, EXACT, what)
     if case.traits.state == "always":
         return  # R5 checks what changes then
     for variable, old in zip(layer.variables, before, strict=True):
-        new = compat.array(variable)
-        demand(
-            np.array_equal(new, old, equal_nan=old.dtype.kind == "f"),
-            f"  variable        {variable.path}\n"
-            f"  before          {_short(old)}\n  after two calls {_short(new)}",
-        )
+        yield _unchanged(variable, old, after="after two calls")
 
 
 @declare(
@@ -55,43 +61,44 @@ def inference_deterministic(case):
         "`train_differs` if it is not. Otherwise look for `if training` in `call`."
     ),
 )
-def train_equals_inference(case):
+def train_equals_inference(case: Case) -> Evidence:
     """A layer trains only if told to, and then gives what inference gives, unless the card says otherwise."""
-    layer = case.built()
-    arrays = _batch(case)
+    layer, arrays, traits = case.built(), _batch(case), case.traits
     expected = case.run(layer, arrays, training=False)
-    _demand_no_training_unasked(case, layer, arrays, expected)
-    if case.traits.stochastic or case.traits.train_differs:
-        found = [case.run(layer, arrays, training=True) for _ in range(TRIES)]
-        if not case.traits.stochastic and case.traits.state is None:
+    yield from _no_training_unasked(case, layer, arrays, expected)
+
+    def train():
+        return case.run(layer, arrays, training=True)
+
+    if traits.stochastic:
+        yield Sometimes(varies(train, expected))
+    elif traits.train_differs:
+        found = [train() for _ in range(TRIES)]
+        if traits.state is None:
             for index, (a, e) in enumerate(zip(found[1], found[0], strict=True)):
-                what = f"  output {index} of a second call in training, and of the first"
-                demand_close(a, e, 0, what, "equal bits: `train_differs` without `stochastic`")
-        if case.traits.stochastic:
-            return varies(lambda: case.run(layer, arrays, training=True), expected)
-        return any(not all(map(np.array_equal, each, expected)) for each in found)
-    if case.traits.couples_batch == "training":
+                what = f"output {index} of a second call in training, and of the first"
+                yield Comparison(a, e, NOISELESS, what)
+        yield Sometimes(any(differ(each, expected) for each in found))
+    elif traits.couples_batch == "training":
         raise NotApplicable("training uses batch statistics")
-    found = case.run(layer, arrays, training=True)
-    for index, (a, e) in enumerate(zip(found, expected, strict=True)):
-        what = f"  output {index} with training=True, and with training=False"
-        demand_close(a, e, 1e-6, what, "float32, 1e-6: the same sums, compiled or not")
-    return None
+    else:
+        for index, (a, e) in enumerate(zip(train(), expected, strict=True)):
+            what = f"output {index} with training=True, and with training=False"
+            yield Comparison(a, e, SAME, what)
 
 
-def _demand_no_training_unasked(case, layer, arrays, expected):
-    """Demand that a call without `training` is one at inference. Keras says that its augmentation is not."""
+def _no_training_unasked(case, layer, arrays, expected) -> Evidence:
+    """A call without `training` is one at inference. Keras says that its augmentation is not."""
     if compat.is_of_keras(layer.call):
         return
     with case.resting(layer), compat.kept_state(layer):
         unasked = flat(compat.call(layer, compat.handed(layer, arrays)))
     for index, (a, e) in enumerate(zip(unasked, expected, strict=True)):
-        demand_close(
+        yield Comparison(
             a,
             e,
-            1e-6,
-            f"  output {index} called without `training`, and with training=False",
-            "float32, 1e-6: the same sums, compiled or not",
+            SAME,
+            f"output {index} called without `training`, and with training=False",
             "Give `training` the default None in `call`: with True the layer trains unasked, in `model(x)` "
             "for example, although `predict` does not.",
         )
@@ -101,38 +108,36 @@ def _demand_no_training_unasked(case, layer, arrays, expected):
     "R3",
     tier="trait",
     cost="fair",
+    claim="stochastic",
     hint=(
         "Usually a sub-layer that does not get `seed=self.seed`, or random numbers from NumPy, Python or "
         "the backend. Draw with `keras.random`, from one `keras.random.SeedGenerator(seed)` that belongs "
         "to the layer."
     ),
 )
-def seeded_noise(case):
+def seeded_noise(case: Case) -> Evidence:
     """The same seed gives the same noise under any global seeds, and successive calls differ."""
-    if not case.traits.stochastic:
-        raise NotApplicable("the card claims no randomness under this config")
-    arrays = _batch(case)
-    model = case.built()
+    model, arrays = case.built(), _batch(case)
     sequences = []
     for start in (1, 2):
         with compat.global_seeds(start):
             layer = _seeded(case, model)
-            demand(
+            yield Fact(
                 any("seed_generator" in v.path for v in layer.variables),
-                "  variables       none is the state of a SeedGenerator",
+                "variables       none is the state of a SeedGenerator",
                 "Keep `self.seed_generator = keras.random.SeedGenerator(seed)` and draw from it.",
             )
             sequences.append([case.run(layer, arrays, training=True) for _ in range(TRIES)])
     for call, (first, second) in enumerate(zip(*sequences, strict=True)):
         for a, e in zip(second, first, strict=True):
             what = (
-                f"  call {call} in training of two layers with one seed, under other global seeds "
+                f"call {call} in training of two layers with one seed, under other global seeds "
                 "of NumPy, Python and the backend"
             )
-            demand_close(a, e, 0, what, "equal bits")
-    demand(
+            yield Comparison(a, e, EXACT, what)
+    yield Fact(
         varies(lambda: case.run(layer, arrays, training=True), sequences[0][0]),
-        "  successive calls in training always gave the same numbers",
+        "successive calls in training always gave the same numbers",
         "The seed is a number, but it should be a SeedGenerator, whose state advances.",
     )
 
@@ -141,15 +146,14 @@ def seeded_noise(case):
     "R4",
     tier="trait",
     cost="fair",
+    claim="noise",
     hint=(
         "Usually the outputs that are kept are not scaled up to make up for those that are dropped, or a "
         "variance is used as a standard deviation. Each sample must get its own draw."
     ),
 )
-def statistics(case):
+def statistics(case: Case) -> Evidence:
     """In training, inputs of ones give outputs with the declared mean and variance."""
-    if case.traits.noise is None:
-        raise NotApplicable("the card declares no mean and variance")
     mean, variance = case.traits.noise
     arrays = {
         path: np.ones(shape, case.tensors[path].dtype)
@@ -160,8 +164,8 @@ def statistics(case):
         calls = [case.run(layer, arrays, training=True) for _ in range(CALLS)]
     for index, parts in enumerate(zip(*calls, strict=True)):
         y = np.concatenate(parts).astype("float64").reshape(ROWS * CALLS, -1)
-        _demand_mean(y.mean(axis=1), mean, f"  output {index}, mean")
-        _demand_mean(((y - mean) ** 2).mean(axis=1), variance, f"  output {index}, variance")
+        yield _mean(y.mean(axis=1), mean, f"output {index}, mean")
+        yield _mean(((y - mean) ** 2).mean(axis=1), variance, f"output {index}, variance")
 
 
 @declare(
@@ -173,7 +177,7 @@ def statistics(case):
         'or `"always"`.'
     ),
 )
-def stateful(case):
+def stateful(case: Case) -> Evidence:
     """A call changes the layer's variables, apart from seeds, if and only if the card says so."""
     claim = case.traits.state
     with compat.recorded_variables(collect=False) as made:
@@ -181,35 +185,28 @@ def stateful(case):
     arrays, other = (case.arrays(salt, "normal") for salt in (0, 1))
     known = {id(v): v for v in [*layer.variables, *made] if "seed_generator" not in v.path}
 
-    def changed(training):
-        before = [compat.array(v).copy() for v in known.values()]
+    def unchanged(training) -> list[Fact]:
+        before = [(v, compat.array(v).copy()) for v in known.values()]
         compat.call(layer, {p: a.copy() for p, a in other.items()}, training=training)
-        return [
-            (v, old, new)
-            for v, old in zip(known.values(), before, strict=True)
-            if not np.array_equal(new := compat.array(v), old, equal_nan=old.dtype.kind == "f")
-        ]
+        call = f", in a call with training={training}"
+        return [_unchanged(v, old, call, "after") for v, old in before]
 
     if claim is None:
         first = case.run(layer, arrays)
-    moved = {training: changed(training) for training in (False, True)}
+    facts = {training: unchanged(training) for training in (False, True)}
     for training in {None: (False, True), "training": (False,), "always": ()}[claim]:
-        for variable, old, new in moved[training]:
-            raise Violation(
-                f"  variable        {variable.path}, in a call with training={training}\n"
-                f"  before          {_short(old)}\n  after           {_short(new)}"
-            )
+        yield from facts[training]
     if claim is None:
         for index, (a, e) in enumerate(zip(case.run(layer, arrays), first, strict=True)):
-            what = f"  output {index} for the same inputs, after two calls with others, and before"
-            demand_close(a, e, 0, what, "equal bits")
-        return None
-    _demand_returned(layer, other)
-    return bool(moved[claim == "training"])
+            what = f"output {index} for the same inputs, after two calls with others, and before"
+            yield Comparison(a, e, EXACT, what)
+    else:
+        yield from _returned(layer, other)
+        yield Sometimes(not all(fact.holds for fact in facts[claim == "training"]))
 
 
-def _demand_returned(layer, arrays):
-    """Demand that `stateless_call` returns the state that a call stores."""
+def _returned(layer, arrays) -> Evidence:
+    """`stateless_call` returns the state that a call stores."""
     first, *others = compat.packed({p: compat.tensor(a) for p, a in arrays.items()}).items()
     arguments: dict[str, Any] = {"training": True} if compat.takes(layer, "training") else {}
     variables = layer.non_trainable_variables
@@ -219,22 +216,30 @@ def _demand_returned(layer, arrays):
     compat.call(layer, {p: a.copy() for p, a in arrays.items()}, **arguments)
     for variable, value in zip(variables, returned, strict=True):
         if "seed_generator" not in variable.path:
-            what = f"  {variable.path} as `stateless_call` returns it, and as a call stores it"
-            demand_close(
-                compat.array(value), compat.array(variable), 1e-6, what, "float32, the same sums"
-            )
+            what = f"{variable.path} as `stateless_call` returns it, and as a call stores it"
+            yield Comparison(compat.array(value), compat.array(variable), SAME, what)
 
 
-def _demand_mean(values, due, what):
-    """Demand that the mean of independent values is `due`, to within six of its standard errors."""
+def _unchanged(variable, old, where="", after="after") -> Fact:
+    """A variable has the bits that it had."""
+    new = compat.array(variable)
+    return Fact(
+        np.array_equal(new, old, equal_nan=old.dtype.kind == "f"),
+        f"variable        {variable.path}{where}\n"
+        f"before          {_short(old)}\n{after:<15} {_short(new)}",
+    )
+
+
+def _mean(values, due, what) -> Fact:
+    """The mean of independent values is `due`, to within six of its standard errors."""
     found = values.mean()
     error = values.std(ddof=1) / len(values) ** 0.5
     allowed = 6 * error + 1e-6 * max(1.0, abs(due))
-    demand(
+    return Fact(
         abs(found - due) <= allowed,
         f"{what} in training\n"
-        f"  found           {found:.6g}, declared {due:.6g}\n"
-        f"  difference      {abs(found - due):.3g}, tolerance {allowed:.3g} "
+        f"found           {found:.6g}, declared {due:.6g}\n"
+        f"difference      {abs(found - due):.3g}, tolerance {allowed:.3g} "
         f"(6 standard errors of {len(values)} samples, and 1e-6 for float32)",
     )
 

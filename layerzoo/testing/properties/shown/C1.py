@@ -25,10 +25,8 @@ assert text(config) == written, f"`from_config` changed {written} to {text(confi
 assert text(revived.get_config()) == written, f"{written} revived: {text(revived.get_config())}"
 revived(**inputs)
 revived.set_weights(layer.get_weights())
-for a, e in zip(numbers(revived(**inputs)), numbers(layer(**inputs)), strict=True):
-    np.testing.assert_allclose(a, e, rtol=1e-5, atol=1e-6)
-
-
+for y, e in zip(numbers(revived(**inputs)), numbers(layer(**inputs)), strict=True):
+    np.testing.assert_allclose(y, e, rtol=1e-5, atol=1e-6)
 for old, new in zip(layer._flatten_layers(), revived._flatten_layers()):  # the layers inside too
     for argument in inspect.signature(type(old).__init__).parameters:
         due, found = vars(old).get(argument), vars(new).get(argument)

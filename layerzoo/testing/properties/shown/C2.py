@@ -29,8 +29,8 @@ for argument, kind in identifiers.items():
     for form in [names[kind], known, keras.saving.serialize_keras_object(known), *others[kind]]:
         due = written(form)
         layer = make(**{argument: form})
-        text = json.dumps(keras.saving.serialize_keras_object(layer))
-        for each in (layer, keras.saving.deserialize_keras_object(json.loads(text))):
+        saved = json.loads(json.dumps(keras.saving.serialize_keras_object(layer)))
+        for each in (layer, keras.saving.deserialize_keras_object(saved)):
             found = written(each.get_config()[argument])
             assert found == due, f"{argument} is {found} in the config, given {due}"
             each(**inputs)

@@ -11,5 +11,5 @@ saved, loaded = keras.Sequential([layer]), keras.Sequential([bare])
 saved.built = loaded.built = True
 saved.save_weights("shown.weights.h5")
 loaded.load_weights("shown.weights.h5")
-for a, e in zip(numbers(bare(**inputs)), numbers(layer(**inputs)), strict=True):
-    np.testing.assert_allclose(a, e, rtol=1e-5, atol=1e-6)
+for y, e in zip(numbers(bare(**inputs)), numbers(layer(**inputs)), strict=True):
+    np.testing.assert_allclose(y, e, rtol=1e-5, atol=1e-6)

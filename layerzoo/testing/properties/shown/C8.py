@@ -2,18 +2,16 @@
 
 import keras
 
-from layerzoo.testing.shown import built, inputs
+from layerzoo.testing.shown import built
+
+from .functional import functional
 
 layer = built()
 for part in layer._flatten_layers():
     if hasattr(part, "enable_lora"):
         part.enable_lora(1)
-symbol = lambda x: keras.Input(batch_shape=x.shape, dtype=str(x.dtype))
-symbols = keras.tree.map_structure(symbol, inputs)
-model = keras.Model(keras.tree.flatten(symbols), layer(**symbols))
+model = functional(layer)
 model.save("shown.keras")
 loaded = keras.saving.load_model("shown.keras")
-trained, due = ([w.name for w in each.trainable_weights] for each in (loaded, model))
-assert sorted(trained) == sorted(due), (
-    f"{trained} train in the loaded model, {due} in the saved one"
-)
+found, due = (sorted(w.name for w in each.trainable_weights) for each in (loaded, model))
+assert found == due, f"{found} train in the loaded model, {due} in the saved one"

@@ -7,16 +7,16 @@ import numpy as np
 
 from layerzoo.testing.shown import arguments, identifiers, inputs, make, numbers
 
-defaults = {n: p.default for n, p in inspect.signature(type(make()).__init__).parameters.items()}
-others = {
-    name: defaults[name] for name in arguments if defaults[name] is not inspect.Parameter.empty
-}
-customs = {
+own = {
     "initializer": keras.initializers.Constant(0.7),
     "regularizer": keras.regularizers.L2(0.3),
 }
-kinds = {name: kind for name, kind in identifiers.items() if kind in customs and name in others}
-others |= {name: customs[kind] for name, kind in kinds.items()}
+parameters = inspect.signature(type(make()).__init__).parameters
+others = {  # another value for each argument: one of our own, or its default
+    name: own.get(identifiers.get(name), parameters[name].default)
+    for name in arguments
+    if parameters[name].default is not inspect.Parameter.empty
+}
 
 
 def effects(**settings):
