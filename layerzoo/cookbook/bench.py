@@ -26,7 +26,7 @@ from rich.table import Table
 from layerzoo.building.arguments import positive_int
 from layerzoo.card import Peer
 from layerzoo.catalogue import catalogue
-from layerzoo.testing.properties.gradient import Slice
+from layerzoo.tensors.slice import Slice
 
 BACKEND = keras.backend.backend()
 

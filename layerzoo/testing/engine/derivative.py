@@ -1,14 +1,16 @@
 """Gradients compared with central differences: how, at which precision, and how a mismatch is reported."""
 
 import itertools
+import textwrap
+from collections.abc import Generator
 from dataclasses import dataclass
 
 import numpy as np
 
 from layerzoo.tensors import autodiff, compat
-from layerzoo.tensors.outcomes import Inconclusive, Violation
+from layerzoo.tensors.outcomes import Inconclusive
 from layerzoo.tensors.slice import Slice
-from layerzoo.testing.engine.comparison import note_share
+from layerzoo.testing.engine.comparison import Fact, Tolerance, demand
 
 STEPS = (2.0**-17, 2.0**-21, 2.0**-25)
 """Step sizes. Powers of two add exactly; the larger ones are too large if the function bends sharply."""
@@ -16,8 +18,11 @@ STEPS = (2.0**-17, 2.0**-21, 2.0**-25)
 COARSE = (2.0**-8, 2.0**-10, 2.0**-12)
 """Step sizes if a part rounds to float32: large ones outweigh rounding, small ones follow a bend."""
 
-TOLERANCE = {"float64, probed": 1e-6, "float32 only": 2e-2}
-"""Tolerance for each precision that a layer may compute in, relative to the derivative or to 1 if larger."""
+PROBED = Tolerance(1e-6, "float64, probed")
+ROUGH = Tolerance(2e-2, "float32 only")
+"""How near the two must be at the precision found, relative to the larger of them, or to 1 if larger."""
+
+TOLERANCE = {each.origin: each.relative for each in (PROBED, ROUGH)}  # until `free` reads `PROBED`
 
 POINTS = 4
 
@@ -67,24 +72,29 @@ class Line:
     exact: float
     numeric: float
     step: float
-    precision: str
+    within: Tolerance
     kinked: bool = False
 
     @property
+    def error(self) -> float:
+        """How far apart the two are."""
+        return abs(self.numeric - self.exact)
+
+    @property
     def allowed(self) -> float:
-        """How much the two may differ."""
-        return TOLERANCE[self.precision] * max(1.0, abs(self.numeric), abs(self.exact))
+        """How far apart they may be."""
+        return self.within.relative * max(1.0, abs(self.numeric), abs(self.exact))
 
     @property
     def close(self) -> bool:
         """Whether the two agree; a NaN agrees with nothing."""
-        return abs(self.numeric - self.exact) <= self.allowed
+        return self.error <= self.allowed
 
 
-def demand_derivative(
+def right_derivative(
     subject: Slice, seed: int, smooth: bool, among: range | None = None, of: Slice | None = None
-) -> set[str]:
-    """Demand that a slice's gradient equals its numerical derivative, leaf by leaf.
+) -> Generator[Fact, None, set[str]]:
+    """A slice's gradient equals its numerical derivative, leaf by leaf.
 
     At a kink, other points nearby are tried. The precision is measured, not read from a dtype: only in
     float64 can central differences with two different small steps agree.
@@ -98,6 +108,9 @@ def demand_derivative(
 
     Returns:
         The names of the leaves that could only be checked at float32 precision.
+
+    Raises:
+        Inconclusive: every point that was tried has a kink, and `smooth` is false.
     """
     generator = np.random.default_rng([seed, 71])
     leaves = subject.leaves
@@ -107,21 +120,27 @@ def demand_derivative(
         if attempt:
             leaves = [leaf + 0.1 * generator.normal(size=leaf.shape) for leaf in leaves]
         lines = _lines(subject, of, leaves, among, generator)
-        if not lines or lines[-1].close:
-            for line in lines:
-                note_share(abs(line.numeric - line.exact), line.allowed)
-            return {subject.names[line.index] for line in lines if line.precision != PROBED}
-        worst = lines[-1]
-        if not worst.kinked:
+        if not any(line.kinked for line in lines):
             break
-    message, hint = _told(subject, of, leaves, worst)
-    if worst.kinked and not smooth:
-        raise Inconclusive(f"each of the {POINTS} points has a kink\n{message}")
-    note_share(abs(worst.numeric - worst.exact), worst.allowed)
-    raise Violation(message, KINK if worst.kinked else hint)
+    for line in lines:
+        what, hint = ("", "") if line.close else _told(subject, of, leaves, line)
+        if line.kinked and not smooth:
+            what = textwrap.indent(what, "  ")
+            raise Inconclusive(f"each of the {POINTS} points has a kink\n{what}")
+        yield Fact(line.close, what, hint, line.error / line.allowed)
+    return {subject.names[line.index] for line in lines if line.within is not PROBED}
 
 
-PROBED = next(iter(TOLERANCE))
+def demand_derivative(
+    subject: Slice, seed: int, smooth: bool, among: range | None = None, of: Slice | None = None
+) -> set[str]:
+    """Raise the `Violation` if `right_derivative`, which has the same arguments, does not hold."""
+    facts = right_derivative(subject, seed, smooth, among, of)
+    while True:
+        try:
+            demand(next(facts))
+        except StopIteration as end:
+            return end.value
 
 
 def _lines(subject, of, leaves, among, generator) -> list[Line]:
@@ -145,11 +164,11 @@ def _lines(subject, of, leaves, among, generator) -> list[Line]:
 
 
 def _line(of, leaves, index, direction, exact) -> Line:
-    def tried(steps, precision) -> list[Line]:
+    def tried(steps, within) -> list[Line]:
         lines: list[Line] = []
         for step in steps:
             numeric = _quotient(of, leaves, index, direction, step)
-            lines.append(Line(index, direction, exact, numeric, step, precision))
+            lines.append(Line(index, direction, exact, numeric, step, within))
             if lines[-1].close:
                 break
         return lines
@@ -161,7 +180,7 @@ def _line(of, leaves, index, direction, exact) -> Line:
     if settled:
         line = settled[-1]
     else:
-        coarse = tried(COARSE, "float32 only")
+        coarse = tried(COARSE, ROUGH)
         line = coarse[-1] if coarse[-1].close else coarse[0]
     if not line.close:
         line.kinked = _kinked(of, leaves, line)
@@ -170,11 +189,11 @@ def _line(of, leaves, index, direction, exact) -> Line:
 
 def _agree(a: float, b: float) -> bool:
     """Whether two quotients show the same derivative; a zero does not count, as float32 may lose the step."""
-    return a != 0 and b != 0 and abs(a - b) <= TOLERANCE[PROBED] * max(1.0, abs(a), abs(b))
+    return a != 0 and b != 0 and abs(a - b) <= PROBED.relative * max(1.0, abs(a), abs(b))
 
 
 def _quotient(of, leaves, index, direction, step) -> float:
-    ahead, behind = (of.value(moved(leaves, index, direction, s)) for s in (step, -step))
+    ahead, behind = (of.value(_moved(leaves, index, direction, s)) for s in (step, -step))
     return (ahead - behind) / (2 * step)
 
 
@@ -182,10 +201,10 @@ def _kinked(of, leaves, line) -> bool:
     """Whether the slopes on the two sides differ by more than curvature explains."""
     here = of.value(leaves)
     right, left = (
-        (of.value(moved(leaves, line.index, line.direction, s)) - here) / s
+        (of.value(_moved(leaves, line.index, line.direction, s)) - here) / s
         for s in (line.step, -line.step)
     )
-    bend = 1e-3 if line.precision == PROBED else 5e-2
+    bend = 1e-3 if line.within is PROBED else 5e-2
     return abs(right - left) > bend * max(1.0, abs(line.numeric))
 
 
@@ -195,21 +214,21 @@ def _told(subject, of, leaves, line) -> tuple[str, str]:
     entry = _wrong_entry(subject, of, leaves, line)
     ratio = line.exact / line.numeric if line.numeric else float("nan")
     message = (
-        f"  leaf            {name} {shape}\n"
-        f"  autodiff        {line.exact:.8g}   central difference {line.numeric:.8g} "
+        f"leaf            {name} {shape}\n"
+        f"autodiff        {line.exact:.8g}   central difference {line.numeric:.8g} "
         f"(h=2^{int(np.log2(line.step))})   ratio {ratio:.4f}\n"
-        f"  difference      {abs(line.numeric - line.exact):.3g}, tolerance {line.allowed:.3g} "
-        f"({line.precision})\n"
-        f"  Taylor slopes   {_taylor(of, leaves, line)}  (2 = right, 1 = wrong)"
+        f"difference      {line.error:.3g}, tolerance {line.allowed:.3g} ({line.within.origin})\n"
+        f"Taylor slopes   {_taylor(of, leaves, line)}  (2 = right, 1 = wrong)"
     )
-    if entry is None:
-        return message, _meaning(subject, of, leaves, line, line.exact, line.numeric)
-    output, place, exact, numeric = entry
-    message += (
-        f"\n  a wrong entry   d output{output} / d {name}{list(place)}: {exact:.6g} by autodiff, "
-        f"{numeric:.6g} by difference"
-    )
-    return message, _meaning(subject, of, leaves, line, exact, numeric)
+    exact, numeric = line.exact, line.numeric
+    if entry is not None:
+        output, place, exact, numeric = entry
+        message += (
+            f"\na wrong entry   d output{output} / d {name}{list(place)}: {exact:.6g} by autodiff, "
+            f"{numeric:.6g} by difference"
+        )
+    hint = KINK if line.kinked else _meaning(subject, of, leaves, line, exact, numeric)
+    return message, hint
 
 
 def _meaning(subject, of, leaves, line, exact, numeric) -> str:
@@ -217,7 +236,7 @@ def _meaning(subject, of, leaves, line, exact, numeric) -> str:
         return NO_OUTPUT
     if not np.isfinite(exact):
         return NAN
-    tolerance = TOLERANCE[line.precision]
+    tolerance = line.within.relative
     phantom = abs(numeric) <= tolerance
     for ratio, meaning in RATIOS.items():
         if not phantom and abs(exact / numeric - ratio) <= 10 * tolerance:
@@ -235,12 +254,12 @@ def _meaning(subject, of, leaves, line, exact, numeric) -> str:
 
 def _taylor(of, leaves, line) -> str:
     """How fast L(z + hv) - L(z) - h<g, v> shrinks with h, as powers of h."""
-    first = -4 if line.precision == PROBED else -2
+    first = -4 if line.within is PROBED else -2
     here = of.value(leaves)
     remains = []
     for power in range(first, first - 8, -2):
         step = 2.0**power
-        there = of.value(moved(leaves, line.index, line.direction, step))
+        there = of.value(_moved(leaves, line.index, line.direction, step))
         remains.append(abs(there - here - step * line.exact))
     with np.errstate(divide="ignore", invalid="ignore"):
         slopes = -np.diff(np.log2(remains)) / 2
@@ -277,12 +296,11 @@ def _wrong_entry(subject, of, leaves, line):
         for each in {subject, of}
     }
     ahead, behind = (
-        _flat(pulled(of, of.cotangents, moved(leaves, line.index, only, s))[count:])
+        _flat(pulled(of, of.cotangents, _moved(leaves, line.index, only, s))[count:])
         for s in (line.step, -line.step)
     )
-    numeric = (ahead - behind) / (
-        2 * line.step
-    )  # the derivative of every output by this entry of the leaf
+    # the derivative of every output by this entry of the leaf
+    numeric = (ahead - behind) / (2 * line.step)
     signs = np.where(np.random.default_rng(0).random(numeric.size) < 0.5, -1.0, 1.0)
 
     def exact_at(entries):
@@ -295,7 +313,7 @@ def _wrong_entry(subject, of, leaves, line):
 
     output = _bisected(np.arange(numeric.size), off)
     exact = exact_at([output]) * signs[output]
-    if abs(exact - numeric[output]) <= TOLERANCE[line.precision] * max(1.0, abs(numeric[output])):
+    if abs(exact - numeric[output]) <= line.within.relative * max(1.0, abs(numeric[output])):
         return None  # only the errors of several entries together exceed the tolerance
     return _named(output, of.cotangents), [int(i) for i in place], exact, numeric[output]
 
@@ -329,6 +347,6 @@ def _named(flat_index, arrays) -> str:
     raise IndexError(flat_index)
 
 
-def moved(leaves, index, direction, step) -> list[np.ndarray]:
+def _moved(leaves, index, direction, step) -> list[np.ndarray]:
     """The leaves, with one of them moved along a direction."""
     return [leaf + step * direction if i == index else leaf for i, leaf in enumerate(leaves)]

@@ -1,57 +1,34 @@
 """Gradients, compared with numerical derivatives in float64 if a probe finds float64."""
 
 import warnings
+from collections.abc import Generator
 from fnmatch import fnmatchcase
 
 import keras
 import numpy as np
 
 from layerzoo.tensors import autodiff, compat
-from layerzoo.tensors.outcomes import NotApplicable, Violation, demand
+from layerzoo.tensors.outcomes import NotApplicable
 from layerzoo.tensors.slice import Slice
-from layerzoo.testing.engine.comparison import allowing, demand_close, demand_finite
-from layerzoo.testing.engine.derivative import demand_derivative
+from layerzoo.testing.engine.case import Case
+from layerzoo.testing.engine.comparison import (
+    EXACT,
+    SUMS,
+    Comparison,
+    Evidence,
+    Fact,
+    Finite,
+    Note,
+    Sometimes,
+    Tolerance,
+    allowing,
+)
+from layerzoo.testing.engine.derivative import demand_derivative, right_derivative
 from layerzoo.testing.engine.register import declare
 from layerzoo.testing.properties.independence import rows
 
-PROBE = """
-def run(layer, given):
-    return layer(**given, training=False)
-class Probe(keras.Model):  # it owns its inputs, so that a step of SGD shows their gradients too
-    def build(self, shape):
-        owned = lambda x: keras.Variable(x, trainable=x.dtype.kind == "f", name="input")
-        self.layer, self.owned = built(), keras.tree.map_structure(owned, inputs)
-    def call(self, _):
-        outputs = run(self.layer, keras.tree.map_structure(keras.ops.convert_to_tensor, self.owned))
-        floats = [y for y in keras.tree.flatten(outputs) if "float" in str(y.dtype)]
-        return keras.ops.concatenate([keras.ops.reshape(y, (1, -1)) for y in floats], axis=1)
-probe, one = Probe(), np.zeros((1, 1))
-u = np.random.default_rng(1).normal(size=probe(one).shape).astype("float32")
-start = probe.get_weights()
-def gradients(**how):  # each weight's and input's, of the sum of `u` times the outputs
-    probe.set_weights(start)
-    loss = lambda u, y: keras.ops.sum(u * y)
-    probe.compile(keras.optimizers.SGD(1.0), loss, **{"run_eagerly": True, **how})
-    probe.train_on_batch(one, u)
-    return [(w, a - b) for w, a, b in zip(probe.weights, start, probe.get_weights()) if w.trainable]
-"""
-
-SLOPES = """
-def slope(index, along, h=2**-7):
-    values = []
-    for step in (2 * h, h, -h, -2 * h):
-        probe.set_weights([x + step * along if i == index else x for i, x in enumerate(start)])
-        values.append(probe.evaluate(one, u, verbose=0))
-    return (8 * (values[1] - values[2]) - (values[0] - values[3])) / (12 * h)  # off by h**4 only
-for weight, gradient in found:
-    if claimed["differentiable"] == "none" and weight.path.endswith("/input"):
-        continue
-    index = [w is weight for w in probe.weights].index(True)
-    along = np.random.default_rng(2).normal(size=gradient.shape)
-    exact, numeric = np.sum(gradient * along), slope(index, along)
-    close = abs(exact - numeric) <= 5e-3 * max(1, abs(numeric))
-    assert close, f"{weight.path}: {exact} by autodiff, {numeric} by difference"
-"""
+FUSED = Tolerance(1e-4, "float32, 1e-4 for operations that the compiler fuses")
+MODES = Tolerance(1e-4, "float32")
 
 
 @declare(
@@ -62,7 +39,7 @@ for weight, gradient in found:
         "formula is wrong."
     ),
 )
-def gradient_fd(case):
+def gradient_fd(case: Case) -> Evidence:
     """The gradient from autodiff equals the numerical derivative, for each input and weight."""
     if case.traits.surrogate is not None:
         raise NotApplicable("the card declares the gradient of another function, in `surrogate`")
@@ -78,8 +55,9 @@ def gradient_fd(case):
             if not leaves:
                 raise NotApplicable("no gradient reaches the inputs, and no weight trains")
             smooth = case.traits.differentiable == "smooth"
-            rough |= demand_derivative(subject, case.sample.seed, smooth, leaves)
-    return f"at float32 precision only: {', '.join(sorted(rough))}" if rough else None
+            rough |= yield from right_derivative(subject, case.sample.seed, smooth, leaves)
+    if rough:
+        yield Note(f"at float32 precision only: {', '.join(sorted(rough))}")
 
 
 @declare(
@@ -90,24 +68,25 @@ def gradient_fd(case):
         "integer type. If a gradient is zero by design, name the weight or input in the card's `dead`."
     ),
 )
-def gradient_flow(case):
+def gradient_flow(case: Case) -> Evidence:
     """Each trainable weight and float input gets a finite, nonzero gradient, or zero if declared dead."""
     case = case.roomy()
     layer = case.built()
-    largest = _largest_gradients(case, layer)
+    largest = yield from _finite_gradients(case, layer)
     if case.traits.differentiable == "none":  # G8 looks at the inputs
         largest = {name: size for name, size in largest.items() if name not in case.tensors}
     dead = {name for name in largest if any(fnmatchcase(name, each) for each in case.traits.dead)}
     for name in dead:
         size = largest[name]
-        demand(size <= 1e-5, f"  {name} is declared dead but has a gradient of {size:.3g}")
+        yield Fact(size <= 1e-5, f"{name} is declared dead but has a gradient of {size:.3g}")
     quiet = [name for name in largest if name not in dead and largest[name] <= 1e-7]
     if not quiet:
         return
-    lively = _largest_gradients(case, layer, training=_modes(case)[-1], losses=True)
+    how = dict(training=_modes(case)[-1], losses=True)
+    largest = yield from _finite_gradients(case, layer, **how)
     for name in quiet:
-        size = lively[name]
-        demand(size > 1e-7, f"  the largest gradient of {name} over 3 samples is {size:.3g}")
+        size = largest[name]
+        yield Fact(size > 1e-7, f"the largest gradient of {name} over 3 samples is {size:.3g}")
 
 
 @declare(
@@ -118,15 +97,15 @@ def gradient_flow(case):
         "`where` before the operation. A `where` after it fixes the value but leaves the gradient NaN."
     ),
 )
-def gradient_finite_at_special(case):
+def gradient_finite_at_special(case: Case) -> Evidence:
     """Outputs and gradients are finite for zeros, for equal values, for ties, and if every step is masked."""
     layer = case.built()
     for kind in ("zeros", "ones", "ties"):
-        _demand_finite_gradient(case, layer, case.arrays(values=kind), f"inputs all {kind}")
+        yield from _finite_at(case, layer, case.arrays(values=kind), f"inputs all {kind}")
     if case.traits.masking and compat.takes(layer, "mask"):
         arrays = case.arrays()
         mask = np.zeros(next(iter(arrays.values())).shape[:2], bool)
-        _demand_finite_gradient(case, layer, arrays, "every step masked", mask=mask)
+        yield from _finite_at(case, layer, arrays, "every step masked", mask=mask)
 
 
 @declare(
@@ -139,7 +118,7 @@ def gradient_finite_at_special(case):
         "later."
     ),
 )
-def training_step(case):
+def training_step(case: Case) -> Evidence:
     """One `fit` step moves every trainable weight and no other, and leaves all of them finite."""
     layer = case.built()
     if not layer.trainable_weights:
@@ -163,17 +142,17 @@ def training_step(case):
             shuffle=False,
             verbose=0,
         )
-    demand_finite(np.array(history.history["loss"]), "  the loss is not finite")
+    yield Finite(history.history["loss"], "the loss is not finite")
     alive = _alive(case, layer)
     moves = case.traits.couples_batch is not None or case.traits.state is not None
     for weight, old in zip(layer.weights, before, strict=True):
         new = compat.array(weight)
-        demand_finite(new, f"  {weight.path} is not finite after a step")
+        yield Finite(new, f"{weight.path} is not finite after a step")
         moved = not np.array_equal(new, old)
         if weight.trainable and weight.path.split("/", 1)[-1] in alive:
-            demand(moved, f"  {weight.path} is trainable but did not move")
+            yield Fact(moved, f"{weight.path} is trainable but did not move")
         elif not weight.trainable and not moves:
-            demand(not moved, f"  {weight.path} is not trainable but moved")
+            yield Fact(not moved, f"{weight.path} is not trainable but moved")
 
 
 @declare(
@@ -185,7 +164,7 @@ def training_step(case):
         "number drawn by NumPy, or a custom gradient that reads values other than its arguments."
     ),
 )
-def grad_jit_equal(case):
+def grad_jit_equal(case: Case) -> Evidence:
     """The compiled gradient equals the eager one."""
     layer = case.built()
     training = not case.traits.stochastic
@@ -194,10 +173,9 @@ def grad_jit_equal(case):
     with case.resting(layer):
         eager = autodiff.eager_gradient(subject.scalar, tensors)
         compiled = autodiff.compiled_gradient(subject.scalar, tensors)
-    share, origin = allowing(layer, 1e-4, "float32, 1e-4 for operations that the compiler fuses")
+    within = allowing(layer, FUSED)
     for name, c, e in zip(subject.names, compiled, eager, strict=True):
-        what = f"  the gradient of {name}, compiled and eager"
-        demand_close(c, e, share, what, origin)
+        yield Comparison(c, e, within, f"the gradient of {name}, compiled and eager")
 
 
 @declare(
@@ -210,7 +188,7 @@ def grad_jit_equal(case):
         "it."
     ),
 )
-def dot_test(case):
+def dot_test(case: Case) -> Evidence:
     """Forward and reverse mode agree, <u, J v> = <J' u, v>, on a backend that has both."""
     layer = case.built()
     subject = Slice(layer, case.arrays(values="normal"), case.sample.seed)
@@ -221,12 +199,13 @@ def dot_test(case):
     gradients = [g.astype("float64") for g in subject.gradient(subject.leaves)]
     backward = float(sum(np.sum(g * d) for g, d in zip(gradients, directions, strict=True)))
     size = float(np.sqrt(sum(np.sum(g * g) for g in gradients)))  # the expected size of the sums
-    share, origin = allowing(layer, 1e-4, "float32")
-    allowed = share * max(1.0, abs(backward), size)
-    demand(
-        abs(forward - backward) <= allowed,
-        f"  <u, J v>        {forward:.8g}, forwards\n  <J' u, v>       {backward:.8g}, backwards\n"
-        f"  difference      {abs(forward - backward):.3g}, tolerance {allowed:.3g} ({origin})",
+    within = allowing(layer, MODES)
+    difference = abs(forward - backward)
+    allowed = within.relative * max(1.0, abs(backward), size)
+    yield Fact(
+        difference <= allowed,
+        f"<u, J v>        {forward:.8g}, forwards\n<J' u, v>       {backward:.8g}, backwards\n"
+        f"difference      {difference:.3g}, tolerance {allowed:.3g} ({within.origin})",
     )
 
 
@@ -234,6 +213,7 @@ def dot_test(case):
     "G7",
     tier="trait",
     cost="dear",
+    claim="twice_differentiable",
     never=(
         "The card says that the gradient has no derivative (`twice_differentiable=False`), but autodiff "
         "found the right one at every sample."
@@ -243,25 +223,23 @@ def dot_test(case):
         "own rule cannot be differentiated."
     ),
 )
-def gradient_of_gradient(case):
+def gradient_of_gradient(case: Case) -> Evidence:
     """Autodiff finds the right second derivative, unless the card says that there is none."""
-    claim = case.traits.twice_differentiable
-    if claim is None:
-        raise NotApplicable("the card claims nothing about second derivatives")
     with compat.float64():
         layer = _precise(case)
         first = Slice(layer, case.arrays(), case.sample.seed, "float64")
         generator = np.random.default_rng([case.sample.seed, 79])
         subject = first.slope([generator.normal(size=leaf.shape) for leaf in first.leaves])
         smooth = case.traits.differentiable == "smooth"
-        if claim:
-            demand_derivative(subject, case.sample.seed, smooth)
-            return None
+        if case.traits.twice_differentiable:
+            yield from right_derivative(subject, case.sample.seed, smooth)
+            return
         try:
             demand_derivative(subject, case.sample.seed, smooth)
+            refuted = False
         except Exception:  # a wrong number, a kink, or a backend without a rule for it
-            return True
-        return False
+            refuted = True
+        yield Sometimes(refuted)
 
 
 @declare(
@@ -273,7 +251,7 @@ def gradient_of_gradient(case):
         "gradient reaches the inputs (`differentiable='none'`). Either the layer or the card is wrong."
     ),
 )
-def surrogate(case):
+def surrogate(case: Case) -> Evidence:
     """The gradient is that of the card's surrogate, or zero if the card says that inputs get none."""
     if case.traits.surrogate is not None:
         with compat.float64():
@@ -282,18 +260,19 @@ def surrogate(case):
                 Slice(layer, case.arrays(), case.sample.seed, "float64", function=function)
                 for function in (None, lambda given: case.traits.surrogate(layer, given))
             )
-            _demand_shapes(subject, declared)
+            yield _same_shapes(subject, declared)
             smooth = case.traits.differentiable == "smooth"
-            demand_derivative(subject, case.sample.seed, smooth, of=declared)
+            yield from right_derivative(subject, case.sample.seed, smooth, of=declared)
     elif case.traits.differentiable == "none":
         layer = case.built()
         subject = Slice(layer, case.arrays(), case.sample.seed)
         if not subject.inputs:
             raise NotApplicable("no input is a float")
         for name, found in zip(subject.inputs, subject.gradient(subject.leaves), strict=False):
-            demand(
+            size = np.abs(found).max(initial=0)
+            yield Fact(
                 not np.any(found),
-                f"  no gradient should reach {name}, but its largest is {np.abs(found).max():.3g}",
+                f"no gradient should reach {name}, but its largest is {size:.3g}",
             )
     else:
         raise NotApplicable("the card names no surrogate, and a gradient may reach the inputs")
@@ -309,7 +288,7 @@ def surrogate(case):
         "custom gradient that depends on the size of the batch."
     ),
 )
-def accumulated_gradient(case):
+def accumulated_gradient(case: Case) -> Evidence:
     """The gradient of a batch is the mean over its parts, also of added losses, unless samples interact."""
     if case.traits.couples_batch is not None:
         raise NotApplicable("the samples of a batch influence each other")
@@ -317,9 +296,8 @@ def accumulated_gradient(case):
     if not layer.trainable_weights:
         raise NotApplicable("no weight trains")
     arrays = case.arrays(values="normal", b=size)
-    still = (
-        not case.traits.stochastic and case.traits.state is None
-    )  # else training is never the same twice
+    # with noise or a state, training is never the same twice
+    still = not case.traits.stochastic and case.traits.state is None
     how = dict(training=still, losses=True)
     whole = Slice(layer, arrays, case.sample.seed, **how)
     weights = slice(len(whole.inputs), None)
@@ -331,22 +309,50 @@ def accumulated_gradient(case):
         subject = Slice(layer, rows(case, arrays, part), case.sample.seed, **how)
         subject.cotangents = [2 * u[part] for u in whole.cotangents]
         found.append(subject.gradient(subject.leaves)[weights])
-    share, origin = allowing(layer, 1e-5, "float32, 1e-5 for sums in another order")
+    within = allowing(layer, SUMS)
     for name, e, *parts in zip(whole.names[weights], due, *found, strict=True):
-        what = (
-            f"  the gradient of {name}, mean of two halves of a batch of {size}, and of the whole"
-        )
-        demand_close(sum(parts) / 2, e, share, what, origin)
+        what = f"the gradient of {name}, mean of two halves of a batch of {size}, and of the whole"
+        yield Comparison(sum(parts) / 2, e, within, what)
 
 
-def _largest_gradients(case, layer, **how) -> dict[str, float]:
-    """The largest entry of each gradient over three samples, after a check that all are finite."""
+@declare(
+    "G10",
+    tier="trait",
+    brief=2,
+    claim="identity_at_start",
+    never=(
+        "The card says that the layer does not start as the identity (`identity_at_start=False`), but a new "
+        "layer returned its input at every sample."
+    ),
+    hint=(
+        "A branch that starts at zero needs one factor of zero: its last gamma, gain or kernel. If two "
+        "factors of a product start at zero, neither gets a gradient."
+    ),
+)
+def identity_at_start(case: Case) -> Evidence:
+    """A new layer returns its input exactly, and a gradient moves it off that."""
+    layer, arrays = case.make(), case.arrays(values="normal")
+    found = case.run(layer, arrays)[0]
+    due = arrays[case.first].astype(found.dtype)
+    yield Comparison(found, due, EXACT, "the output of a new layer, and its input")
+    if not case.traits.identity_at_start or not layer.trainable_weights:
+        return
+    subject = Slice(layer, arrays, case.sample.seed)
+    gradients = subject.gradient(subject.leaves)[len(subject.inputs) :]
+    yield Fact(
+        any(np.any(each) for each in gradients),
+        "the gradients   zero by every weight, so that no training moves the layer",
+    )
+
+
+def _finite_gradients(case, layer, **how) -> Generator[Finite, None, dict[str, float]]:
+    """Each gradient is finite over three samples. Returns the largest entry of each."""
     subject = Slice(layer, case.arrays(values="normal"), case.sample.seed, **how)
     largest = dict.fromkeys(subject.names, 0.0)
     for salt in range(3):
         leaves = subject.leaves_at(case.arrays(salt, "normal"))
         for name, found in zip(subject.names, subject.gradient(leaves), strict=True):
-            demand_finite(found, f"  the gradient of {name} is not finite")
+            yield Finite(found, f"the gradient of {name} is not finite")
             largest[name] = max(largest[name], float(np.abs(found).max(initial=0)))
     return largest
 
@@ -367,13 +373,13 @@ def _modes(case) -> tuple[bool, ...]:
     return (False, True) if differs else (False,)
 
 
-def _demand_shapes(subject, declared) -> None:
+def _same_shapes(subject, declared) -> Fact:
+    """The surrogate gives outputs of the same shapes as the layer."""
     tensors = [compat.tensor(leaf) for leaf in subject.leaves]
     for each in (subject, declared):
         each.scalar(tensors)
     own, other = ([u.shape for u in each.cotangents] for each in (subject, declared))
-    if own != other:
-        raise Violation(f"  outputs         {own}\n  surrogate gives {other}")
+    return Fact(own == other, f"outputs         {own}\nsurrogate gives {other}")
 
 
 def _alive(case, layer) -> set[str]:
@@ -385,48 +391,10 @@ def _alive(case, layer) -> set[str]:
     return {name for name, g in found if np.abs(g).max(initial=0) > 1e-4}
 
 
-def _demand_finite_gradient(case, layer, arrays, where, **arguments):
+def _finite_at(case, layer, arrays, where, **arguments) -> Evidence:
+    """Outputs and gradients are finite for these inputs."""
     for output in case.run(layer, arrays, **arguments):
-        demand_finite(output, f"  {where}: the output is not finite")
+        yield Finite(output, f"{where}: the output is not finite")
     subject = Slice(layer, arrays, case.sample.seed, **arguments)
     for name, found in zip(subject.names, subject.gradient(subject.leaves), strict=True):
-        demand_finite(found, f"  {where}: the gradient of {name} is not finite")
-
-
-@declare(
-    "G10",
-    tier="trait",
-    brief=2,
-    never=(
-        "The card says that the layer does not start as the identity (`identity_at_start=False`), but a new "
-        "layer returned its input at every sample."
-    ),
-    hint=(
-        "A branch that starts at zero needs one factor of zero: its last gamma, gain or kernel. If two "
-        "factors of a product start at zero, neither gets a gradient."
-    ),
-)
-def identity_at_start(case):
-    """A new layer returns its input exactly, and a gradient moves it off that."""
-    claim = case.traits.identity_at_start
-    if claim is None:
-        raise NotApplicable("the card claims nothing about how the layer starts")
-    layer, arrays = case.make(), case.arrays(values="normal")
-    found = case.run(layer, arrays)[0]
-    due = arrays[case.first].astype(found.dtype)
-    if not claim:
-        return not np.array_equal(found, due)
-    demand(
-        np.array_equal(found, due),
-        f"  the input       {due.ravel()[:4]}, shape {due.shape}\n"
-        f"  the output      {found.ravel()[:4]}, shape {found.shape}",
-    )
-    if not layer.trainable_weights:
-        return None
-    subject = Slice(layer, arrays, case.sample.seed)
-    gradients = subject.gradient(subject.leaves)[len(subject.inputs) :]
-    demand(
-        any(np.any(each) for each in gradients),
-        "  the gradients   zero by every weight, so that no training moves the layer",
-    )
-    return None
+        yield Finite(found, f"{where}: the gradient of {name} is not finite")

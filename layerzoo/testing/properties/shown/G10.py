@@ -5,37 +5,11 @@ import numpy as np
 
 from layerzoo.testing.shown import claimed, inputs, make, numbers
 
-
-def run(layer, given):
-    return layer(**given, training=False)
-
-
-class Probe(keras.Model):  # it owns its inputs, so that a step of SGD shows their gradients too
-    def build(self, shape):
-        owned = lambda x: keras.Variable(x, trainable=x.dtype.kind == "f", name="input")
-        self.layer, self.owned = make(), keras.tree.map_structure(owned, inputs)
-
-    def call(self, _):
-        outputs = run(self.layer, keras.tree.map_structure(keras.ops.convert_to_tensor, self.owned))
-        floats = [y for y in keras.tree.flatten(outputs) if "float" in str(y.dtype)]
-        return keras.ops.concatenate([keras.ops.reshape(y, (1, -1)) for y in floats], axis=1)
-
-
-probe, one = Probe(), np.zeros((1, 1))
-u = np.random.default_rng(1).normal(size=probe(one).shape).astype("float32")
-start = probe.get_weights()
-
-
-def gradients(**how):  # each weight's and input's, of the sum of `u` times the outputs
-    probe.set_weights(start)
-    loss = lambda u, y: keras.ops.sum(u * y)
-    probe.compile(keras.optimizers.SGD(1.0), loss, **{"run_eagerly": True, **how})
-    probe.train_on_batch(one, u)
-    return [(w, a - b) for w, a, b in zip(probe.weights, start, probe.get_weights()) if w.trainable]
-
+from .probe import Probe
 
 x, (y, *_) = keras.tree.flatten(inputs)[0], numbers(make()(**inputs, training=False))
 same = np.array_equal(x, y)
 assert same == claimed["identity_at_start"], "not the input" if not same else "the input"
-found = [g for w, g in gradients() if not w.path.endswith("/input")]
+gradients = Probe(make(), inputs).gradients()
+found = [gradient for weight, gradient in gradients if weight.name != "probed_input"]
 assert not same or not found or any(map(np.any, found)), "no gradient reaches a weight"

@@ -6,9 +6,8 @@ import numpy as np
 from layerzoo.testing.shown import built, claimed, inputs, numbers
 
 layer = built()
-symbols = keras.tree.map_structure(
-    lambda x: keras.Input(batch_shape=x.shape, dtype=str(x.dtype)), inputs
-)
+symbol = lambda x: keras.Input(batch_shape=x.shape, dtype=str(x.dtype))
+symbols = keras.tree.map_structure(symbol, inputs)
 model = keras.Model(symbols, layer(**symbols))
 before = numbers(layer.weights)
 rng = np.random.default_rng(1)
@@ -26,6 +25,5 @@ for weight, old, new in zip(layer.weights, before, after):
     if weight.trainable and not moved:
         weight.assign(old + 0.1)
         other = model.evaluate(**data)
-        assert other == loss, (
-            f"{weight.path} changes the loss from {loss} to {other} but did not move"
-        )
+        changes = f"changes the loss from {loss} to {other} but did not move"
+        assert other == loss, f"{weight.path} {changes}"

@@ -3,12 +3,13 @@
 import keras
 import numpy as np
 
-from layerzoo.testing.shown import claimed
+from layerzoo.testing.shown import built, claimed, inputs
 
-from .probe import one, probe, start, u
+from .probe import Probe, one
 
-rng = np.random.default_rng(2)
-along = [keras.ops.convert_to_tensor(rng.normal(size=x.shape).astype("float32")) for x in start]
+probe, rng = Probe(built(), inputs), np.random.default_rng(2)
+directions = [rng.normal(size=x.shape).astype("float32") for x in probe.start]
+along = tuple(keras.ops.convert_to_tensor(v) for v in directions)
 
 
 class Slope(keras.Model):  # its output is the derivative along a direction
@@ -18,9 +19,9 @@ class Slope(keras.Model):  # its output is the derivative along a direction
     def call(self, _):
         def loss(*values):
             with keras.StatelessScope(state_mapping=list(zip(probe.weights, values))):
-                return keras.ops.sum(keras.ops.convert_to_tensor(u) * probe.call(one))
+                return keras.ops.sum(keras.ops.convert_to_tensor(probe.u) * probe.call(one))
 
-        found = keras.ops.jvp(loss, tuple(w.value for w in probe.weights), tuple(along))[1]
+        found = keras.ops.jvp(loss, tuple(w.value for w in probe.weights), along)[1]
         return keras.ops.reshape(found, (1, 1))
 
 
@@ -28,13 +29,11 @@ slope = Slope()
 slope(one)
 slope.compile(keras.optimizers.SGD(1.0), lambda u, y: keras.ops.sum(y), run_eagerly=True)
 slope.train_on_batch(one, one)
-second = sum(
-    np.sum((a - b) * keras.ops.convert_to_numpy(v))
-    for a, b, v in zip(start, probe.get_weights(), along)
-)
+moves = zip(probe.start, probe.get_weights(), directions)
+second = sum(np.sum((before - after) * v) for before, after, v in moves)
 values = []
 for h in (2**-7, -(2**-7)):
-    probe.set_weights([x + h * keras.ops.convert_to_numpy(v) for x, v in zip(start, along)])
+    probe.set_weights([x + h * v for x, v in zip(probe.start, directions)])
     values.append(slope.evaluate(one, one, verbose=0))
 numeric = (values[0] - values[1]) / 2**-6
 close = abs(second - numeric) <= 1e-2 * max(1, abs(numeric))

@@ -30,6 +30,5 @@ if not claimed["couples_batch"]:
     for weight, whole, first, second in found:
         mean = (first + second) / 2
         close = np.allclose(whole, mean, atol=1e-5 * max(1, np.abs(whole).max()))
-        assert close, (
-            f"{weight.path}: {whole.ravel()[:4]} of a batch, {mean.ravel()[:4]} of its parts"
-        )
+        wrong = f"{whole.ravel()[:4]} of a batch, {mean.ravel()[:4]} of its parts"
+        assert close, f"{weight.path}: {wrong}"

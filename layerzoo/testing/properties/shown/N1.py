@@ -7,9 +7,8 @@ from layerzoo.testing.shown import built, inputs, make, numbers
 
 exact = built()
 weights = exact.get_weights()
-single = lambda outputs: numbers(
-    [keras.ops.cast(y, "float32") for y in keras.tree.flatten(outputs)]
-)
+in_float32 = lambda y: keras.ops.cast(y, "float32")
+single = lambda outputs: numbers(keras.tree.map_structure(in_float32, outputs))
 for policy, share in (("mixed_float16", 2e-2), ("mixed_bfloat16", 1e-1), ("bfloat16", 1e-1)):
     half = make(dtype=policy)
     held = keras.tree.flatten([getattr(half, name, None) for name in half.get_config()])
@@ -29,6 +28,5 @@ for policy, share in (("mixed_float16", 2e-2), ("mixed_bfloat16", 1e-1), ("bfloa
     assert "float32" not in " ".join(kinds), f"under {policy} the outputs are {kinds}"
     for y, e in zip(single(outputs), single(exact(**inputs))):
         error, allowed = np.max(abs(y - e)), share * max(1, np.max(abs(e)))
-        assert error <= allowed, (
-            f"{policy} {y.ravel()[:4]}, float32 {e.ravel()[:4]}: off by {error}"
-        )
+        wrong = f"{policy} {y.ravel()[:4]}, float32 {e.ravel()[:4]}: off by {error}"
+        assert error <= allowed, wrong
