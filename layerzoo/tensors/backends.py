@@ -134,7 +134,7 @@ def _process(backend: str):
         }
         said = tempfile.TemporaryFile()  # noqa: SIM115  it lives as long as the process
         process = subprocess.Popen(
-            [sys.executable, "-c", "from layerzoo.testing import backends; backends.serve()"],
+            [sys.executable, "-c", "from layerzoo.tensors import backends; backends.serve()"],
             env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -8,34 +8,23 @@ import keras
 import numpy as np
 
 from layerzoo.tensors import backends, compat, tracing
-from layerzoo.tensors.outcomes import NotApplicable, Violation, demand
-from layerzoo.testing.engine.case import flat
-from layerzoo.testing.engine.comparison import allowing, demand_close, varies
+from layerzoo.tensors.outcomes import NotApplicable
+from layerzoo.testing.engine.case import Case, flat
+from layerzoo.testing.engine.comparison import (
+    EXACT,
+    Comparison,
+    Evidence,
+    Fact,
+    Note,
+    Tolerance,
+    allowing,
+    varies,
+)
 from layerzoo.testing.engine.register import declare
 
 BATCH = 16
-FUSED = "float32, 1e-5 for operations that the compiler fuses"
-
-MODEL = """
-class Model(keras.Model):
-    def build(self, shapes):
-        self.layer = built()
-    def call(self, given, training=False):
-        return self.layer(**given, training=training or self.name == "training")
-def compiled(name, given):
-    model = Model(name=name)
-    model(given)
-    model.compile(jit_compile=True)
-    return model, lambda: model.predict(given, batch_size=len(keras.tree.flatten(given)[0]), verbose=0)
-"""
-
-CLOSE = """
-def demand_close(found, expected, what):
-    for y, e in zip(numbers(found), numbers(expected)):
-        assert y.shape == e.shape, f"{what}: {y.shape} and {e.shape}"
-        close = np.abs(y - e).max() <= 1e-4 * max(1, np.abs(e).max())
-        assert close, f"{what}: {y.ravel()[:4]} and {e.ravel()[:4]}"
-"""
+FUSED = Tolerance(1e-5, "float32, 1e-5 for operations that the compiler fuses")
+ELSEWHERE = Tolerance(1e-4, "float32, 1e-4 for each backend's own order and approximations")
 
 
 @declare(
@@ -47,25 +36,25 @@ def demand_close(found, expected, what):
         "test of whether something is traced, or an attribute that changes in `call`."
     ),
 )
-def jit_equals_eager(case):
+def jit_equals_eager(case: Case) -> Evidence:
     """Each compiled call computes the same as an eager call, and random noise differs between calls."""
     layer = case.built()
     arrays = case.arrays(values="normal")
     eager = case.run(layer, arrays)
     compiled = tracing.compiled(layer, arrays, training=False)
-    share, fused = allowing(layer, 1e-5, FUSED)
-    for turn in ("first",) if case.traits.state == "always" else ("first", "second"):
+    always = case.traits.state == "always"
+    for turn in ("first",) if always else ("first", "second"):
         for a, e in zip(flat(compiled()), eager, strict=True):
-            demand_close(a, e, share, f"  the {turn} compiled call, and the eager call", fused)
-    if case.traits.state != "always":
+            what = f"the {turn} compiled call, and the eager call"
+            yield Comparison(a, e, allowing(layer, FUSED), what)
+    if not always:
         for a, e in zip(case.run(layer, arrays), eager, strict=True):
-            demand_close(a, e, 0, "  eager, after compiling and before", "equal bits")
+            yield Comparison(a, e, EXACT, "eager, after compiling and before")
     if case.traits.stochastic:
         wide = {"b": BATCH} if _any_batch(case) else {}
         step = tracing.compiled(layer, case.arrays(values="normal", **wide), training=True)
-        demand(
-            varies(lambda: flat(step())),
-            "  compiled calls in training always gave the same numbers",
+        yield Fact(
+            varies(lambda: flat(step())), "compiled calls in training always gave the same numbers"
         )
 
 
@@ -78,7 +67,7 @@ def jit_equals_eager(case):
         "from `inputs.shape`. That size is None if it is unknown; use `keras.ops.shape(inputs)`."
     ),
 )
-def retrace(case):
+def retrace(case: Case) -> Evidence:
     """Similar calls are traced once, and a new batch size is not traced again if the backend allows that.
 
     On TensorFlow the signature has an unknown batch size, so one trace serves all sizes. PyTorch may trace
@@ -98,18 +87,17 @@ def retrace(case):
             )
     with case.resting(layer), compat.kept_state(layer):
         outputs, traces = tracing.traced_calls(layer, arrays, _any_batch(case), training=training)
-    told = f"  batches         {sizes}\n  traces          {traces}, counted after each call"
-    demand(traces[2] == traces[0], f"  a call like the one before was traced again\n{told}")
+    told = f"batches         {sizes}\ntraces          {traces}, counted after each call"
+    yield Fact(traces[2] == traces[0], f"a call like the one before was traced again\n{told}")
     if not free:
         return
     steady = traces[0] if compat.BACKEND == "tensorflow" else traces[4]
-    demand(traces[5] == steady, f"  another batch size was traced again\n{told}")
+    yield Fact(traces[5] == steady, f"another batch size was traced again\n{told}")
     if case.traits.state is None:
-        share, fused = allowing(layer, 1e-5, FUSED)
         for n, found, due in zip(sizes[3:], outputs[3:], eager[3:], strict=True):
             for a, e in zip(found, due, strict=True):
-                what = f"  a batch of {n} through a trace for any batch size, and eager"
-                demand_close(a, e, share, what, fused)
+                what = f"a batch of {n} through a trace for any batch size, and eager"
+                yield Comparison(a, e, allowing(layer, FUSED), what)
 
 
 @declare(
@@ -120,19 +108,19 @@ def retrace(case):
         "variable; otherwise return it."
     ),
 )
-def no_tracer_leak(case):
+def no_tracer_leak(case: Case) -> Evidence:
     """After a traced call no attribute holds one of its tensors, and the layer still runs and prints."""
     layer = case.built()
     arrays = case.arrays()
     tracing.trace(layer, arrays, training=True)
     for inner in compat.sublayers(layer):
         for name, value in vars(inner).items():
-            held = [x for x in _contents(value) if tracing.is_traced(x)]
             if name == "_losses":  # Keras keeps the losses of the last call until the next one
                 continue
-            demand(not held, f"  {inner.name}.{name} holds a tensor from a call that has ended")
+            held = [x for x in _contents(value) if tracing.is_traced(x)]
+            yield Fact(not held, f"{inner.name}.{name} holds a tensor from a call that has ended")
     case.call(layer, arrays)
-    demand(repr(layer), "  repr            is empty after a traced call")
+    yield Fact(repr(layer), "repr            is empty after a traced call")
 
 
 @declare(
@@ -143,7 +131,7 @@ def no_tracer_leak(case):
         "`build`."
     ),
 )
-def stateless_pure(case):
+def stateless_pure(case: Case) -> Evidence:
     """`stateless_call` computes the same as a call with those values, returns new state and stores none."""
     layer = case.built()
     tensors = {path: compat.tensor(a) for path, a in case.arrays(values="normal").items()}
@@ -160,24 +148,22 @@ def stateless_pure(case):
             stateless = partial(layer.stateless_call, *_by_trainable(layer, given))
             outputs, state = compat.call(stateless, tensors, **arguments)
         for variable, old in zip(layer.variables, before, strict=True):
-            what = f"  {variable.path} after a stateless call, and before"
-            demand_close(compat.array(variable), old, 0, what, "equal bits")
+            what = f"{variable.path} after a stateless call, and before"
+            yield Comparison(compat.array(variable), old, EXACT, what)
         _reset(layer, given)
         with compat.global_seeds(case.sample.seed):
             due = flat(compat.call(layer.call, tensors, **arguments))
         mode = " in training" if training else ""
         for a, e in zip(flat(outputs), due, strict=True):
-            demand_close(a, e, 1e-5, f"  `stateless_call` and `call`{mode}", FUSED)
+            yield Comparison(a, e, FUSED, f"`stateless_call` and `call`{mode}")
         variables = layer.non_trainable_variables
-        demand(
+        yield Fact(
             len(state) == len(variables),
-            f"  {len(variables)} non-trainable variables{mode}, but `stateless_call` returned {len(state)}",
+            f"{len(variables)} non-trainable variables{mode}, but `stateless_call` returned {len(state)}",
         )
         for variable, a in zip(variables, state, strict=True):
-            what = (
-                f"  {variable.path}{mode}, as `stateless_call` returns it and as a call leaves it"
-            )
-            demand_close(compat.array(a), compat.array(variable), 1e-5, what, FUSED)
+            what = f"{variable.path}{mode}, as `stateless_call` returns it and as a call leaves it"
+            yield Comparison(compat.array(a), compat.array(variable), FUSED, what)
 
 
 @declare(
@@ -189,7 +175,7 @@ def stateless_pure(case):
         "rounding), or an operation that only one backend has."
     ),
 )
-def same_elsewhere(case):
+def same_elsewhere(case: Case) -> Evidence:
     """With the same weights and inputs, outputs, masks and gradients agree on every installed backend."""
     if not backends.others():
         raise NotApplicable("no other backend is installed")
@@ -200,21 +186,22 @@ def same_elsewhere(case):
     own = backends.observed(layer, arrays, masks, case.sample.seed)
     for name, found in answers.items():
         if isinstance(found, str):
-            raise Violation(f"  on {name} the layer raised {found}")
-        demand(
+            yield Fact(False, f"on {name} the layer raised {found}")
+            return
+        yield Fact(
             list(found) == list(own),
-            f"  on {compat.BACKEND}, there are {list(own)}\n  on {name}, there are {list(found)}",
+            f"on {compat.BACKEND}, there are {list(own)}\non {name}, there are {list(found)}",
         )
         for what, value in own.items():
             if value.dtype.kind == "U" or found[what].dtype.kind == "U":
-                same = np.array_equal(value, found[what])
-                demand(same, f"  {what}: on {compat.BACKEND} {value}, on {name} {found[what]}")
+                yield Fact(
+                    np.array_equal(value, found[what]),
+                    f"{what}: on {compat.BACKEND} {value}, on {name} {found[what]}",
+                )
             else:
-                origin = "float32, 1e-4 for each backend's own order and approximations"
-                share, origin = allowing(layer, 1e-4, origin)
-                said = f"  {what}, on {name} and on {compat.BACKEND}"
-                demand_close(found[what], value, share, said, origin)
-    return f"compared with {', '.join(answers)}"
+                said = f"{what}, on {name} and on {compat.BACKEND}"
+                yield Comparison(found[what], value, allowing(layer, ELSEWHERE), said)
+    yield Note(f"compared with {', '.join(answers)}")
 
 
 @declare(
@@ -226,7 +213,7 @@ def same_elsewhere(case):
         "while the call is traced, or a print for debugging."
     ),
 )
-def export(case):
+def export(case: Case) -> Evidence:
     """A model with the layer can be exported, and the loaded export computes the same for any batch size."""
     layer = case.built()
     model = case.functional(layer)
@@ -237,12 +224,11 @@ def export(case):
         samples = {"of the size it was built with": arrays}
         if _any_batch(case) and case.traits.state != "always":
             samples["of another size"] = case.arrays(values="normal", b=case.sizes["b"] + 2)
-        share, fused = allowing(layer, 1e-5, FUSED)
         for size, given in samples.items():
             found = [tracing.foreign_array(y) for y in keras.tree.flatten(loaded(case.feed(given)))]
             for a, e in zip(found, case.run_model(model, given), strict=True):
-                what = f"  the exported model and the model, a batch {size}"
-                demand_close(a, e, share, what, fused)
+                what = f"the exported model and the model, a batch {size}"
+                yield Comparison(a, e, allowing(layer, FUSED), what)
 
 
 def _any_batch(case) -> bool:

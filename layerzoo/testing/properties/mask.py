@@ -1,40 +1,29 @@
 """Masks: padding does not change valid outputs, and the mask is passed on while there are steps."""
 
-import contextlib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from typing import Any
 
 import keras
 import numpy as np
 
 from layerzoo.tensors import compat
-from layerzoo.tensors.outcomes import NotApplicable, demand
+from layerzoo.tensors.outcomes import NotApplicable
 from layerzoo.tensors.slice import Slice
-from layerzoo.testing.engine.case import flat
-from layerzoo.testing.engine.comparison import demand_close, demand_finite
+from layerzoo.testing.engine.case import Case, flat
+from layerzoo.testing.engine.comparison import (
+    SAME,
+    SUMS,
+    Comparison,
+    Evidence,
+    Fact,
+    Finite,
+    Sometimes,
+    Yielded,
+)
 from layerzoo.testing.engine.register import declare
 
-SUMS = "float32, 1e-5 for sums in another order"
-SAME = "1e-6, because the valid numbers are the same"
 GARBAGE = (50.0, np.nan)
-
-PADDED = """
-import inspect
-layer, first, claims = built(), next(iter(inputs)), claimed["masking"]
-claims = claims if isinstance(claims, dict) else {first: claims}
-taken = set(inspect.signature(layer.call).parameters)
-names = {n: ({f"{n}_mask"} & taken or {"mask"} & taken & {"mask" if n == first else ""}) for n in claims}
-tree = keras.tree.map_structure
-steps = keras.tree.flatten(inputs[first])[0].shape[1]
-def masks(kept):  # `kept` says which steps are valid
-    mask = lambda x: np.broadcast_to(kept(np.arange(x.shape[1])), x.shape[:2])
-    return {n: tree(mask, inputs[n]) for n in claims}
-def arguments(masks, dtype="bool"):
-    return {name: tree(lambda m: m.astype(dtype), masks[n]) for n in claims for name in names[n]}
-def valid(y, kept):  # if an output has the steps of the first input, only the valid ones
-    stepwise = claims.get(first) != "consumes" and y.ndim > 1 and y.shape[1] == steps
-    return y[:, kept(np.arange(steps))] if stepwise else y
-"""
 
 
 @keras.saving.register_keras_serializable(package="layerzoo.testing")
@@ -59,83 +48,192 @@ class Marked(keras.layers.Layer):
     brief=2,
     tier="trait",
     cost="fair",
+    claim="masking",
     hint=(
         "Padding takes part in the result. A product with the mask does not remove NaN, because 0 * NaN is "
         "NaN. Apply `where(mask, x, 0)` to the inputs; in attention, apply it to the scores and to the "
         "values. Divide a sum by the number of valid steps, at least 1."
     ),
 )
-def mask_invariance(case):
+def mask_invariance(case: Case) -> Evidence:
     """The contents of padded steps, even NaN, change no valid output, wherever the padding is."""
-    claims = {path: claim for path, claim in mask_claims(case).items() if claim != "passes"}
+    claimed = yield from mask_claims(case)
+    claims = {path: claim for path, claim in claimed.items() if claim != "passes"}
     if not claims:
         raise NotApplicable("a wrapped layer decides what padding does")
     layer, stepwise = case.built(), _stepwise(case, claims)
     for where in ("right", "left", "inside", "everywhere"):
-        _demand_ignored(case, layer, claims, stepwise, where)
-    _demand_ignored(case, layer, claims, stepwise, "inside", GARBAGE[:1], training=True)
-    _demand_neutral(case, layer, claims)
-    long = case.long()
-    if any(long.sizes[letter] > case.sizes[letter] for letter in _letters(case, claims)):
+        yield from _padding_ignored(case, layer, claims, stepwise, where)
+    yield from _padding_ignored(case, layer, claims, stepwise, "inside", GARBAGE[:1], training=True)
+    yield from _full_mask_neutral(case, layer, claims)
+    long, letters = case.long(), _letters(case, claims)
+    if any(long.sizes[letter] > case.sizes[letter] for letter in letters):
         for where in ("right", "left"):
-            _demand_ignored(long, layer, claims, stepwise, where, GARBAGE[1:])
-    for letter in _letters(case, claims):
+            yield from _padding_ignored(long, layer, claims, stepwise, where, GARBAGE[1:])
+    for letter in letters:
         if letter in case.traits.dynamic.split() and case.sizes[letter] > 1:
-            _demand_like_shorter(case, layer, claims, stepwise, letter)
-    _demand_finite_gradient(case, layer, claims)
+            yield from _padded_step_like_none(case, layer, claims, stepwise, letter)
+    yield from _finite_gradient(case, layer, claims)
+
+
+def _padding_ignored(
+    case, layer, claims, stepwise, where, values=GARBAGE, training=False
+) -> Evidence:
+    """Garbage in padded steps gives what zeros give; if all of a sample is padded, that is finite."""
+    masks = _masks(case, claims, where)
+    outputs = _call(case, layer, _padded(case, masks, 0.0), masks, training=training)
+    told = f"padding         {where}, of {', '.join(claims)}{', in training' if training else ''}"
+    if where == "everywhere":
+        for index, clean in enumerate(flat(outputs)):
+            yield Finite(clean, f"output {index}        is not finite\n{told}, in sample 0")
+    valid = _valid(outputs, masks, claims, stepwise)
+    for garbage in values:
+        arrays = _padded(case, masks, garbage)
+        spoiled = flat(_call(case, layer, arrays, masks, training=training))
+        for index, (clean, dirty) in enumerate(zip(flat(outputs), spoiled, strict=True)):
+            what = f"output {index}        with {garbage} in padded steps, and with zeros\n{told}"
+            clean, dirty = (_blanked(x, valid[index]) for x in (clean, dirty))
+            yield Comparison(dirty, clean, SAME, what)
+
+
+def _full_mask_neutral(case, layer, claims) -> Evidence:
+    """A mask that is true everywhere changes nothing."""
+    masks = {path: np.ones(case.shapes()[path][:2], bool) for path in claims}
+    arrays = case.arrays(values="normal")
+    unmasked = case.run(layer, arrays, training=False)  # first, because the last mask was different
+    outputs = flat(_call(case, layer, arrays, masks))
+    for index, (a, e) in enumerate(zip(outputs, unmasked, strict=True)):
+        what = f"output {index}        with a mask that is true everywhere, and without a mask"
+        yield Comparison(a, e, SUMS, what)
+
+
+def _padded_step_like_none(case, layer, claims, stepwise, letter) -> Evidence:
+    """A padded last step has the same effect as no such step."""
+    size = case.sizes[letter]
+    paths = [path for path in claims if case.tensors[path].letters[1] == letter]
+    mask = np.broadcast_to(np.arange(size) < size - 1, (case.sizes["b"], size))
+    masks = dict.fromkeys(paths, mask)
+    arrays = _padded(case, masks, 0.0)
+    short = dict(arrays)
+    for path, tensor in case.tensors.items():
+        for axis in [axis for axis, each in enumerate(tensor.letters) if each == letter]:
+            short[path] = np.take(short[path], range(size - 1), axis)
+    outputs = _call(case, layer, arrays, masks)
+    alone = case.run(layer, short, training=False)
+    valid = _valid(outputs, masks, claims, stepwise)
+    for index, (padded, due) in enumerate(zip(flat(outputs), alone, strict=True)):
+        rank = valid[index].ndim
+        if rank > 1:
+            padded, due = padded[valid[index]], due.reshape(-1, *due.shape[rank:])
+        what = (
+            f"output {index}        with the last step padded, and without that step\n"
+            f"padding         of {', '.join(paths)}, {size} steps"
+        )
+        yield Comparison(padded, due, SUMS, what)
+
+
+def _finite_gradient(case, layer, claims) -> Evidence:
+    """No gradient is NaN or infinite if all of a sample is padded."""
+    masks = _masks(case, claims, "everywhere")
+    carried = {path: compat.tensor(mask) for path, mask in masks.items()}
+    arguments = mask_arguments(case, layer, masks)
+    arrays = _padded(case, masks, 0.0)
+    try:
+        subject = Slice(layer, arrays, case.sample.seed, carried=carried, **arguments)
+        gradients = subject.gradient(subject.leaves) if subject.leaves else []
+    except NotApplicable:  # no output is a float
+        return
+    for name, gradient in zip(subject.names, gradients, strict=bool(gradients)):
+        what = f"gradient        of {name} is not finite if all of sample 0 is padded"
+        yield Finite(gradient, what)
 
 
 @declare(
     "M2",
     tier="trait",
     cost="fair",
+    claim="masking",
     hint=(
         "`supports_masking = True` alone passes the mask of the first input on to the first output, "
         "whatever the shapes. Override `compute_mask`: return None if the steps are gone, and one mask for "
         "each output if there are several."
     ),
 )
-def mask_propagation(case):
+def mask_propagation(case: Case) -> Evidence:
     """The layer passes on the declared mask, eager and symbolic, and the mask fits the output's shape."""
-    claims = mask_claims(case)
+    claims = yield from mask_claims(case)
     layer, stepwise = case.make(), _stepwise(case, claims)
-    first = _demand_fitting(case, layer, claims, stepwise, "right")
-    second = _demand_fitting(case, layer, claims, stepwise, "left", training=True)
+    first = yield from _as_declared(case, layer, claims, stepwise, "right")
+    second = yield from _as_declared(case, layer, claims, stepwise, "left", training=True)
     if case.sequential and first[0] is not None:
+        x = compat.tensor(case.arrays()[case.first])
         for mask in (first[0], second[0]):  # both, for the layer must not answer with the last one
-            x = compat.tensor(case.arrays()[case.first])
             said = keras.tree.flatten(layer.compute_mask(x, mask))[0]
-            demand(
-                said is not None and np.array_equal(compat.array(said), compat.array(mask)),
-                f"  mask            {compat.array(mask).tolist()}, as an output carries it\n"
-                f"  compute_mask    {said if said is None else compat.array(said).tolist()}, given that mask",
+            said, due = None if said is None else compat.array(said), compat.array(mask)
+            yield Fact(
+                said is not None and np.array_equal(said, due),
+                f"mask            {due.tolist()}, as an output carries it\n"
+                f"compute_mask    {said if said is None else said.tolist()}, given that mask",
                 "`compute_mask` must follow from its arguments alone, not from the last call.",
             )
-    _demand_symbolic_agrees(case, claims, first)
+    yield from _symbolic_like_eager(case, claims, first)
 
 
-def _demand_fitting(case, layer, claims, stepwise, where, training=False):
-    """Demand that the masks of the outputs are as declared, and return them."""
+def _as_declared(
+    case, layer, claims, stepwise, where, training=False
+) -> Generator[Yielded, None, list]:
+    """Outputs that keep the padded steps have their mask, and no others have one. Returns the masks."""
     masks = _masks(case, claims, where)
     arrays = _padded(case, masks, 0.0)
     outputs = _call(case, layer, arrays, masks, by_argument=False, training=training)
     leaves = keras.tree.flatten(outputs)
     found = [compat.mask_of(leaf) for leaf in leaves]
-    kept = [path for path, claim in claims.items() if claim != "consumes"]
-    for index, (leaf, mask) in enumerate(zip(leaves, found, strict=True)):
-        if mask is not None:
-            demand(
-                kept,
-                f"  output {index}        {tuple(leaf.shape)}, with a mask {tuple(mask.shape)}\n"
-                "  due             no mask, because the card says that the layer consumes it",
+    path = next((path for path, claim in claims.items() if claim != "consumes"), "")
+    gone = f"the steps of {path} are gone" if path else "the card says that the layer consumes it"
+    for index, (leaf, mask, keeps) in enumerate(zip(leaves, found, stepwise, strict=True)):
+        shape = tuple(leaf.shape)
+        if not keeps:
+            yield Fact(
+                mask is None,
+                f"output {index}        {shape}, with a mask\n"
+                f"due             no mask, because {gone}",
             )
-            demand(
-                tuple(mask.shape) == tuple(leaf.shape[: len(mask.shape)]),
-                f"  output {index}        {tuple(leaf.shape)}\n  its mask        {tuple(mask.shape)}",
+            continue
+        due = masks[path]
+        yield Fact(
+            mask is not None,
+            f"output {index}        {shape}, without a mask\n"
+            f"due             the mask of {path} {due.shape}, because it keeps those steps",
+        )
+        yield Fact(
+            tuple(mask.shape) == shape[: len(mask.shape)],
+            f"output {index}        {shape}\nits mask        {tuple(mask.shape)}",
+        )
+        if tuple(mask.shape) == due.shape:
+            yield Fact(
+                np.array_equal(compat.array(mask), due),
+                f"mask of {path:<8}{due.tolist()}\n"
+                f"of output {index}     {compat.array(mask).tolist()}",
             )
-    if kept:
-        _demand_passed_on(kept[0], masks[kept[0]], leaves, found, stepwise)
     return found
+
+
+def _symbolic_like_eager(case, claims, found) -> Evidence:
+    """A symbolic output has a mask if the eager one has."""
+    unknown = {"b": None} if "b" in case.traits.dynamic.split() else {}
+    symbols = case.symbols(**unknown)
+    carried = {
+        path: keras.KerasTensor(symbols[path].shape[:2], dtype="bool", name="mask")
+        for path in claims
+    }
+    symbolic = keras.tree.flatten(compat.call(case.make(), symbols, carried))
+    for index, (leaf, mask) in enumerate(zip(symbolic, found, strict=True)):
+        said = compat.mask_of(leaf) is not None
+        yield Fact(
+            said == (mask is not None),
+            f"output {index}        symbolic {'with' if said else 'without'} a mask, "
+            f"eager {'without' if said else 'with'} one",
+        )
 
 
 @declare(
@@ -143,40 +241,42 @@ def _demand_fitting(case, layer, claims, stepwise, where, training=False):
     brief=2,
     tier="should",
     cost="fair",
+    claim="masking",
     hint=(
         "Keras fills the argument `mask` from a tensor only if the call takes a single tensor. If it takes "
         "several, Keras fills `<argument>_mask` for each, so use those names. `cast(mask, 'bool')` also "
         "accepts masks of 0 and 1."
     ),
 )
-def mask_input_forms(case):
+def mask_input_forms(case: Case) -> Evidence:
     """A mask has the same effect as an argument, on a tensor and in a model, as bool, int or float."""
-    claims = mask_claims(case)
+    claims = yield from mask_claims(case)
     masks = _masks(case, claims, ("right", "left", "inside")[case.sample.seed % 3])
     layer = case.built()
     arrays = _padded(case, masks, 0.0)
+    forms = {}
     if not mask_arguments(case, layer, masks):
         reference, due = "on the tensor", _call(case, layer, arrays, masks)
     else:
         reference = "by argument"
         due = _call(case, layer, arrays, masks, carried=False)
-    forms = {"on the tensor": _call(case, layer, arrays, masks, by_argument=False)}
-    if reference == "by argument":
         for dtype in ("int32", "float32"):
             numbers = {path: mask.astype(dtype) for path, mask in masks.items()}
             forms[f"as {dtype} by argument"] = _call(case, layer, arrays, numbers, carried=False)
+    forms["on the tensor"] = _call(case, layer, arrays, masks, by_argument=False)
     forms["on a tensor in a Functional model"] = _in_a_model(case, layer, arrays, masks)
     valid = _valid(due, masks, claims, _stepwise(case, claims))
     for form, outputs in forms.items():
         for index, (a, e) in enumerate(zip(flat(outputs), flat(due), strict=True)):
-            what = f"  output {index}        with the mask {form}, and {reference}"
-            demand_close(_blanked(a, valid[index]), _blanked(e, valid[index]), 1e-5, what, SUMS)
+            what = f"output {index}        with the mask {form}, and {reference}"
+            yield Comparison(_blanked(a, valid[index]), _blanked(e, valid[index]), SUMS, what)
 
 
 @declare(
     "M4",
     tier="trait",
     cost="fair",
+    claim="strict_masks",
     never=(
         "The card says that masks that do not fit are accepted (`strict_masks=False`), but each that was "
         "tried was refused."
@@ -187,26 +287,25 @@ def mask_input_forms(case):
         "and if the mask is not boolean, its values with 0 and 1, as `layerzoo.ops.masks.fitting_mask` does."
     ),
 )
-def mask_fits(case):
+def mask_fits(case: Case) -> Evidence:
     """A mask of another shape, or of other numbers than 0 and 1, raises a `ValueError` that names it."""
-    claim = case.traits.strict_masks
-    if claim is None:
-        raise NotApplicable("the card claims nothing about masks that do not fit")
+    strict = case.traits.strict_masks
     case = case.roomy()
     layer, arrays = case.built(), case.arrays()
     masked = dict(_masked(case, layer))
-    demand(
-        masked, "  the card claims `strict_masks`, but the call takes no `mask` or `<input>_mask`"
+    yield Fact(
+        masked, "the card claims `strict_masks`, but the call takes no `mask` or `<input>_mask`"
     )
-    accepted = False
     for name, path in masked.items():
         shape = arrays[path].shape
         for mask in _unfit(shape):
-            error = _refusal(case, layer, arrays, {name: mask})
-            accepted = accepted or error is None
-            if claim:
-                _demand_named(error, name, mask, shape)
-    return None if claim else accepted
+            error = refusal(case, layer, arrays, **{name: mask})
+            if not strict:
+                yield Sometimes(error is None)
+                continue
+            what = f"{name:<15} {mask.dtype} {mask.shape}, values {np.unique(mask)}, for inputs {shape}"
+            due = [name, *([str(mask.shape)] if mask.shape != shape[:2] else [])]
+            yield refused_by_name(error, due, what)
 
 
 def _masked(case, layer):
@@ -220,20 +319,8 @@ def _masked(case, layer):
 def _unfit(shape) -> list[np.ndarray]:
     """Masks that do not fit an input of this shape: of other shapes, and of other numbers than 0 and 1."""
     b, t = shape[:2]
-    longer, shorter = (b, t + 1), (b, t - 1)
-    shapes = [
-        longer,
-        shorter,
-        (b, 1),
-        (1, t),
-        (1, 1),
-        (b + 1, t),
-        (t,),
-        (b,),
-        (),
-        (b, t, 1),
-        (*shape, 1),
-    ]
+    shapes: list[tuple] = [(b, t + 1), (b, t - 1), (b, 1), (1, t), (1, 1), (b + 1, t)]
+    shapes += [(t,), (b,), (), (b, t, 1), (*shape, 1)]
     valid = np.arange(t) < np.arange(t, t - b, -1)[:, None]
     return [
         *(np.ones(each, bool) for each in shapes if len(each) < 2 or each != shape[: len(each)]),
@@ -244,45 +331,45 @@ def _unfit(shape) -> list[np.ndarray]:
     ]
 
 
-def _refusal(case, layer, arrays, masks) -> Exception | None:
+def refusal(
+    case: Case, layer: keras.layers.Layer, arrays: dict, **arguments: Any
+) -> Exception | None:
+    """The error that a call raises, even one of the backend's own, or None."""
     try:
-        case.call(layer, arrays, **masks)
-    except Exception as error:  # the backend's own errors too
+        case.call(layer, arrays, **arguments)
+    except Exception as error:  # a layer can raise anything
         return error
     return None
 
 
-def _demand_named(error, name, mask, shape):
-    """Demand that a mask was refused by its name and, if that does not fit, by its shape."""
-    due = [name, *([str(mask.shape)] if mask.shape != shape[:2] else [])]
-    told = "accepted in silence" if error is None else f"{type(error).__name__}: {error}"
-    demand(
+def refused_by_name(error: Exception | None, due: list[str], what: str) -> Fact:
+    """What was passed is refused by a `ValueError` that has the due words in it."""
+    found = "accepted in silence" if error is None else f"{type(error).__name__}: {error}"
+    return Fact(
         isinstance(error, ValueError) and all(word in str(error) for word in due),
-        f"  {name:<15} {mask.dtype} {mask.shape}, values {np.unique(mask)}, for inputs {shape}\n"
-        f"  due             a ValueError that has {' and '.join(map(repr, due))} in it\n"
-        f"  found           {told}",
+        f"{what}\n"
+        f"due             a ValueError that has {' and '.join(map(repr, due))} in it\n"
+        f"found           {found}",
     )
 
 
-def mask_claims(case) -> dict[str, str]:
+def mask_claims(case: Case) -> Generator[Yielded, None, dict[str, str]]:
     """What the card claims about padding, by the path of each input tensor that may be padded.
 
     In a list or dict, the padded tensors are those that share the steps of the first one.
     """
-    masking = case.traits.masking
-    if masking is None:
-        raise NotApplicable("the card claims nothing about masks")
+    masking = case.traits.masking or {}
     if not isinstance(masking, Mapping):
         masking = {case.first.split(".")[0]: masking}
-    claims = {}
+    claims: dict[str, str] = {}
     for name, claim in masking.items():
         inside = [p for p in case.tensors if p == name or p.startswith(f"{name}.")]
-        demand(
-            inside, f"  the trait `masking` names {name!r}, but the inputs are {list(case.tensors)}"
+        yield Fact(
+            inside, f"the trait `masking` names {name!r}, but the inputs are {list(case.tensors)}"
         )
         steps = case.tensors[inside[0]].letters[1:2]
         same = [p for p in inside if steps and case.tensors[p].letters[1:2] == steps]
-        claims.update(dict.fromkeys(same, claim) if claim else {})
+        claims |= {path: claim for path in same if claim}
     return claims
 
 
@@ -334,7 +421,9 @@ def _blanked(x, valid):
     return np.where(_wide(valid, x), x, np.zeros_like(x))
 
 
-def mask_arguments(case, layer, masks) -> dict:
+def mask_arguments(
+    case: Case, layer: keras.layers.Layer, masks: dict[str, np.ndarray]
+) -> dict[str, Any]:
     """The masks, in the structure of the inputs, by the names of the layer's mask arguments."""
     places = dict.fromkeys(case.tensors)
     found = {}
@@ -396,92 +485,6 @@ def _valid(outputs, masks, claims, stepwise) -> list[np.ndarray]:
     return valid
 
 
-def _demand_ignored(case, layer, claims, stepwise, where, values=GARBAGE, training=False):
-    masks = _masks(case, claims, where)
-    outputs = _call(case, layer, _padded(case, masks, 0.0), masks, training=training)
-    told = f"  padding         {where}, of {', '.join(claims)}{', in training' if training else ''}"
-    if where == "everywhere":
-        for index, clean in enumerate(flat(outputs)):
-            demand_finite(clean, f"  output {index}        is not finite\n{told}, in sample 0")
-    valid = _valid(outputs, masks, claims, stepwise)
-    for garbage in values:
-        arrays = _padded(case, masks, garbage)
-        spoiled = flat(_call(case, layer, arrays, masks, training=training))
-        for index, (clean, dirty) in enumerate(zip(flat(outputs), spoiled, strict=True)):
-            what = f"  output {index}        with {garbage} in padded steps, and with zeros\n{told}"
-            clean, dirty = (_blanked(x, valid[index]) for x in (clean, dirty))
-            demand_close(dirty, clean, 1e-6, what, SAME)
-
-
-def _demand_neutral(case, layer, claims):
-    masks = {path: np.ones(case.shapes()[path][:2], bool) for path in claims}
-    arrays = case.arrays(values="normal")
-    unmasked = case.run(layer, arrays, training=False)  # first, because the last mask was different
-    outputs = flat(_call(case, layer, arrays, masks))
-    for index, (a, e) in enumerate(zip(outputs, unmasked, strict=True)):
-        what = f"  output {index}        with a mask that is true everywhere, and without a mask"
-        demand_close(a, e, 1e-5, what, SUMS)
-
-
-def _demand_like_shorter(case, layer, claims, stepwise, letter):
-    """Demand that a padded last step has the same effect as no such step."""
-    size = case.sizes[letter]
-    paths = [path for path in claims if case.tensors[path].letters[1] == letter]
-    mask = np.broadcast_to(np.arange(size) < size - 1, (case.sizes["b"], size))
-    masks = dict.fromkeys(paths, mask)
-    arrays = _padded(case, masks, 0.0)
-    short = dict(arrays)
-    for path, tensor in case.tensors.items():
-        for axis in [axis for axis, each in enumerate(tensor.letters) if each == letter]:
-            short[path] = np.take(short[path], range(size - 1), axis)
-    outputs = _call(case, layer, arrays, masks)
-    alone = case.run(layer, short, training=False)
-    valid = _valid(outputs, masks, claims, stepwise)
-    for index, (padded, due) in enumerate(zip(flat(outputs), alone, strict=True)):
-        rank = valid[index].ndim
-        if rank > 1:
-            padded, due = padded[valid[index]], due.reshape(-1, *due.shape[rank:])
-        what = f"  output {index}        with the last step padded, and without that step"
-        told = f"  padding         of {', '.join(paths)}, {size} steps"
-        demand_close(padded, due, 1e-5, f"{what}\n{told}", SUMS)
-
-
-def _demand_finite_gradient(case, layer, claims):
-    masks = _masks(case, claims, "everywhere")
-    carried = {path: compat.tensor(mask) for path, mask in masks.items()}
-    arguments = mask_arguments(case, layer, masks)
-    arrays = _padded(case, masks, 0.0)
-    with contextlib.suppress(NotApplicable):  # no output is a float
-        subject = Slice(layer, arrays, case.sample.seed, carried=carried, **arguments)
-        found = subject.gradient(subject.leaves) if subject.leaves else []
-        for name, gradient in zip(subject.names, found, strict=bool(found)):
-            demand_finite(
-                gradient, f"  gradient        of {name} is not finite if all of sample 0 is padded"
-            )
-
-
-def _demand_passed_on(path, mask, leaves, found, stepwise):
-    """Demand that each output that keeps the steps has the mask, and that no other has one."""
-    for index, (leaf, out, keeps) in enumerate(zip(leaves, found, stepwise, strict=True)):
-        shape = tuple(leaf.shape)
-        demand(
-            not keeps or out is not None,
-            f"  output {index}        {shape}, without a mask\n"
-            f"  due             the mask of {path} {mask.shape}, because it keeps those steps",
-        )
-        demand(
-            keeps or out is None,
-            f"  output {index}        {shape}, with a mask\n"
-            f"  due             no mask, because the steps of {path} are gone",
-        )
-        if out is not None and tuple(out.shape) == mask.shape:
-            demand(
-                np.array_equal(compat.array(out), mask),
-                f"  mask of {path:<8}{mask.tolist()}\n"
-                f"  of output {index}     {compat.array(out).tolist()}",
-            )
-
-
 def _stepwise(case, claims) -> list[bool]:
     """Whether each output keeps the padded steps, that is, whether its second axis grows with them."""
     outputs = keras.tree.flatten(case.call(case.make(), case.arrays()))
@@ -495,20 +498,3 @@ def _stepwise(case, claims) -> list[bool]:
         return [tuple(y.shape[:2]) == case.shapes()[kept[0]][:2] for y in outputs]
     grown = keras.tree.flatten(case.call(case.make(), longer))
     return [tuple(a.shape[1:2]) != tuple(e.shape[1:2]) for a, e in zip(grown, outputs, strict=True)]
-
-
-def _demand_symbolic_agrees(case, claims, found):
-    unknown = {"b": None} if "b" in case.traits.dynamic.split() else {}
-    symbols = case.symbols(**unknown)
-    carried = {
-        path: keras.KerasTensor(symbols[path].shape[:2], dtype="bool", name="mask")
-        for path in claims
-    }
-    symbolic = keras.tree.flatten(compat.call(case.make(), symbols, carried))
-    for index, (leaf, mask) in enumerate(zip(symbolic, found, strict=True)):
-        said = compat.mask_of(leaf) is not None
-        demand(
-            said == (mask is not None),
-            f"  output {index}        symbolic {'with' if said else 'without'} a mask, "
-            f"eager {'without' if said else 'with'} one",
-        )

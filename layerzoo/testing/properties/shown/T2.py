@@ -8,7 +8,8 @@ from keras.src.backend.common import masking as on_tensors
 
 from layerzoo.testing.shown import numbers
 
-from .steps import demand_close, go_on, half, layer, n, name, start, x
+from .close import assert_close
+from .steps import go_on, half, layer, n, name, start, x
 
 place, taken = np.arange(n), inspect.signature(layer.call).parameters
 argument = [each for each in (f"{name}_mask", "mask") if each in taken][:1]
@@ -26,5 +27,5 @@ for where, kept in {"right": place < half, "left": place >= n - half, "inside": 
         outputs, state = go_on(given, start(), **({} if form == "on the tensor" else {form: mask}))
         what = f"padding {where}, mask {form}, and no padding"
         valid = [y[:, kept] for y in numbers(outputs) if y.shape[1:2] == (n,)]
-        demand_close(valid, [y for y in numbers(prompt) if y.shape[1:2] == (half,)], what)
-        demand_close(go_on(x[:, half:], state)[0], due, f"the steps after {what}")
+        assert_close(valid, [y for y in numbers(prompt) if y.shape[1:2] == (half,)], what)
+        assert_close(go_on(x[:, half:], state)[0], due, f"the steps after {what}")

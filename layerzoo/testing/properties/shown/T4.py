@@ -4,9 +4,10 @@ import keras
 
 from layerzoo.testing.shown import inputs
 
-from .steps import demand_close, go_on, start, x
+from .close import assert_close
+from .steps import go_on, start, x
 
-traces = []
+traces: list[int] = []
 
 
 def step(given, state):
@@ -25,13 +26,16 @@ elif keras.backend.backend() == "jax":
 else:
     import torch
 
-    count = lambda graph, _: traces.append(1) or graph.forward
+    def count(graph, _):
+        traces.append(1)
+        return graph.forward
+
     traced = torch.no_grad()(torch.compile(go_on, backend=count))
 state, expected, counts = start(), start(), []
 for t in range(4):
     y, state = traced(keras.ops.convert_to_tensor(x[:, t : t + 1]), state)
     counts.append(len(traces))
     e, expected = go_on(x[:, t : t + 1], expected)
-    demand_close(y, e, f"step {t}, compiled and eager")
+    assert_close(y, e, f"step {t}, compiled and eager")
 steady = counts[1] if keras.backend.backend() == "torch" or len(inputs) > 1 else counts[0]
 assert counts[-1] == steady, f"the number of traces after each step is {counts}"

@@ -2,7 +2,8 @@
 
 import keras
 
-from .steps import demand_close, go_on, layer, n, start, x
+from .close import assert_close
+from .steps import go_on, layer, n, start, x
 
 
 def refused(state):
@@ -26,4 +27,4 @@ for i, v in enumerate(leaves):
 for what, given in wrong.items():
     assert refused(given), f"a state {what} raises no ValueError that names initial_state"
 if not refused(start(1)):
-    demand_close(go_on(x, start(1))[0], go_on(x, state)[0], "with room for one step, and for all")
+    assert_close(go_on(x, start(1))[0], go_on(x, state)[0], "with room for one step, and for all")

@@ -5,14 +5,14 @@ import numpy as np
 
 from layerzoo.testing.shown import claimed, inputs, numbers
 
-from .close import demand_close
+from .close import assert_close
 from .compiled import compiled
 
 model, predict = compiled("inference", inputs)
 start = model.get_weights()
 found = predict()
 model.set_weights(start)
-demand_close(found, model.layer(**inputs), "compiled, and eager")
+assert_close(found, model.layer(**inputs), "compiled, and eager")
 if claimed["stochastic"]:
     times = 8 if "b" in claimed["dynamic"].split() else 1
     many = keras.tree.map_structure(lambda x: np.concatenate([x] * times), inputs)

@@ -5,30 +5,26 @@ import numpy as np
 
 from layerzoo.testing.shown import built, claimed, inputs
 
-from .close import demand_close
+from .close import assert_close
 
 layer = built()
 if keras.backend.backend() == "tensorflow":
     import tensorflow as tf
 
-    unknown_batch = lambda x: tf.TensorSpec((None, *x.shape[1:]), x.dtype)
-    size = (
-        unknown_batch
-        if "b" in claimed["dynamic"].split()
-        else lambda x: tf.TensorSpec(x.shape, x.dtype)
-    )
-    signature = [keras.tree.map_structure(size, inputs)]
+    free = "b" in claimed["dynamic"].split()
+    spec = lambda x: tf.TensorSpec((None, *x.shape[1:]) if free else x.shape, x.dtype)
+    signature = [keras.tree.map_structure(spec, inputs)]
     traced = tf.function(lambda given: layer(**given, training=True), input_signature=signature)
-    for n in (2, 1, 1) if size is unknown_batch else (1, 1):
+    for n in (2, 1, 1) if free else (1, 1):
         some = keras.tree.map_structure(lambda x: tf.constant(np.concatenate([x] * n)), inputs)
         found = traced(some)
-        if size is unknown_batch and not claimed["state"] and not claimed["stochastic"]:
-            demand_close(found, layer(**some, training=True), f"the batch {n} times")
+        if free and not claimed["state"] and not claimed["stochastic"]:
+            assert_close(found, layer(**some, training=True), f"the batch {n} times")
     count = traced.experimental_get_tracing_count()
 elif keras.backend.backend() == "jax":
     import jax
 
-    traces = []
+    traces: list[int] = []
 
     def call(t, n, given):
         traces.append(1)
@@ -42,8 +38,13 @@ elif keras.backend.backend() == "jax":
 else:
     import torch
 
-    graphs = []
-    traced = torch.compile(layer, backend=lambda graph, _: graphs.append(graph) or graph.forward)
+    graphs: list = []
+
+    def keep(graph, _):
+        graphs.append(graph)
+        return graph.forward
+
+    traced = torch.compile(layer, backend=keep)
     tensors = keras.tree.map_structure(torch.tensor, inputs)
     traced(**tensors)
     once = len(graphs)

@@ -7,7 +7,7 @@ import numpy as np
 
 from layerzoo.testing.shown import built, claimed, inputs
 
-from .close import demand_close
+from .close import assert_close
 
 layer, path = built(), tempfile.mkdtemp() + "/model"
 free = "b" in claimed["dynamic"].split()
@@ -34,4 +34,4 @@ else:
 for n in (1, 2) if free else (1,):
     some = keras.tree.map_structure(lambda x: np.concatenate([x] * n), inputs)
     found = loaded(keras.tree.map_structure(tensor, some))
-    demand_close(found, layer(**some), f"exported and not, the batch {n} times")
+    assert_close(found, layer(**some), f"exported and not, the batch {n} times")

@@ -1,4 +1,4 @@
-"""A model that is compiled."""
+"""A model with the layer, and its compiled step."""
 
 import keras
 
@@ -13,10 +13,8 @@ class Model(keras.Model):
         return self.layer(**given, training=training or self.name == "training")
 
 
-def compiled(name, given):
-    model = Model(name=name)
+def compiled(name, given, jit_compile=True):
+    model, size = Model(name=name), len(keras.tree.flatten(given)[0])
     model(given)
-    model.compile(jit_compile=True)
-    return model, lambda: model.predict(
-        given, batch_size=len(keras.tree.flatten(given)[0]), verbose=0
-    )
+    model.compile(jit_compile=jit_compile)
+    return model, lambda: model.predict(given, batch_size=size, verbose=0)

@@ -1,4 +1,4 @@
-"""Masks for a layer, and what is valid of its outputs."""
+"""A layer, masks for its inputs, and what is valid of its outputs."""
 
 import inspect
 
@@ -17,15 +17,15 @@ tree = keras.tree.map_structure
 steps = keras.tree.flatten(inputs[first])[0].shape[1]
 
 
-def masks(kept):  # `kept` says which steps are valid
+def masks(kept, given=inputs):  # `kept` says which steps are valid
     mask = lambda x: np.broadcast_to(kept(np.arange(x.shape[1])), x.shape[:2])
-    return {n: tree(mask, inputs[n]) for n in claims}
+    return {n: tree(mask, given[n]) for n in claims}
 
 
-def arguments(masks, dtype="bool"):
+def as_arguments(masks, dtype="bool"):
     return {name: tree(lambda m: m.astype(dtype), masks[n]) for n in claims for name in names[n]}
 
 
-def valid(y, kept):  # if an output has the steps of the first input, only the valid ones
-    stepwise = claims.get(first) != "consumes" and y.ndim > 1 and y.shape[1] == steps
-    return y[:, kept(np.arange(steps))] if stepwise else y
+def valid(y, kept, length=steps):  # only valid steps, if an output has those of the first input
+    stepwise = claims.get(first) != "consumes" and y.ndim > 1 and y.shape[1] == length
+    return y[:, kept(np.arange(length))] if stepwise else y
