@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 from importlib.util import find_spec
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 import keras
 import numpy as np
@@ -19,11 +19,6 @@ import numpy as np
 from layerzoo.tensors import compat
 from layerzoo.tensors.outcomes import NotApplicable
 from layerzoo.tensors.slice import Slice
-from layerzoo.testing.engine.case import flat
-
-if TYPE_CHECKING:
-    from layerzoo.testing.engine.case import Case
-
 
 BACKENDS = ("tensorflow", "jax", "torch")
 """The backends, by the names of their packages."""
@@ -37,9 +32,16 @@ def others() -> list[str]:
 
 
 def job(
-    case: "Case", layer: keras.layers.Layer, arrays: dict[str, np.ndarray], masks: Any
+    layer: keras.layers.Layer, config: dict, arrays: dict[str, np.ndarray], masks: Any, seed: int
 ) -> bytes:
     """A layer with its weights and inputs, in the form that `elsewhere` sends to other processes.
+
+    Args:
+        layer: The layer.
+        config: The arguments that it was made with.
+        arrays: The inputs by path.
+        masks: Their masks, as arguments of the call.
+        seed: The seed of the cotangents.
 
     Raises:
         NotApplicable: its class or its arguments cannot be sent to another process.
@@ -47,14 +49,14 @@ def job(
     if type(layer).__module__ == "__main__":
         raise NotApplicable("the class is in `__main__`, which another process does not have")
     try:
-        made = pickle.dumps((type(layer), case.config))
+        made = pickle.dumps((type(layer), config))
     except Exception as error:  # an argument can be anything
         raise NotApplicable(
             f"the arguments cannot be sent to another process: {type(error).__name__}: {error}"
         ) from None
     modules = sorted({type(inner).__module__ for inner in compat.sublayers(layer)})
     weights = [compat.array(w) for w in layer.get_weights()]
-    return pickle.dumps((modules, made, weights, arrays, masks, case.sample.seed))
+    return pickle.dumps((modules, made, weights, arrays, masks, seed))
 
 
 def elsewhere(given: bytes) -> dict[str, dict[str, np.ndarray] | str]:
@@ -81,7 +83,7 @@ def observed(
     tensors = {path: compat.tensor(a) for path, a in arrays.items()}
     with compat.kept_state(layer):
         outputs = keras.tree.flatten(compat.call(layer, tensors, carried, training=False))
-    found = {f"output {i}": y for i, y in enumerate(flat(outputs))}
+    found = {f"output {i}": y for i, y in enumerate(compat.flat(outputs))}
     for i, y in enumerate(outputs):
         mask = compat.mask_of(y)
         found[f"the mask of output {i}"] = np.array("none") if mask is None else compat.array(mask)

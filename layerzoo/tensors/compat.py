@@ -37,6 +37,11 @@ def array(x: Any) -> np.ndarray:
     return x.astype("float32") if x.dtype.name in ("bfloat16", "float16") else x
 
 
+def flat(outputs: Any) -> list[np.ndarray]:
+    """Nested outputs as a flat list of NumPy arrays."""
+    return [array(leaf) for leaf in keras.tree.flatten(outputs)]
+
+
 def tensor(x: np.ndarray) -> Any:
     """A NumPy array as a tensor of the same dtype, even if Keras would narrow it."""
     if BACKEND == "tensorflow":

@@ -64,9 +64,3 @@ class NotApplicable(UnsatisfiedAssumption):
 
 class Inconclusive(Exception):
     """The property could be neither confirmed nor refuted. This fails a run unless the card expects it."""
-
-
-def demand(condition, message: str, hint: str = "") -> None:
-    """To be removed."""
-    if not bool(condition):
-        raise Violation(Finding(message), hint)

@@ -211,11 +211,11 @@ class Case:
     def run_model(self, model: keras.Model, arrays: Arrays) -> list[np.ndarray]:
         """The outputs of a model around the layer as a flat list of NumPy arrays."""
         with self.resting(model):
-            return flat(model(self.feed(arrays), training=False))
+            return compat.flat(model(self.feed(arrays), training=False))
 
     def run(self, layer: keras.layers.Layer, arrays: Arrays, **arguments) -> list[np.ndarray]:
         """The outputs for NumPy inputs as a flat list of NumPy arrays."""
-        return flat(self.call(layer, arrays, **arguments))
+        return compat.flat(self.call(layer, arrays, **arguments))
 
     def train(self, layer: keras.layers.Layer, arrays: Arrays, **arguments) -> list[np.ndarray]:
         """The outputs in training. Each time, the noise is the same and the state stays as it was."""
@@ -314,11 +314,6 @@ def draw(
     elif kind == "sorted":
         x = np.sort(x, axis=-1)
     return x.astype(tensor.dtype)
-
-
-def flat(outputs: Any) -> list[np.ndarray]:
-    """Nested outputs as a flat list of NumPy arrays."""
-    return [compat.array(leaf) for leaf in keras.tree.flatten(outputs)]
 
 
 def card_of(layer: keras.layers.Layer, inputs: Any, traits: Traits | None = None) -> Card:

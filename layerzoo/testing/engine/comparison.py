@@ -224,28 +224,3 @@ def varies(call: Callable[[], list], first: list | None = None) -> bool:
     """
     first = call() if first is None else first
     return any(differ(call(), first) for _ in range(PATIENCE))
-
-
-# what is below goes when all properties yield
-
-
-def demand_close(actual, expected, tolerance, what, origin, hint="") -> None:
-    """To be removed."""
-    demand(Comparison(actual, expected, Tolerance(tolerance, origin), what, hint))
-
-
-def demand_finite(x, what) -> None:
-    """To be removed."""
-    demand(Finite(x, what))
-
-
-def note_share(error: float, allowed: float) -> float:
-    """To be removed."""
-    share = error / allowed if allowed else 0.0
-    demand(Fact(True, "", share=share))
-    return share
-
-
-def note_comparison() -> None:
-    """To be removed."""
-    demand(Fact(True, ""))

@@ -11,7 +11,7 @@ import numpy as np
 
 from layerzoo.catalogue import catalogue
 from layerzoo.tensors import compat
-from layerzoo.testing.engine.case import Case, flat, move_weights
+from layerzoo.testing.engine.case import Case, move_weights
 from layerzoo.testing.engine.programs import drawn_source
 
 
@@ -64,7 +64,7 @@ class Built:
     def call(self, inputs: dict[str, Any] | None = None, **arguments) -> list[np.ndarray]:
         """The outputs as a flat list, for its own inputs and at inference unless others are given."""
         given = compat.handed(self.layer, self.inputs if inputs is None else inputs)
-        return flat(compat.call(self.layer, given, **{"training": False, **arguments}))
+        return compat.flat(compat.call(self.layer, given, **{"training": False, **arguments}))
 
 
 PLACES = ("Sequential", "Functional", "two branches", "Residual", "TimeDistributed")
@@ -111,7 +111,7 @@ class Placed:
 
     def call(self) -> list[np.ndarray]:
         """The outputs of the model as a flat list."""
-        return flat(self.model(self.inputs, training=False))
+        return compat.flat(self.model(self.inputs, training=False))
 
     def due(self) -> list[np.ndarray]:
         """What these outputs must equal: those of the layer alone, in the form that the model gives them."""

@@ -5,12 +5,11 @@ import math
 import os
 import tempfile
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
-import numpy as np
 from hypothesis import configuration
 
 from layerzoo import foreign
@@ -239,10 +238,7 @@ def _judged(each: Property, case: Case) -> Outcome:
     """Judge what a property yields, one comparison after another."""
     refutable = _to_be_refuted(each, case)
     compared, shown, notes = 0, None, []
-    yielded = each.check(case)
-    if not isinstance(yielded, Generator):
-        return _old(each, yielded)
-    with contextlib.closing(yielded) as evidence:
+    with contextlib.closing(each.check(case)) as evidence:
         for item in evidence:
             if isinstance(item, Note):
                 notes.append(item.text)
@@ -264,12 +260,6 @@ def _judged(each: Property, case: Case) -> Outcome:
     if not compared:
         raise NotApplicable("at this size there is nothing to compare")
     return Outcome(shown, tuple(notes))
-
-
-def _old(each, outcome):
-    if isinstance(outcome, bool | np.bool_):
-        return Outcome(bool(outcome))
-    return Outcome(None, (outcome,) if isinstance(outcome, str) else ())
 
 
 def _to_be_refuted(each: Property, case: Case) -> bool:

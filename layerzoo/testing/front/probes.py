@@ -8,7 +8,7 @@ import numpy as np
 
 from layerzoo.catalogue import Card
 from layerzoo.tensors import compat
-from layerzoo.testing.engine.case import Case, flat
+from layerzoo.testing.engine.case import Case
 from layerzoo.testing.engine.programs import source
 from layerzoo.testing.engine.samples import Sample
 
@@ -92,7 +92,7 @@ def _masking(case, layer) -> str | None:
         with case.still(layer):
             outputs.append(keras.tree.flatten(compat.call(layer, *tensors, training=False)))
     kept = [compat.mask_of(y) is not None for y in outputs[0]]
-    pairs = zip(*map(flat, outputs), strict=True)
+    pairs = zip(*map(compat.flat, outputs), strict=True)
     if all(kept) and all(y.shape[:2] == mask.shape for y in outputs[0]):
         same = all(np.allclose(a[mask], e[mask], atol=1e-5) for a, e in pairs)
         return "propagates" if same else None
@@ -130,7 +130,7 @@ def _continues(case, layer) -> bool | None:
         for place in range(steps):
             step = {path: a[:, place : place + 1] for path, a in arrays.items()}
             y, state = case.call(layer, step, initial_state=state, return_state=True)
-            found.append(flat(y))
+            found.append(compat.flat(y))
     except ValueError:  # it refuses a state
         return False
     for e, *parts in zip(_run(case, layer, arrays), *found, strict=True):

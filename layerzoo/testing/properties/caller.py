@@ -17,7 +17,7 @@ import numpy as np
 
 from layerzoo.tensors import compat
 from layerzoo.tensors.outcomes import NotApplicable
-from layerzoo.testing.engine.case import Case, flat
+from layerzoo.testing.engine.case import Case
 from layerzoo.testing.engine.comparison import EXACT, SAME, Comparison, Evidence, Fact
 from layerzoo.testing.engine.register import declare
 
@@ -52,7 +52,9 @@ def nested_structures(case: Case) -> Evidence:
             found, expected = _skeleton(outputs), _skeleton(due)
             what = f"outputs {form}: {found}\notherwise       {expected}"
             yield Fact(found == expected, what)
-            for index, (a, e) in enumerate(zip(flat(outputs), flat(due), strict=True)):
+            for index, (a, e) in enumerate(
+                zip(compat.flat(outputs), compat.flat(due), strict=True)
+            ):
                 what = f"output {index}        of {which} called {form}, and called as in the card"
                 yield Comparison(a, e, SAME, what)
 

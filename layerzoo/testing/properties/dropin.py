@@ -9,7 +9,7 @@ import numpy as np
 from layerzoo.tensors import autodiff, compat
 from layerzoo.tensors.outcomes import NotApplicable
 from layerzoo.tensors.slice import Slice
-from layerzoo.testing.engine.case import Case, flat
+from layerzoo.testing.engine.case import Case
 from layerzoo.testing.engine.comparison import (
     SAME,
     SUMS,
@@ -53,10 +53,10 @@ def drop_in(case: Case) -> Evidence:
         steps = np.stack([expected[0], case.run(layer, others, training=False)[0]], axis=1)
         with warnings.catch_warnings():  # about the memory layout that the wrapper passes on
             warnings.simplefilter("ignore")
-            found = flat(keras.layers.TimeDistributed(layer)(both, training=False))
+            found = compat.flat(keras.layers.TimeDistributed(layer)(both, training=False))
         yield from _as_alone(layer, found, [steps], "in `TimeDistributed`")
     if compat.BACKEND == "tensorflow" and not layer.trainable_weights:
-        found = flat(compat.mapped(layer, arrays, training=False))
+        found = compat.flat(compat.mapped(layer, arrays, training=False))
         yield from _as_alone(layer, found, expected, "mapped over a `tf.data.Dataset`")
 
 
@@ -169,7 +169,7 @@ def _predicted(case, layer, model, arrays, expected) -> Evidence:
         arrays = {path: more(a) for path, a in arrays.items()}
         expected, size = list(map(more, expected)), size + 1
     with case.resting(model):
-        predicted = flat(model.predict(case.feed(arrays), batch_size=size, verbose=0))
+        predicted = compat.flat(model.predict(case.feed(arrays), batch_size=size, verbose=0))
     yield from _as_alone(layer, predicted, expected, "by `predict`")
 
 

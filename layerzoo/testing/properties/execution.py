@@ -9,7 +9,7 @@ import numpy as np
 
 from layerzoo.tensors import backends, compat, tracing
 from layerzoo.tensors.outcomes import NotApplicable
-from layerzoo.testing.engine.case import Case, flat
+from layerzoo.testing.engine.case import Case
 from layerzoo.testing.engine.comparison import (
     EXACT,
     Comparison,
@@ -44,7 +44,7 @@ def jit_equals_eager(case: Case) -> Evidence:
     compiled = tracing.compiled(layer, arrays, training=False)
     always = case.traits.state == "always"
     for turn in ("first",) if always else ("first", "second"):
-        for a, e in zip(flat(compiled()), eager, strict=True):
+        for a, e in zip(compat.flat(compiled()), eager, strict=True):
             what = f"the {turn} compiled call, and the eager call"
             yield Comparison(a, e, allowing(layer, FUSED), what)
     if not always:
@@ -54,7 +54,8 @@ def jit_equals_eager(case: Case) -> Evidence:
         wide = {"b": BATCH} if _any_batch(case) else {}
         step = tracing.compiled(layer, case.arrays(values="normal", **wide), training=True)
         yield Fact(
-            varies(lambda: flat(step())), "compiled calls in training always gave the same numbers"
+            varies(lambda: compat.flat(step())),
+            "compiled calls in training always gave the same numbers",
         )
 
 
@@ -80,7 +81,7 @@ def retrace(case: Case) -> Evidence:
     arrays = [case.arrays(values="normal", **({"b": n} if _any_batch(case) else {})) for n in sizes]
     training = not case.traits.stochastic
     with case.resting(layer), compat.kept_state(layer):
-        eager = [flat(compat.call(layer, a, training=training)) for a in arrays]
+        eager = [compat.flat(compat.call(layer, a, training=training)) for a in arrays]
         if compat.BACKEND == "torch" and layer.losses:
             raise NotApplicable(
                 "Keras keeps losses in a list, and PyTorch traces again when its length changes"
@@ -152,9 +153,9 @@ def stateless_pure(case: Case) -> Evidence:
             yield Comparison(compat.array(variable), old, EXACT, what)
         _reset(layer, given)
         with compat.global_seeds(case.sample.seed):
-            due = flat(compat.call(layer.call, tensors, **arguments))
+            due = compat.flat(compat.call(layer.call, tensors, **arguments))
         mode = " in training" if training else ""
-        for a, e in zip(flat(outputs), due, strict=True):
+        for a, e in zip(compat.flat(outputs), due, strict=True):
             yield Comparison(a, e, FUSED, f"`stateless_call` and `call`{mode}")
         variables = layer.non_trainable_variables
         yield Fact(
@@ -182,7 +183,7 @@ def same_elsewhere(case: Case) -> Evidence:
     layer = case.built()
     arrays = case.arrays(values="normal")
     masks = _masks(case, arrays)
-    answers = backends.elsewhere(backends.job(case, layer, arrays, masks))
+    answers = backends.elsewhere(backends.job(layer, case.config, arrays, masks, case.sample.seed))
     own = backends.observed(layer, arrays, masks, case.sample.seed)
     for name, found in answers.items():
         if isinstance(found, str):

@@ -14,7 +14,7 @@ import numpy as np
 from layerzoo.catalogue import Config
 from layerzoo.tensors import compat
 from layerzoo.tensors.outcomes import NotApplicable
-from layerzoo.testing.engine.case import Case, flat
+from layerzoo.testing.engine.case import Case
 from layerzoo.testing.engine.comparison import SAME, Comparison, Evidence, Fact
 from layerzoo.testing.engine.register import declare
 from layerzoo.testing.properties.config import same_outputs, same_weights, text
@@ -93,7 +93,7 @@ def _step(case, model):
     """
     feed = case.feed(case.arrays(1))
     if not model.trainable_variables:
-        return lambda each: flat(each(feed, training=True))
+        return lambda each: compat.flat(each(feed, training=True))
     generator = np.random.default_rng([case.sample.seed, 59])
     with case.resting(model):
         outputs = model(feed, training=False)

@@ -42,8 +42,8 @@ def batch_independence(case: Case) -> Evidence:
     if coupled:
         how = {"training": coupled == "training"}
         with compat.kept_state(layer):  # training moves the statistics that inference uses
-            first = [case.run(layer, given, **how) for given in (arrays, mixed)]
-        yield Sometimes(differ(*([y[0] for y in run] for run in first), SAME))
+            before, after = (case.run(layer, given, **how) for given in (arrays, mixed))
+        yield Sometimes(differ([y[0] for y in before], [y[0] for y in after], SAME))
     if coupled == "always":
         return
     yield from same_samples(whole, 3)

@@ -10,7 +10,7 @@ import numpy as np
 from layerzoo.tensors import compat
 from layerzoo.tensors.outcomes import NotApplicable
 from layerzoo.tensors.slice import Slice
-from layerzoo.testing.engine.case import Case, flat
+from layerzoo.testing.engine.case import Case
 from layerzoo.testing.engine.comparison import (
     SAME,
     SUMS,
@@ -84,13 +84,13 @@ def _padding_ignored(
     outputs = _call(case, layer, _padded(case, masks, 0.0), masks, training=training)
     told = f"padding         {where}, of {', '.join(claims)}{', in training' if training else ''}"
     if where == "everywhere":
-        for index, clean in enumerate(flat(outputs)):
+        for index, clean in enumerate(compat.flat(outputs)):
             yield Finite(clean, f"output {index}        is not finite\n{told}, in sample 0")
     valid = _valid(outputs, masks, claims, stepwise)
     for garbage in values:
         arrays = _padded(case, masks, garbage)
-        spoiled = flat(_call(case, layer, arrays, masks, training=training))
-        for index, (clean, dirty) in enumerate(zip(flat(outputs), spoiled, strict=True)):
+        spoiled = compat.flat(_call(case, layer, arrays, masks, training=training))
+        for index, (clean, dirty) in enumerate(zip(compat.flat(outputs), spoiled, strict=True)):
             what = f"output {index}        with {garbage} in padded steps, and with zeros\n{told}"
             clean, dirty = (_blanked(x, valid[index]) for x in (clean, dirty))
             yield Comparison(dirty, clean, SAME, what)
@@ -101,7 +101,7 @@ def _full_mask_neutral(case, layer, claims) -> Evidence:
     masks = {path: np.ones(case.shapes()[path][:2], bool) for path in claims}
     arrays = case.arrays(values="normal")
     unmasked = case.run(layer, arrays, training=False)  # first, because the last mask was different
-    outputs = flat(_call(case, layer, arrays, masks))
+    outputs = compat.flat(_call(case, layer, arrays, masks))
     for index, (a, e) in enumerate(zip(outputs, unmasked, strict=True)):
         what = f"output {index}        with a mask that is true everywhere, and without a mask"
         yield Comparison(a, e, SUMS, what)
@@ -121,7 +121,7 @@ def _padded_step_like_none(case, layer, claims, stepwise, letter) -> Evidence:
     outputs = _call(case, layer, arrays, masks)
     alone = case.run(layer, short, training=False)
     valid = _valid(outputs, masks, claims, stepwise)
-    for index, (padded, due) in enumerate(zip(flat(outputs), alone, strict=True)):
+    for index, (padded, due) in enumerate(zip(compat.flat(outputs), alone, strict=True)):
         rank = valid[index].ndim
         if rank > 1:
             padded, due = padded[valid[index]], due.reshape(-1, *due.shape[rank:])
@@ -267,7 +267,7 @@ def mask_input_forms(case: Case) -> Evidence:
     forms["on a tensor in a Functional model"] = _in_a_model(case, layer, arrays, masks)
     valid = _valid(due, masks, claims, _stepwise(case, claims))
     for form, outputs in forms.items():
-        for index, (a, e) in enumerate(zip(flat(outputs), flat(due), strict=True)):
+        for index, (a, e) in enumerate(zip(compat.flat(outputs), compat.flat(due), strict=True)):
             what = f"output {index}        with the mask {form}, and {reference}"
             yield Comparison(_blanked(a, valid[index]), _blanked(e, valid[index]), SUMS, what)
 

@@ -5,7 +5,7 @@ import numpy as np
 
 from layerzoo.tensors import compat
 from layerzoo.tensors.outcomes import NotApplicable
-from layerzoo.testing.engine.case import Case, flat
+from layerzoo.testing.engine.case import Case
 from layerzoo.testing.engine.comparison import (
     SUMS,
     Comparison,
@@ -74,7 +74,7 @@ def mixed_precision(case: Case) -> Evidence:
                     f"weight          {weight.path} is {weight.dtype}, not {policy.variable_dtype}",
                     "`add_weight` picks the right dtype if you pass none.",
                 )
-        yield from near_float32(case, layer, arrays, flat(outputs), name, share)
+        yield from near_float32(case, layer, arrays, compat.flat(outputs), name, share)
 
 
 @declare(
@@ -282,7 +282,7 @@ def _honest(layer, arrays, case) -> bool:
             path: compat.tensor(a + size * steps[path] if a.dtype.kind == "f" else a)
             for path, a in arrays.items()
         }
-        outputs = flat(compat.evaluate(layer, values, given))
+        outputs = compat.flat(compat.evaluate(layer, values, given))
         return sum(float(np.sum(y.astype("float64"))) for y in outputs)
 
     origin = total(0.0)
@@ -467,7 +467,7 @@ def _run_masked(case, layer, arrays, mask):
         return case.run(layer, arrays, mask=mask)
     tensors = {path: keras.ops.convert_to_tensor(a) for path, a in arrays.items()}
     compat.with_mask(tensors[case.first], keras.ops.convert_to_tensor(mask))
-    return flat(compat.call(layer, tensors))
+    return compat.flat(compat.call(layer, tensors))
 
 
 def _holds_only(layer) -> bool:

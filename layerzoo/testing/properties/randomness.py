@@ -7,7 +7,7 @@ import numpy as np
 
 from layerzoo.tensors import compat
 from layerzoo.tensors.outcomes import NotApplicable
-from layerzoo.testing.engine.case import Case, flat
+from layerzoo.testing.engine.case import Case
 from layerzoo.testing.engine.comparison import (
     EXACT,
     SAME,
@@ -92,7 +92,7 @@ def _no_training_unasked(case, layer, arrays, expected) -> Evidence:
     if compat.is_of_keras(layer.call):
         return
     with case.resting(layer), compat.kept_state(layer):
-        unasked = flat(compat.call(layer, compat.handed(layer, arrays)))
+        unasked = compat.flat(compat.call(layer, compat.handed(layer, arrays)))
     for index, (a, e) in enumerate(zip(unasked, expected, strict=True)):
         yield Comparison(
             a,

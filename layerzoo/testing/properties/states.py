@@ -10,7 +10,7 @@ import numpy as np
 
 from layerzoo.tensors import compat, tracing
 from layerzoo.tensors.outcomes import NotApplicable
-from layerzoo.testing.engine.case import Case, flat
+from layerzoo.testing.engine.case import Case
 from layerzoo.testing.engine.comparison import (
     EXACT,
     SAME,
@@ -331,7 +331,7 @@ def _call(case, layer, arrays, state, call=None, masks=None, carried=False) -> C
         isinstance(found, tuple | list) and len(found) == 2,
         f"return_state    gives {type(found).__name__}\ndue             a pair, `(outputs, state)`",
     )
-    return flat(found[0]), found[1]
+    return compat.flat(found[0]), found[1]
 
 
 def _part(case, arrays, start, stop) -> dict[str, np.ndarray]:
@@ -413,7 +413,7 @@ def _same_state(state, due, within, what) -> Evidence:
         f"last state      {what}\none             {_form(state)}\nother           {_form(due)}",
         "A call without a state starts as `get_initial_state` does, with room for its own steps.",
     )
-    for place, (a, e) in enumerate(zip(flat(state), flat(due), strict=True)):
+    for place, (a, e) in enumerate(zip(compat.flat(state), compat.flat(due), strict=True)):
         yield Comparison(a, e, within, f"tensor {place} of the last state, {what}")
 
 
