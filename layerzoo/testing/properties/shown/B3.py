@@ -7,7 +7,8 @@ import keras
 
 from layerzoo.testing.shown import arguments, inputs, make
 
-kind, made = type(make()), []
+kind = type(make())
+made: list[weakref.ref] = []
 base = next(each for each in keras.Variable.__mro__ if "__init__" in vars(each))
 original = base.__init__
 
