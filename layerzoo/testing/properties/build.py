@@ -59,11 +59,12 @@ def build_config(case: Case) -> Evidence:
 )
 def state_tracked(case: Case) -> Evidence:
     """Every variable that the layer makes is listed in `variables`."""
-    config = case.config  # made before: a layer in it may only be a template, as in Bidirectional
+    # made before, because a layer in the config may only be a template, as in Bidirectional
+    config, arrays = case.config, case.arrays()
     with compat.recorded_variables() as made:
         layer = case.card.layer(**config)
-        case.call(layer, case.arrays())
-        case.call(layer, case.arrays(), training=True)
+        case.call(layer, arrays)
+        case.call(layer, arrays, training=True)
     known = {id(variable) for variable in layer.variables}
     lost = [f"{v.path} {tuple(v.shape)}" for v in made if id(v) not in known]
     yield Fact(not lost, f"made and kept, but not in `layer.variables`: {', '.join(lost)}")
