@@ -13,7 +13,7 @@ own = {
 }
 parameters = inspect.signature(type(make()).__init__).parameters
 others = {  # another value for each argument: one of our own, or its default
-    name: own.get(identifiers.get(name), parameters[name].default)
+    name: own.get(identifiers.get(name, ""), parameters[name].default)
     for name in arguments
     if parameters[name].default is not inspect.Parameter.empty
 }
