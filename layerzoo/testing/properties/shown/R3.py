@@ -17,7 +17,7 @@ for start in (1, 2):
         if "seed_gen" in v.path and not settings:
             v.assign([1234, 0])
     calls.append(np.stack([numbers(layer(**batch, training=True))[0] for _ in range(4)]))
-assert np.array_equal(calls[0], calls[1]), (
-    f"one seed: {calls[0].ravel()[:4]}, then {calls[1].ravel()[:4]}"
-)
-assert np.ptp(calls[0], axis=0).any(), f"4 calls in training all gave {calls[0][0].ravel()[:4]}"
+first, second = calls
+same = np.array_equal(first, second)
+assert same, f"one seed: {first.ravel()[:4]}, and then {second.ravel()[:4]}"
+assert np.ptp(first, axis=0).any(), f"4 calls in training all gave {first[0].ravel()[:4]}"
