@@ -433,7 +433,7 @@ def _same_in_half(case, layer, arrays, policy, sizes) -> Evidence:
     share = PRECISION[policy]
     within = Tolerance(share, f"{share:g} for the precision of {policy}")
     if differ(outputs, whole, within) or not all(np.isfinite(e).all() for e in whole):
-        where = f"  in parts        of {sizes} steps\n"
+        where = f"in parts        of {sizes} steps\n"
         demand_near(case, layer, arrays, outputs, policy, share, where=where)
     else:
         what = f"in parts of {sizes} steps under {policy}, and in one call"
