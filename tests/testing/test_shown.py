@@ -68,7 +68,8 @@ def test_what_is_shown_passes_on_a_sound_layer(card, show, pytestconfig):
             continue  # compiling all of them takes minutes
         code = case.snippet(shown.program)
         try:
-            if check_sample(card, shown, moved).shown is None:  # else the claim is that it fails on some sample
+            refuted = check_sample(card, shown, moved).shown
+            if refuted is None:  # else the claim is that it fails on some sample
                 show(code)
         except NotApplicable:
             continue
