@@ -20,9 +20,7 @@ from layerzoo.tensors import compat
 from layerzoo.tensors.outcomes import NotApplicable
 from layerzoo.tensors.slice import Slice
 from layerzoo.testing.engine.case import flat
-
-BACKENDS = ("tensorflow", "jax", "torch")
-"""The backends, by the names of their packages."""
+from layerzoo_entry.backends import BACKENDS
 
 _workers: dict[str, tuple[subprocess.Popen, IO[bytes]]] = {}
 

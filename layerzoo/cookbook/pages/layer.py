@@ -19,9 +19,11 @@ from layerzoo.cookbook.drawing import picture, snake_case, trace
 from layerzoo.cookbook.evidence.plot import plot, standalone
 from layerzoo.cookbook.pages.depth import depth_section
 from layerzoo.cookbook.pages.evidence import evidence_section, table_of_numbers
-from layerzoo.cookbook.pages.kit import GROUPS, NAMES
+from layerzoo.cookbook.pages.kit import GROUPS
 from layerzoo.cookbook.pages.where import where_it_runs
 from layerzoo.testing import PROPERTIES
+from layerzoo_entry.backends import NAMES
+from layerzoo_entry.usage import UsageError
 
 SECTIONS = (
     "Use when",
@@ -149,7 +151,7 @@ def _changed(card, config):
 
 def _argument(name, value):
     if isinstance(value, keras.layers.Layer):
-        raise ValueError(
+        raise UsageError(
             "If a config holds a layer, the page cannot write it as code: the layer's docstring must have an "
             f"`Example` that calls it. Received: {name}={value!r}"
         )
