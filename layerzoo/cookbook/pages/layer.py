@@ -15,6 +15,7 @@ from layerzoo import measured
 from layerzoo.card import Card
 from layerzoo.catalogue import catalogue
 from layerzoo.cookbook import depth
+from layerzoo.cookbook.docstrings import entries, sections
 from layerzoo.cookbook.drawing import picture, snake_case, trace
 from layerzoo.cookbook.evidence.plot import plot, standalone
 from layerzoo.cookbook.pages.depth import depth_section
@@ -25,18 +26,6 @@ from layerzoo.testing import PROPERTIES
 from layerzoo_entry.backends import NAMES
 from layerzoo_entry.usage import UsageError
 
-SECTIONS = (
-    "Use when",
-    "Avoid when",
-    "Args",
-    "Call arguments",
-    "Input shape",
-    "Output shape",
-    "Masking",
-    "Raises",
-    "Example",
-    "Reference",
-)
 GENERATED = "<!-- Written by `layerzoo docs` from the layer's card and docstring. Edit those. -->"
 SIZES = {"b": 13, "t": 17, "s": 19, "y": 23, "x": 29}
 """Sizes by which a drawing tells axes apart: primes that no layer uses by chance."""
@@ -86,37 +75,6 @@ class Plain:
         """A new layer."""
         listed = {card.name: card.layer for card in catalogue().values()}
         return eval(self.code, {"keras": keras, **vars(sys.modules[self.module]), **listed})
-
-
-def sections(docstring: str) -> dict[str, str]:
-    """A layer's docstring by section; `""` is the text before the first section, without its first line.
-
-    The texts are dedented.
-    """
-    lines = inspect.cleandoc(docstring).split("\n")
-    found: dict[str, list[str]] = {"": []}
-    section = ""
-    for line in lines[1:]:
-        if line.endswith(":") and line[:-1] in SECTIONS:
-            section = line[:-1]
-            found[section] = []
-        else:
-            found[section].append(line)
-    return {name: textwrap.dedent("\n".join(lines)).strip() for name, lines in found.items()}
-
-
-def entries(text: str) -> dict[str, str]:
-    """The `name: meaning` entries of a section, each meaning as one line."""
-    found: dict[str, str] = {}
-    name = ""
-    for line in text.split("\n"):
-        start = re.match(r"([*\w]+): (.*)", line)
-        if start:
-            name = start[1]
-            found[name] = start[2]
-        elif name and line.strip():
-            found[name] += " " + line.strip()
-    return found
 
 
 def plain(card: Card) -> Plain:
