@@ -9,10 +9,12 @@ from rich.console import Console
 from rich.markup import escape
 
 from layerzoo import foreign, measured
-from layerzoo._backend import BACKENDS, install
+from layerzoo._backend import install
 from layerzoo.card import Card
 from layerzoo.catalogue import catalogue
 from layerzoo_entry import index
+from layerzoo_entry.backends import wanted
+from layerzoo_entry.usage import UsageError, users
 
 console = Console()
 
@@ -27,7 +29,7 @@ def card_named(name: str) -> Card:
     """The card of a layer, by its name, or by a name or alias that stands for no other, whatever its case.
 
     Raises:
-        ValueError: no layer has this name, or several do.
+        UsageError: no layer has this name, or several do.
     """
     cards = catalogue()
     found = [cards[name]] if name in cards else index.named(cards.values(), name)
@@ -37,7 +39,7 @@ def card_named(name: str) -> Card:
         advice = f"It stands for {' and '.join(card.name for card in found)}"
     else:
         advice = index.meant(cards.values(), name) or f"The layers are {', '.join(cards)}"
-    raise ValueError(
+    raise UsageError(
         f"The name must be one that `layerzoo list` prints. Received: {name!r}. {advice}"
     )
 
@@ -130,12 +132,15 @@ def eject(options) -> int:
     if options.out is None:
         print(source, end="")
         return 0
-    if options.out.exists() and not options.force and options.out.read_text("utf-8") != source:
-        raise ValueError(
+    with users(OSError):
+        edited = options.out.exists() and options.out.read_bytes() != source.encode()
+    if edited and not options.force:
+        raise UsageError(
             "A layer is ejected to a new file: name another one, or overwrite this one with `--force`. "
             f"Received: --out {options.out}, which exists"
         )
-    options.out.write_text(source, encoding="utf-8")
+    with users(OSError):
+        options.out.write_bytes(source.encode())
     _say(f"wrote {options.out}")
     return 0
 
@@ -162,12 +167,12 @@ def bench(options) -> int:
     kind = "cost_long" if options.long else "cost"
     if options.measured:
         measured.demand_ours(options.measured, kind, names)
-    wanted = options.backend or [keras.backend.backend()]
-    backends = BACKENDS if "all" in wanted else tuple(dict.fromkeys(wanted))
+    backends = wanted(options.backend or [keras.backend.backend()])
     found = bench.measure_on(backends, names, options.pairs, options.long)
     console.print(bench.table(found))
     if options.report:
-        options.report.write_text(json.dumps(found, indent=1) + "\n")
+        with users(OSError):
+            options.report.write_text(json.dumps(found, indent=1) + "\n")
     if options.measured:
         for name, each in found.items():
             old = measured.read(options.measured, kind, name)
@@ -207,8 +212,7 @@ def generate(options) -> int:
     """Train a character model or load it, and write text with it; measure its steps if asked for."""
     from layerzoo.cookbook.generating import command
 
-    wanted = options.backend or [keras.backend.backend()]
-    backends = BACKENDS if "all" in wanted else tuple(dict.fromkeys(wanted))
+    backends = wanted(options.backend or [keras.backend.backend()])
     names = ("prompt", "temperature", "seed", "steps")
     given = {name: getattr(options, name) for name in names}
     return command.run_all(

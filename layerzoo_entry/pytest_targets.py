@@ -10,12 +10,13 @@ class Targets:
         texts: The targets, as the user wrote them.
         only: The properties to check; all if empty.
         reports: The files to write.
-        data: The results, as `layerzoo.testing.front.reports` keeps them.
+        run: The results, a `layerzoo.testing.front.runs.Run`, or None as long as there are none.
+        problems: What could not be collected.
     """
 
     def __init__(self, texts, only, reports):
         self.texts, self.only, self.reports = list(dict.fromkeys(texts)), only, reports
-        self.data = {}
+        self.run = None
         self.problems = []
 
     @pytest.hookimpl(tryfirst=True)  # so that `-k` and `-m` select among these tests too
@@ -32,33 +33,38 @@ class Targets:
     def pytest_collectreport(self, report):
         """Store what could not be collected, for the reports."""
         if report.failed and report.nodeid.split("::")[0] in self.texts:
-            self.problems.append({"target": "", "problem": report.longreprtext})
+            self.problems.append(report.longreprtext)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item, call):
-        """Attach the data for the reports to the test's report, which may come from another process."""
+        """Attach the result to the test's report, as plain data, because it may go to another process."""
         report = yield
-        if call.when == "call" and isinstance(item, CheckItem) and item.data:
-            report.layerzoo = item.data
+        if call.when == "call" and isinstance(item, CheckItem) and item.run:
+            report.layerzoo = item.run.to_dict()
         return report
 
     def pytest_runtest_logreport(self, report):
-        """Store the data for the reports."""
+        """Store the result for the reports."""
         if hasattr(report, "layerzoo"):
-            from layerzoo.testing.front.reports import merge
+            from layerzoo.testing.front.runs import Run
 
-            merge(self.data, report.layerzoo)
+            part = Run.from_dict(report.layerzoo)
+            if self.run:
+                self.run.merge(part)
+            else:
+                self.run = part
 
     def pytest_sessionfinish(self, session):
         """Write the reports."""
-        if not self.data or not self.reports or hasattr(session.config, "workerinput"):
+        if not self.run or not self.reports or hasattr(session.config, "workerinput"):
             return
-        from layerzoo.testing.front.reports import conclude, write
+        from layerzoo.testing.front.reports import write
+        from layerzoo.testing.front.runs import Problem
 
-        if self.problems:
-            self.data["problems"] = dict.fromkeys(self.data["backends"], self.problems)
+        problems = [Problem("", text) for text in self.problems]
+        self.run.problems = dict.fromkeys(self.run.backends, problems) if problems else {}
         for path in self.reports:
-            write(conclude(self.data), path)
+            write(self.run, path)
 
 
 class TargetCollector(pytest.Collector):
@@ -116,7 +122,7 @@ class CheckItem(pytest.Item):
         super().__init__(**kwargs)
         self.check = check
         self.label = check.card.name
-        self.data = {}
+        self.run = None
         self.add_marker("layerzoo")
         # TensorFlow's variables do not accept NumPy 2's `copy` yet, so every save of a model warns
         copies = "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
@@ -125,12 +131,12 @@ class CheckItem(pytest.Item):
     def runtest(self):
         """Check the property, and end the test with its result."""
         from layerzoo.testing.engine.run import profile_named
-        from layerzoo.testing.front import reports
         from layerzoo.testing.front.parametrize import judge
+        from layerzoo.testing.front.runs import Run
 
         result = self.check.run()
-        self.data = reports.header(profile_named(None), [self.check.property], partial=True)
-        reports.merge(self.data, reports.finding(self.label, self.check.target, result))
+        self.run = Run.here(profile_named(None), [self.check.property], partial=True)
+        self.run.add(self.label, self.check.target, result)
         judge(result)
 
     def repr_failure(self, excinfo, style=None):

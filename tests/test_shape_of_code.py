@@ -16,6 +16,7 @@ import pytest
 import layerzoo
 from layerzoo import catalogue
 from layerzoo.catalogue import families
+from layerzoo.cookbook import docstrings
 
 HOUSE = Path(layerzoo.__file__).parent
 FAMILIES = tuple(families())
@@ -46,18 +47,7 @@ OPTIONAL = {
     "compute_output_spec",
     "from_config",
 }
-SECTIONS = [
-    "Use when:",
-    "Avoid when:",
-    "Args:",
-    "Call arguments:",
-    "Input shape:",
-    "Output shape:",
-    "Masking:",
-    "Raises:",
-    "Example:",
-    "Reference:",
-]
+SECTIONS = [f"{name}:" for name in docstrings.SECTIONS]
 CUSTOMARY = re.compile(
     r"dropout|use_bias|\w+_(initializer|regularizer|constraint)|activation|epsilon|seed|data_format"
 )

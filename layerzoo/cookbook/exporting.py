@@ -31,6 +31,8 @@ from layerzoo.tensors import compat
 from layerzoo.testing.engine.case import Case
 from layerzoo.testing.engine.comparison import Comparison, Fact, Tolerance, demand, metered
 from layerzoo.testing.engine.samples import BUCKETS, deck, options
+from layerzoo_entry.backends import BACKENDS
+from layerzoo_entry.usage import UsageError
 
 EXPORTS: dict[str, tuple[str, ...]] = {
     "tf_saved_model@tensorflow": ("tensorflow",),
@@ -56,11 +58,11 @@ def select(patterns: Sequence[str]) -> list[str]:
     """The exports that some patterns match, as in `onnx@*`; without a pattern, all of them.
 
     Raises:
-        ValueError: a pattern matches none.
+        UsageError: a pattern matches none.
     """
     for pattern in patterns:
         if not any(fnmatch(export, pattern) for export in EXPORTS):
-            raise ValueError(
+            raise UsageError(
                 f"A pattern must match one of {', '.join(EXPORTS)}. Received: {pattern!r}"
             )
     return [x for x in EXPORTS if not patterns or any(fnmatch(x, each) for each in patterns)]
@@ -338,7 +340,7 @@ def _backend(export: str) -> str:
 def _missing(export: str) -> str:
     """What an export needs that is not installed, and how to install it; empty if nothing is."""
     missing = [module for module in EXPORTS[export] if find_spec(module) is None]
-    extras = [x if x in ("tensorflow", "jax", "torch") else "export" for x in missing]
+    extras = [x if x in BACKENDS else "export" for x in missing]
     how = install(",".join(dict.fromkeys(extras)))
     return f"it needs {' and '.join(missing)}: {how}" if missing else ""
 
@@ -385,7 +387,7 @@ def _elsewhere(backend, names, exports, turn) -> dict[str, dict]:
         check=False,
     )
     if done.returncode:
-        raise ValueError(
+        raise RuntimeError(
             f"The exports on {backend} must end with their results; see above. "
             f"Received: exit code {done.returncode}"
         )

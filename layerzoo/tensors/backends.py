@@ -19,9 +19,7 @@ import numpy as np
 from layerzoo.tensors import compat
 from layerzoo.tensors.outcomes import NotApplicable
 from layerzoo.tensors.slice import Slice
-
-BACKENDS = ("tensorflow", "jax", "torch")
-"""The backends, by the names of their packages."""
+from layerzoo_entry.backends import BACKENDS
 
 _workers: dict[str, tuple[subprocess.Popen, IO[bytes]]] = {}
 

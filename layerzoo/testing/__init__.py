@@ -8,10 +8,11 @@ for each property. A property is a small function that yields what it compares; 
 from importlib.util import find_spec
 
 from layerzoo._backend import install
+from layerzoo_entry.usage import NotInstalled
 
 for _needed in ("hypothesis", "pytest"):
     if find_spec(_needed) is None:
-        raise ImportError(
+        raise NotInstalled(
             f"layerzoo.testing needs {_needed}, which is not installed. The extra `testing` brings it: "
             f"{install('testing')}"
         )

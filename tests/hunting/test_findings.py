@@ -8,9 +8,10 @@ import keras
 import pytest
 
 from hunting.again import WELL, _merge, changed, ending, gone, recorded, seen
-from hunting.findings import BACKENDS, CLASSES, Finding, findings
-from hunting.page import NAMES, PAGE, failures, inconclusive, render
+from hunting.findings import CLASSES, Finding, findings
+from hunting.page import PAGE, failures, inconclusive, render
 from hunting.results import FOUND, read
+from layerzoo_entry.backends import BACKENDS, NAMES
 
 pytestmark = pytest.mark.proof
 FINDINGS = findings()

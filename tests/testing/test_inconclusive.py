@@ -23,7 +23,8 @@ from layerzoo.testing import (
     select,
 )
 from layerzoo.testing.engine.run import PROFILES
-from layerzoo.testing.front import reports
+from layerzoo.testing.front.reports import write
+from layerzoo.testing.front.runs import Run
 from layerzoo.testing.proof.broken.dense import Sound
 from layerzoo_entry.cli import main
 
@@ -205,26 +206,25 @@ def test_a_parametrized_check_raises_unless_the_card_expects_it(without_masks):
         Check(replace(CARD, expected_inconclusive={"L4": REASON}), PROPERTIES["L4"])("smoke")
 
 
-def _data(card, *ids):
+def _run(card, *ids):
     properties = select(*ids)
-    data = reports.header("smoke", properties)
+    run = Run.here("smoke", properties)
     for each in properties:
-        found = check_property(card, each, "smoke")
-        reports.merge(data, reports.finding(card.name, "-", found))
-    return reports.conclude(data)
+        run.add(card.name, "-", check_property(card, each, "smoke"))
+    return run
 
 
 def test_every_report_says_it(without_masks, tmp_path):
     expects = replace(CARD, expected_inconclusive={"M2": REASON})
-    data = _data(expects, "M1", "M2")
-    assert [each["property"] for each in reports.failures(data)] == ["M1 mask_invariance"]
-    assert reports.standing(data, "SelfAttention", HERE) == (1, 2, True)
-    good = _data(expects, "M2")
-    assert reports.failures(good) == []
-    assert reports.standing(good, "SelfAttention", HERE) == (1, 1, False)
+    run = _run(expects, "M1", "M2")
+    assert [each.title for each in run.failures] == ["M1 mask_invariance"]
+    assert run.report("SelfAttention", HERE).standing == (1, 2)
+    good = _run(expects, "M2")
+    assert good.failures == []
+    assert good.report("SelfAttention", HERE).standing == (1, 1)
     for suffix, faulty in ((".md", "? inconclusive"), (".html", '<td class="bad">? inconclusive')):
         path = tmp_path / f"out{suffix}"
-        reports.write(data, path)
+        write(run, path)
         text = path.read_text(encoding="utf-8")
         assert faulty in text
         assert "INCONCLUSIVE" in text

@@ -7,7 +7,8 @@ import textwrap
 import pytest
 
 from layerzoo import catalogue
-from layerzoo.testing.front.targets import home, installed, labelled, resolve
+from layerzoo.testing.engine.cards import home
+from layerzoo.testing.front.targets import installed, labelled, resolve
 
 NUMBERS = itertools.count()
 

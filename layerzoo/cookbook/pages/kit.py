@@ -3,6 +3,8 @@
 import inspect
 import textwrap
 
+from layerzoo_entry.backends import NAMES
+
 GROUPS = {
     "shape": "Shapes and dtypes",
     "build": "Building",
@@ -25,7 +27,6 @@ TIERS = {
     "trait": "checked if the card claims it",
 }
 GENERATED = "<!-- Written by `layerzoo docs` from the docstrings of the kit. Edit those. -->"
-NAMES = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
 
 
 def properties_page(kills: dict, drawing: dict) -> str:

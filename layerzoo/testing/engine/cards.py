@@ -5,6 +5,7 @@ import traceback
 from pathlib import Path
 
 from layerzoo import foreign
+from layerzoo.card import CardError
 from layerzoo.catalogue import Card, cards_and_problems
 from layerzoo.tensors import compat
 from layerzoo.testing.engine.case import Case
@@ -37,9 +38,9 @@ def fault(card: Card) -> str:
         for part, name in parts.items():
             try:
                 foreign.contained(getattr, case, name)
+            except CardError as error:
+                return foreign.line(str(error))
             except Exception as error:  # a card's functions can raise anything
-                if "Received:" in str(error):
-                    return foreign.line(str(error))
                 return (
                     f"In the card of `{card.name}`, `{part}` must work for the plain layer. "
                     f"Received: {told(error)}"

@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from layerzoo.card import CardError
 from layerzoo.catalogue import Card, Config, Tensor, Traits
 from layerzoo.tensors import compat
 from layerzoo.tensors.outcomes import NotApplicable
@@ -73,7 +74,7 @@ class Case:
         letters = {letter for tensor in self.tensors.values() for letter in tensor.letters}
         unknown = letters - set(sizes)
         if unknown:
-            raise ValueError(
+            raise CardError(
                 f"The card of `{self.card.name}` must give a size in `dims` for every axis letter that no "
                 f"bucket has. Received: inputs={self.card.inputs!r}, without size: {sorted(unknown)}"
             )

@@ -30,6 +30,12 @@ FIRST = ("R1", "L4", "I1", "R3", "N3", "S1", "S3", "S2", "B2", "L2", "B1", "C4",
 """The properties that are checked and told first, because what breaks them makes others fail too."""
 
 
+NO_CARD = (
+    "Where a hint speaks of the card: for an instance, declare it with "
+    "`check_layer(..., traits=Traits(...))`."
+)
+
+
 def place(id: str) -> int:
     """The place of a property in the order in which properties are checked and told."""
     return FIRST.index(id) if id in FIRST else len(FIRST)
@@ -129,6 +135,16 @@ class Result:
         """Whether a run with this result can succeed."""
         return self.status in GOOD
 
+    @property
+    def bad(self) -> bool:
+        """Whether it is not good, and no other result says why."""
+        return not self.ok and self.status != "not_asked"
+
+    @property
+    def empty(self) -> bool:
+        """Whether it passed without checking any sample, which is no result."""
+        return self.status == "passed" and self.samples == 0
+
 
 @dataclass(frozen=True)
 class Report:
@@ -142,6 +158,7 @@ class Report:
         results: One for each of them.
         unclaimed: The traits that the layer does not claim, so that they were not tested, each with what in
             its signature suggests the claim, or with an empty text.
+        instance: Whether an instance was checked, which has no card.
     """
 
     layer: str
@@ -150,11 +167,12 @@ class Report:
     demanded: tuple[str, ...]
     results: tuple[Result, ...]
     unclaimed: Mapping[str, str] = field(default_factory=dict)
+    instance: bool = False
 
     @property
     def failures(self) -> tuple[Result, ...]:
         """The results that are not good, the likely cause first, without properties that it kept away."""
-        bad = [result for result in self.results if not (result.ok or result.status == "not_asked")]
+        bad = [result for result in self.results if result.bad]
         return tuple(sorted(bad, key=lambda result: place(result.id)))
 
     @property
@@ -165,10 +183,23 @@ class Report:
     @property
     def missing(self) -> tuple[str, ...]:
         """Demanded properties that have no result, or that passed without checking any sample."""
-        excused = (*ASIDE, "expected_inconclusive")
-        looked = {r.id for r in self.results if r.status in excused or r.samples > 0}
-        looked |= {r.id for r in (*self.failures, *self.not_asked)}
-        return tuple(id for id in self.demanded if id not in looked)
+        found = {result.id for result in self.results if not result.empty}
+        return tuple(id for id in self.demanded if id not in found)
+
+    @property
+    def looked(self) -> bool:
+        """Whether any property looked at the layer, so that the results say something about it."""
+        return any(
+            r.samples or not r.ok or r.status == "expected_inconclusive" for r in self.results
+        )
+
+    @property
+    def standing(self) -> tuple[int, int]:
+        """How many properties hold, and how many apply."""
+        found = {result.id: result for result in self.results}
+        due = [id for id in self.demanded if id not in found or found[id].status not in ASIDE]
+        hold = [id for id in due if id not in self.missing and found[id].ok]
+        return len(hold), len(due)
 
     @property
     def ok(self) -> bool:
@@ -197,4 +228,5 @@ class Report:
             lines += [f"not claimed, so not tested: {', '.join(told)}"]
         lines += [f"\n{result.message}" for result in self.failures]
         lines += [f"\n{line}" for line in kept((r.id, r.message) for r in self.not_asked)]
+        lines += [f"\n{NO_CARD}"] if self.instance and not self.ok else []
         return printable("\n".join(lines))

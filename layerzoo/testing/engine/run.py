@@ -142,6 +142,7 @@ def check_layer(
         demanded=tuple(each.id for each in demanded),
         results=tuple(found[each.id] for each in demanded),
         unclaimed=unclaimed(card),
+        instance=card is not card_or_layer,
     )
 
 
@@ -407,8 +408,6 @@ def failure_at(
         step = first_step(case, error)
         hint, raised = hint_for(case, each, error, step), type(error)
         shown = step.shown if step else shown
-    if hint and "card" in hint and target == "-":
-        hint += " An instance has no card: declare it with `check_layer(..., traits=Traits(...))`."
     code, no_program = seen(case, shown, raised) if program else ("", "")
     return Failure(
         title=_title(card, each, "FAILED"),

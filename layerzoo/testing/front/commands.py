@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -21,27 +21,28 @@ from layerzoo import measured
 from layerzoo.catalogue import catalogue
 from layerzoo.tensors import compat
 from layerzoo.tensors.outcomes import Inconclusive, NotApplicable
-from layerzoo.testing.engine import run
 from layerzoo.testing.engine.ledger import Ledger, Sources
-from layerzoo.testing.engine.register import select
+from layerzoo.testing.engine.register import Property, select
 from layerzoo.testing.engine.report import printable
+from layerzoo.testing.engine.run import PROFILES, Told, check_property, check_sample, failure_at
 from layerzoo.testing.engine.token import Token
 from layerzoo.testing.engine.triage import in_order
 from layerzoo.testing.front import reports
+from layerzoo.testing.front.as_json import of_layer
 from layerzoo.testing.front.infer import draft
 from layerzoo.testing.front.replay import subject
+from layerzoo.testing.front.runs import Problem, Run
 from layerzoo.testing.front.targets import class_named, installed, labelled, resolve
+from layerzoo.testing.front.terminal import console, say, show, warn
 from layerzoo.testing.proof.broken import BROKEN
 from layerzoo.testing.proof.matrix import confirm, faults, measure, without
 from layerzoo.testing.proof.mutate import check_mutants
 from layerzoo.testing.proof.selftest import prove
-
-BACKENDS = ("tensorflow", "jax", "torch")
+from layerzoo_entry.backends import wanted
+from layerzoo_entry.usage import UsageError, users
 
 AGAIN = [sys.executable, "-m", "layerzoo_entry.cli"]
 """The command that runs this program in a new process."""
-
-console = Console()
 
 
 @contextlib.contextmanager
@@ -60,78 +61,78 @@ def check(options) -> int:
     The exit code is 1 if a property failed, was not checked, or is inconclusive although the card does not
     expect that. Otherwise it is 2 if a target could not be used.
     """
-    properties = select(*options.only)
-    wanted = options.backend or [compat.BACKEND]
-    backends = BACKENDS if "all" in wanted else tuple(dict.fromkeys(wanted))
-    data = reports.header(options.profile, properties, partial=bool(options.only))
-    data["backends"] = {}
+    properties = _selected(options.only)
+    run = Run.planned(options.profile, properties, partial=bool(options.only))
     sources = Sources()
-    for backend in backends:
+    for backend in wanted(options.backend or [compat.BACKEND]):
         here = backend == compat.BACKEND
-        found = _check_here(properties, options) if here else _check_elsewhere(backend, options)
-        reports.merge(data, found)
-    data = reports.conclude(data)
+        run.merge(_checked_here(properties, options) if here else _checked_on(backend, options))
     for path in options.report:
-        reports.write(data, path)
+        reports.write(run, path)
     if options.measured:
-        _write_measured(data, options.measured, sources)
+        _write_measured(run, options.measured, sources)
     if options.part:
         return 0
-    return _verdict(data)
+    show(run)
+    return 1 if not run.ok else 2 if any(run.problems.values()) else 0
 
 
-def _write_measured(data, folder, sources) -> None:
+def _selected(patterns: Sequence[str]) -> list[Property]:
+    with users(ValueError):
+        return select(*patterns)
+
+
+def _write_measured(run: Run, folder: Path, sources: Sources) -> None:
     """Write what was found of each layer, and the keys that the ledger goes by.
 
     Args:
-        data: The data of the run.
+        run: The run.
         folder: Where to write.
         sources: layerzoo as it was before the run.
     """
     keys = Ledger(folder, sources)
     unchanged = sources.texts == Sources().texts
     if not unchanged:
-        _say("The source of layerzoo changed during the run, and so the ledger gets no keys.")
-    for label in data["layers"]:
-        found = reports.of_layer(data, label)
+        say("The source of layerzoo changed during the run, and so the ledger gets no keys.")
+    for label in run.results:
+        found = of_layer(run, label)
         card = catalogue().get(label)
-        if unchanged and card is not None and data["targets"][label] == label:
+        if unchanged and card is not None and run.targets[label] == label:
             keys.sign(found, card)
         measured.write(folder, "verified", label, found)
 
 
-def _check_here(properties, options) -> dict:
+def _checked_here(properties: Sequence[Property], options) -> Run:
+    """What this process finds."""
     targets = installed()
     if options.names:
         targets = [each for text in dict.fromkeys(options.names) for each in resolve(text)]
     labels = labelled(targets)
-    data = reports.header(options.profile, properties, partial=bool(options.only))
-    data["problems"][compat.BACKEND] = [
-        {"target": each.text, "problem": each.problem} for each in targets if each.problem
+    run = Run.here(options.profile, properties, partial=bool(options.only))
+    run.problems[compat.BACKEND] = [
+        Problem(each.text, each.problem) for each in targets if each.problem
     ]
     with _progress() as progress:
         task = progress.add_task("", total=len(labels) * len(properties))
         for label, (card, text) in labels.items():
             name = escape(printable(label))
-            told: run.Told = {}
+            told: Told = {}
             for each in in_order(properties):
                 progress.update(task, description=f"{name} on {compat.BACKEND}: {each.name}")
-                result = run.check_property(card, each, options.profile, text, told=told)
-                reports.merge(data, reports.finding(label, text, result))
+                result = check_property(card, each, options.profile, text, told=told)
+                run.add(label, text, result)
                 progress.advance(task)
             if options.mutate:
                 progress.update(task, description=f"{name} on {compat.BACKEND}: injected defects")
-                verdicts = check_mutants(card, options.profile)
-                reports.merge(data, reports.mutation(label, verdicts))
+                run.add_mutants(label, check_mutants(card, options.profile))
             if progress.disable:  # a log should show that the run is alive
-                seconds = sum(
-                    each[compat.BACKEND]["seconds"] for each in data["layers"][label].values()
-                )
-                _warn(f"{label} on {compat.BACKEND}: {seconds:.1f} s")
-    return data
+                seconds = sum(each.seconds for each in run.report(label, compat.BACKEND).results)
+                warn(f"{label} on {compat.BACKEND}: {seconds:.1f} s")
+    return run
 
 
-def _check_elsewhere(backend, options) -> dict:
+def _checked_on(backend: str, options) -> Run:
+    """What a process with another backend finds."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"
         command = [*AGAIN, "check", "--part", "--profile", options.profile]
@@ -140,14 +141,18 @@ def _check_elsewhere(backend, options) -> dict:
         command += ["--backend", backend, "--report", str(report), "--", *options.names]
         code = subprocess.run(command, env=_environment(backend), check=False).returncode
         if report.exists():
-            return json.loads(report.read_text(encoding="utf-8"))
-    problem = (
-        f"The checks on {backend} must end with a report; see above. Received: exit code {code}"
-    )
-    return {"problems": {backend: [{"target": "", "problem": problem}]}}
+            return Run.from_dict(json.loads(report.read_text(encoding="utf-8")))
+    run = Run.planned(options.profile, ())
+    run.problems[backend] = [
+        Problem(
+            "",
+            f"The checks on {backend} must end with a report; see above. Received: exit code {code}",
+        )
+    ]
+    return run
 
 
-def _environment(backend) -> dict:
+def _environment(backend: str) -> dict[str, str]:
     return {**os.environ, "KERAS_BACKEND": backend}
 
 
@@ -157,47 +162,9 @@ def _progress() -> Progress:
     return Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal)
 
 
-def _verdict(data) -> int:
-    if data["layers"]:
-        _print_table(data)
-    for each in reports.failures(data):
-        others = each["backends"][1:]
-        _say(f"\n{each['reason']}" + (f"\n  the same on     {', '.join(others)}" if others else ""))
-    kept = reports.not_asked(data)
-    for line in kept:
-        _say(f"\n{line}")
-    missing = reports.shortfalls(data)
-    for line in missing:
-        _say(f"not checked: {line}")
-    alive = reports.survivors(data)
-    for line in alive:
-        _say(line)
-    unusable = reports.problems(data)
-    for line in unusable:
-        _warn(f"layerzoo: error: {line}")
-    if missing or alive or kept or reports.failures(data):
-        return 1
-    return 2 if unusable else 0
-
-
-def _print_table(data) -> None:
-    backends = list(data["backends"])
-    _say(f"properties that hold, profile {data['profile']}")
-    table = Table("layer", *backends, box=None)
-    for label in data["layers"]:
-        cells = []
-        for backend in backends:
-            hold, due, bad = reports.standing(data, label, backend)
-            cells.append(f"{hold} of {due}" + (" !" if bad else ""))
-        table.add_row(escape(printable(label)), *cells)
-    console.print(table)
-    for line in reports.summary(data):
-        _say(line)
-
-
 def explain(options) -> int:
     """Print what properties claim, how they are checked, and what they detect."""
-    properties = select(*options.patterns)
+    properties = _selected(options.patterns)
     if not options.patterns:
         table = Table("property", "group", "claim", box=None)
         table.columns[0].no_wrap = True
@@ -211,7 +178,7 @@ def explain(options) -> int:
             f"{inspect.getdoc(each.check)}\n", markup=False, highlight=False, soft_wrap=True
         )
         for line in _facts(each):
-            _say(line)
+            say(line)
         try:
             lines, number = inspect.getsourcelines(each.check)
         except OSError:  # a property defined at a prompt has no file
@@ -229,7 +196,7 @@ def _facts(each) -> list[str]:
     looked = [
         f"{name} {profile.rows[each.cost]}"
         + (f" and {profile.draws[each.cost]} drawn" if profile.draws[each.cost] else "")
-        for name, profile in run.PROFILES.items()
+        for name, profile in PROFILES.items()
     ]
     lines = [
         f"group    {each.group}",
@@ -254,7 +221,8 @@ TIERS = {
 @_unwarned()
 def replay(options) -> int:
     """Rerun one check from a report. Exit code 1 if it fails or is inconclusive, 2 if it cannot run."""
-    token = Token.parse(options.token)
+    with users(ValueError):
+        token = Token.parse(options.token)
     if options.backend not in (None, compat.BACKEND):
         command = [*AGAIN, "replay", "--", options.token]
         environment = _environment(options.backend)
@@ -262,20 +230,20 @@ def replay(options) -> int:
     card, each = subject(token)
     at = f"{card.name}  {each.id} {each.name}  {{}} at {token.sample.token} on {compat.BACKEND}"
     try:
-        run.check_sample(card, each, token.sample)
+        check_sample(card, each, token.sample)
     except NotApplicable as reason:
-        raise ValueError(
+        raise UsageError(
             "A token must name a check that applies to the card; the card has changed since. "
             f"Received: {options.token!r}: {reason}"
         ) from None
     except Inconclusive as reason:
-        _say(f"{at.format('INCONCLUSIVE')}\n  {reason}")
+        say(f"{at.format('INCONCLUSIVE')}\n  {reason}")
         return 1
     except Exception:  # any error that a layer raises is a failure, reported below
         with compat.undisturbed():
-            _say(run.failure_message(card, each, token.sample, token.target))
+            say(str(failure_at(card, each, token.sample, token.target)))
         return 1
-    _say(at.format("holds"))
+    say(at.format("holds"))
     return 0
 
 
@@ -291,7 +259,7 @@ def selftest(options) -> int:
     """Show that each property fails where it must. The exit code is 1 if one cannot."""
     if options.matrix:
         return _kill_matrix(options)
-    properties = select(*options.only)
+    properties = _selected(options.only)
     table = Table("id", "name", "fails for", "", box=None)
     troubles: list[str] = []
     with _progress() as progress:
@@ -304,9 +272,9 @@ def selftest(options) -> int:
             progress.advance(task)
     console.print(table)
     for line in troubles:
-        _say(line)
+        say(line)
     if not troubles:
-        _say(
+        say(
             f"all {len(properties)} properties can fail on {compat.BACKEND}, and none fails on a sound layer"
         )
     return 1 if troubles else 0
@@ -322,26 +290,18 @@ def _kill_matrix(options) -> int:
             measured.demand_ours(folder, "kills", [compat.BACKEND])  # before minutes of work
             known = measured.read(folder, "kills", compat.BACKEND) if options.missing else {}
             if known and options.only:
-                known = without(known, [each.id for each in select(*options.only)])
+                known = without(known, [each.id for each in _selected(options.only)])
             measured.write(folder, "kills", compat.BACKEND, measure(told, known))
         found = measured.read(folder, "kills", compat.BACKEND)
         if not found:
             path = measured.path_of(folder, "kills", compat.BACKEND)
-            raise ValueError(
+            raise UsageError(
                 f"`--check` needs a matrix for {compat.BACKEND}. `layerzoo selftest --matrix {folder}` "
                 f"writes it. Received: --matrix {folder}, without {path}"
             )
         troubles = faults(found) + (confirm(found, told, options.turn) if check else [])
     for line in troubles:
-        _say(line)
+        say(line)
     seen = sum(bool(each["killed_by"]) for each in found["broken"].values())
-    _say(f"{compat.BACKEND}: {seen} of {len(found['broken'])} broken layers are detected")
+    say(f"{compat.BACKEND}: {seen} of {len(found['broken'])} broken layers are detected")
     return 1 if troubles else 0
-
-
-def _warn(text: str) -> None:
-    print(printable(text), file=sys.stderr)
-
-
-def _say(text: str) -> None:
-    console.print(printable(text), markup=False, highlight=False, soft_wrap=True)

@@ -13,6 +13,7 @@ from layerzoo.testing.engine.case import Case
 from layerzoo.testing.engine.programs import source
 from layerzoo.testing.engine.samples import BUCKETS, Sample
 from layerzoo.testing.front import probes
+from layerzoo_entry.usage import UsageError
 
 REQUIRED: dict[str, list] = {
     "layer": [keras.layers.Dense(3), keras.layers.SimpleRNN(3)],
@@ -124,7 +125,7 @@ def infer(layer: type[keras.layers.Layer]) -> Card:
 
     Raises:
         TypeError: it is not a layer class.
-        ValueError: no constructor arguments and inputs were found with which the layer runs.
+        UsageError: no constructor arguments and inputs were found with which the layer runs.
     """
     return draft(layer).card
 
@@ -134,7 +135,7 @@ def draft(layer: type[keras.layers.Layer]) -> Draft:
 
     Raises:
         TypeError: it is not a layer class.
-        ValueError: no constructor arguments and inputs were found with which the layer runs.
+        UsageError: no constructor arguments and inputs were found with which the layer runs.
     """
     if not (isinstance(layer, type) and issubclass(layer, keras.layers.Layer)):
         raise TypeError(
@@ -184,7 +185,7 @@ def _plain(layer) -> Draft:
             errors.append(
                 f"{inputs!r}: {type(error).__name__}: {str(error).strip().split(chr(10))[0]}"
             )
-    raise ValueError(
+    raise UsageError(
         f"No constructor arguments and inputs were found with which `{layer.__name__}` runs: write its card "
         f"by hand, or check an instance, `check_layer(layer, inputs=...)`. Received: a constructor that "
         f"needs {required or 'nothing'}; attempts such as {'; '.join(errors[:2])}"

@@ -12,6 +12,7 @@ from layerzoo.catalogue import Card, cards_and_problems
 from layerzoo.tensors import compat
 from layerzoo.testing.engine.cards import fault, told
 from layerzoo_entry import index
+from layerzoo_entry.usage import UsageError
 
 FORMS = (
     "A target is a layer that `layerzoo list` prints, a module with a list `CARDS`, or "
@@ -34,10 +35,6 @@ class Target:
     problem: str = ""
 
 
-class _Unusable(ValueError):
-    """Why a target names nothing."""
-
-
 def resolve(text: str) -> list[Target]:
     """The cards that a target names, each with its problem if it has one.
 
@@ -46,7 +43,7 @@ def resolve(text: str) -> list[Target]:
     """
     try:
         found = foreign.contained(_found, text)
-    except _Unusable as error:
+    except UsageError as error:
         return [Target(text, problem=str(error))]
     except Exception as error:  # what the module holds can do anything
         return [Target(text, problem=f"{FORMS}. Received: {text!r}, and {told(error)}")]
@@ -65,17 +62,17 @@ def class_named(text: str) -> type[keras.layers.Layer]:
     """The layer class that `module:Layer` names.
 
     Raises:
-        ValueError: it names no layer class.
+        UsageError: it names no layer class.
     """
     module, _, path = text.partition(":")
     if not all(word.isidentifier() for word in [*module.split("."), *path.split(".")]):
-        raise ValueError(f"A class must be named as `module:Layer`. Received: {text!r}")
+        raise UsageError(f"A class must be named as `module:Layer`. Received: {text!r}")
     holder = _imported(text, module)
     value = holder
     for word in path.split("."):
         value = _attribute(text, value, word, holder)
     if not _is_layer(value):
-        raise ValueError(
+        raise UsageError(
             f"A card can only be inferred for a layer class. Received: {foreign.shown(value)}"
         )
     return value
@@ -104,11 +101,11 @@ def _found(text: str) -> list[Target]:
         path = "CARDS"
     words = [*module.split("."), *path.split("."), *([name] if name else [])]
     if not all(word.isidentifier() for word in words):
-        raise _Unusable(f"{FORMS}. Received: {text!r}")
+        raise UsageError(f"{FORMS}. Received: {text!r}")
     holder = _imported(text, module)
     if holder is None:
         hints = [index.meant(cards.values(), text), *problems]
-        raise _Unusable(" ".join(filter(None, [f"{FORMS}. Received: {text!r}.", *hints])))
+        raise UsageError(" ".join(filter(None, [f"{FORMS}. Received: {text!r}.", *hints])))
     value = holder
     for word in path.split("."):
         value = _attribute(text, value, word, holder)
@@ -116,7 +113,7 @@ def _found(text: str) -> list[Target]:
         origin = text if colon else f"{text}:CARDS"
         return _of_list(origin.removesuffix(f":{name}") if name else origin, value, name)
     if name:
-        raise _Unusable(f"A second colon is only for a card in a list. Received: {text!r}")
+        raise UsageError(f"A second colon is only for a card in a list. Received: {text!r}")
     return [Target(text, _card(value))]
 
 
@@ -134,11 +131,11 @@ def _imported(text, module):
         if absent and ":" not in text:
             return None
         if absent:
-            raise _Unusable(
+            raise UsageError(
                 "The module of a target must be importable from the working directory. "
                 f"Received: {text!r}: {error}"
             ) from None
-        raise _Unusable(
+        raise UsageError(
             f"The module of a target must be importable. Received: {text!r} raised {told(error)}"
         ) from None
 
@@ -148,7 +145,7 @@ def _attribute(text, value, word, holder):
         return getattr(value, word)
     except Exception:  # a module may have a `__getattr__` of its own
         held = ", ".join(name for name, each in vars(holder).items() if _is_target(each, holder))
-        raise _Unusable(
+        raise UsageError(
             f"A target must be in its module. Received: {text!r}: `{holder.__name__}` has no `{word}`"
             + (f"; it has {held}, which you name as `{holder.__name__}:...`" if held else "")
         ) from None
@@ -179,7 +176,7 @@ def _of_list(text, cards, name) -> list[Target]:
     if name:
         found = [each for each in found if each.card is not None and each.card.name == name]
     if not found:
-        raise _Unusable(
+        raise UsageError(
             f"The list `{text}` must hold a card" + (f" of `{name}`" if name else "") + ". "
             f"Received: a list of {', '.join(sorted(taken)) or 'nothing'}"
         )
@@ -190,7 +187,7 @@ def _card(value) -> Card:
     if isinstance(value, Card):
         return value
     if not _is_layer(value):
-        raise _Unusable(
+        raise UsageError(
             "A target must be a card, a list of cards or a layer class. "
             f"Received: {foreign.shown(value)} of type {type(value).__name__}"
         )
@@ -203,10 +200,10 @@ def _card(value) -> Card:
     try:
         with compat.undisturbed():
             return infer(value)
+    except UsageError as error:
+        raise UsageError(foreign.line(str(error))) from None
     except Exception as error:  # a layer can raise anything
-        if "Received:" in str(error):
-            raise _Unusable(foreign.line(str(error))) from None
-        raise _Unusable(
+        raise UsageError(
             f"If a layer class has no card, the kit must be able to find arguments and inputs for it. "
             f"Received: {value.__name__}, {told(error)}"
         ) from None

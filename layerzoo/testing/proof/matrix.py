@@ -12,6 +12,7 @@ from layerzoo.testing.engine.register import PROPERTIES, Property
 from layerzoo.testing.engine.report import Result
 from layerzoo.testing.engine.run import check_property
 from layerzoo.testing.proof.broken import BROKEN, SOUND, Broken
+from layerzoo_entry.usage import UsageError
 
 PROFILE = "proof"
 
@@ -32,12 +33,12 @@ def measure(told: Callable[[str], object] = print, known: dict | None = None) ->
         the smallest on a broken layer meant for it, both as a share of the tolerance.
 
     Raises:
-        ValueError: the older matrix is of another backend or another version of Keras.
+        UsageError: the older matrix is of another backend or another version of Keras.
     """
     here = {"backend": compat.BACKEND, "keras": keras.__version__}
     known = known or {**here, "properties": [], "broken": {}, "sound": {}, "shares": {}}
     if found := {key: known[key] for key in here if known[key] != here[key]}:
-        raise ValueError(f"A matrix is completed where it was measured, {here}. Received: {found}")
+        raise UsageError(f"A matrix is completed where it was measured, {here}. Received: {found}")
     new = [each for each in PROPERTIES.values() if each.id not in known["properties"]]
     broken_share = {id: share["broken"] for id, share in known["shares"].items()}
     broken = {}

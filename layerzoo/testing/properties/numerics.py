@@ -13,7 +13,6 @@ from layerzoo.testing.engine.comparison import (
     Fact,
     Finite,
     Tolerance,
-    demand,
 )
 from layerzoo.testing.engine.register import declare
 from layerzoo.testing.properties.independence import same_samples
@@ -361,12 +360,6 @@ def near_float32(
             entry = list(map(int, bad))
             yield Fact(False, f"{what}\nworst entry     {entry}: {a[bad]} and {e[bad]:.8g}")
         yield Comparison(np.where(still, a, 0), np.where(still, e, 0), within, what)
-
-
-def demand_near(*args, **arguments) -> None:
-    """To be removed when `states` yields from `near_float32`, which has the same arguments."""
-    for each in near_float32(*args, **arguments):
-        demand(each)  # type: ignore[arg-type]
 
 
 def _shaken(array, generator, spacing):

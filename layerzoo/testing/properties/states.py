@@ -32,7 +32,7 @@ from layerzoo.testing.properties.mask import (
     refusal,
     refused_by_name,
 )
-from layerzoo.testing.properties.numerics import PRECISION, demand_near
+from layerzoo.testing.properties.numerics import PRECISION, near_float32
 
 LONGEST = 40
 """The number of steps up to which a sequence is made longer than what an output depends on."""
@@ -434,7 +434,7 @@ def _same_in_half(case, layer, arrays, policy, sizes) -> Evidence:
     within = Tolerance(share, f"{share:g} for the precision of {policy}")
     if differ(outputs, whole, within) or not all(np.isfinite(e).all() for e in whole):
         where = f"in parts        of {sizes} steps\n"
-        demand_near(case, layer, arrays, outputs, policy, share, where=where)
+        yield from near_float32(case, layer, arrays, outputs, policy, share, where=where)
     else:
         what = f"in parts of {sizes} steps under {policy}, and in one call"
         yield from _same(outputs, whole, within, what)
