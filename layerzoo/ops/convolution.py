@@ -22,11 +22,11 @@ def depthwise(x, kernel, before=0):
     if backend.backend() == "jax":  # whose depthwise convolution takes forty times as long on a CPU
         return sum_of_shifts(padded(x, 1, before), kernel)
     t = ops.shape(x)[1] + before - (kernel.shape[0] - 1)
-    maybe_empty = 0 if isinstance(t, int) and t > 0 else 1
-    x = padded(x, 1, before, after=maybe_empty)  # no backend convolves to no steps
+    least = min if isinstance(t, int) else ops.minimum
+    x = padded(x, 1, before, after=1 - least(t, 1))  # no backend convolves to no steps
     kernel = ops.expand_dims(kernel, -1)
     y = ops.depthwise_conv(x, kernel, padding="valid", data_format="channels_last")
-    return y[:, :t] if maybe_empty else y
+    return y[:, :t]
 
 
 def sum_of_shifts(x, kernel):

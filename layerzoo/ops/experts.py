@@ -181,9 +181,11 @@ def mixed(x, weights, plan, compute):
         plan: a `Plan`.
         compute: a function of blocks `(m, r, d)` and their owners `(m,)` that computes `(m, r, d)`.
     """
-    none = ops.zeros((1, x.shape[-1]), dtype=x.dtype)
-    blocks = ops.take(ops.concatenate([none, x], axis=0), plan.source, axis=0)  # (m, r, d)
-    rows = ops.reshape(compute(blocks, plan.owner), (-1, x.shape[-1]))
+    d = x.shape[-1]
+    with_none = ops.concatenate([ops.zeros((1, d), dtype=x.dtype), x], axis=0)
+    # without the reshape, TensorFlow's gradient of the concatenation is sparse: XLA compiles that for minutes
+    blocks = ops.take(ops.reshape(with_none, (-1, d)), plan.source, axis=0)  # (m, r, d)
+    rows = ops.reshape(compute(blocks, plan.owner), (-1, d))
     found = ops.take(rows, plan.row, axis=0)  # (n, k, d)
     found = ops.where(ops.expand_dims(plan.taken, -1), ops.cast(found, weights.dtype), 0.0)
     return ops.sum(found * ops.expand_dims(weights, -1), axis=1)

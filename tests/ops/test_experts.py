@@ -97,3 +97,21 @@ def test_the_same_if_the_number_of_tokens_is_unknown(tokens):
 
         specs = [tf.TensorSpec((None, 2), "float32"), tf.TensorSpec((None, 2), "int32")]
         close(tf.function(both, input_signature=specs)(x, experts), due)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="about graphs of TensorFlow")
+def test_no_size_in_the_gradient_depends_on_values():
+    """XLA compiles such a size by evaluating what it depends on: minutes for a thousand tokens."""
+    import tensorflow as tf
+
+    @tf.function
+    def gradient(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            plan = planned(chosen(ops.matmul(x, random(8, 4)), 2), 4)
+            y = mixed(x, ops.ones((6, 2)), plan, lambda blocks, owner: 2 * blocks)
+        return tf.convert_to_tensor(tape.gradient(y, x))
+
+    graph = gradient.get_concrete_function(tf.TensorSpec((6, 8))).graph
+    assert "Where" not in {operation.type for operation in graph.get_operations()}
+    close(gradient(tf.constant(random(6, 8))), np.full((6, 8), 4), 1e-6)
