@@ -2,6 +2,7 @@
 
 import inspect
 import json
+from argparse import Namespace
 
 import keras
 from rich import traceback
@@ -19,7 +20,7 @@ from layerzoo_entry.usage import UsageError, users
 console = Console()
 
 
-def run(options) -> int:
+def run(options: Namespace) -> int:
     """Run a command and return its exit code."""
     traceback.install(console=Console(stderr=True), suppress=[keras])
     return COMMANDS[options.command](options)
@@ -44,12 +45,12 @@ def card_named(name: str) -> Card:
     )
 
 
-def list_layers(options) -> int:
+def list_layers(options: Namespace) -> int:
     """Print the layers that match a pattern. The exit code is 1 if none match."""
     return index.show(catalogue().values(), options.pattern)
 
 
-def show(options) -> int:
+def show(options: Namespace) -> int:
     """Print a layer's documentation, aliases and claims."""
     from layerzoo.cookbook.plain_text import readable
 
@@ -78,7 +79,7 @@ def _say(text: str) -> None:
     console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def check(options) -> int:
+def check(options: Namespace) -> int:
     """Check layers on one or several backends."""
     from layerzoo.testing.front import commands
 
@@ -88,35 +89,35 @@ def check(options) -> int:
     return commands.check(options)
 
 
-def explain(options) -> int:
+def explain(options: Namespace) -> int:
     """Print what properties claim and how they are checked."""
     from layerzoo.testing.front import commands
 
     return commands.explain(options)
 
 
-def replay(options) -> int:
+def replay(options: Namespace) -> int:
     """Rerun one check of a report."""
     from layerzoo.testing.front import commands
 
     return commands.replay(options)
 
 
-def infer(options) -> int:
+def infer(options: Namespace) -> int:
     """Print a first draft of a card for a class."""
     from layerzoo.testing.front import commands
 
     return commands.infer(options)
 
 
-def selftest(options) -> int:
+def selftest(options: Namespace) -> int:
     """Show that the kit can fail."""
     from layerzoo.testing.front import commands
 
     return commands.selftest(options)
 
 
-def demo(options) -> int:
+def demo(options: Namespace) -> int:
     """Train, save, reload and plot."""
     from layerzoo.cookbook import demo
 
@@ -124,7 +125,7 @@ def demo(options) -> int:
     return 0
 
 
-def eject(options) -> int:
+def eject(options: Namespace) -> int:
     """Print or write a layer as one standalone file."""
     from layerzoo.cookbook import eject
 
@@ -145,7 +146,7 @@ def eject(options) -> int:
     return 0
 
 
-def docs(options) -> int:
+def docs(options: Namespace) -> int:
     """Write the generated pages, or list the stale ones."""
     from layerzoo.cookbook import pages
 
@@ -159,7 +160,7 @@ def docs(options) -> int:
     return 1 if stale else 0
 
 
-def bench(options) -> int:
+def bench(options: Namespace) -> int:
     """Measure layers against their peers. The exit code is 1 if a backend is not installed."""
     from layerzoo.cookbook import bench
 
@@ -183,7 +184,7 @@ def bench(options) -> int:
     return 1 if absent else 0
 
 
-def evidence(options) -> int:
+def evidence(options: Namespace) -> int:
     """Run the experiments of layers, or list them. A claim that is not reproduced is no failure."""
     from pathlib import Path
 
@@ -197,7 +198,7 @@ def evidence(options) -> int:
     return 0
 
 
-def depth(options) -> int:
+def depth(options: Namespace) -> int:
     """Stack blocks deep. The exit code is 1 if one could not be measured, or is not finite."""
     from pathlib import Path
 
@@ -208,7 +209,7 @@ def depth(options) -> int:
     return files.run(cards, options.blocks, options.steps, out, options.measured, console, _say)
 
 
-def generate(options) -> int:
+def generate(options: Namespace) -> int:
     """Train a character model or load it, and write text with it; measure its steps if asked for."""
     from layerzoo.cookbook.generating import command
 
@@ -220,7 +221,7 @@ def generate(options) -> int:
     )
 
 
-def export_check(options) -> int:
+def export_check(options: Namespace) -> int:
     """Export layers and run the files. The exit code is 1 if one is wrong or was not tried."""
     from layerzoo.cookbook import exporting
 

@@ -336,7 +336,7 @@ def test_explain_tells_the_claim_the_source_and_what_it_catches(capsys):
     out = capsys.readouterr().out
     assert "C1 config_roundtrip" in out
     assert "A layer revived from its config has the same arguments, also inside" in out
-    assert "def config_roundtrip(case: Case) -> Evidence:" in out
+    assert "def config_roundtrip(case" in out
     assert "ConfigDropsArgument: `gain` is missing from the config." in out
     assert main(["explain"]) == 0
     listed = capsys.readouterr().out

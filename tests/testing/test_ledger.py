@@ -152,28 +152,36 @@ def test_an_edit_of_a_layer_or_its_card_turns_its_keys(file, today, edited):
 
 
 @pytest.mark.parametrize(
-    "file", ["run.py", "case.py", "samples.py", "compat.py", "outcomes.py", "properties.py"]
+    "file",
+    [
+        *(
+            f"testing/engine/{name}.py"
+            for name in ("run", "case", "samples", "comparison", "register")
+        ),
+        "tensors/compat.py",
+        "tensors/outcomes.py",
+    ],
 )
 def test_an_edit_of_the_engine_turns_every_key(file, today, edited):
-    assert turned(today, edited(f"testing/{file}")) == (set(OURS), set(PROPERTIES))
+    assert turned(today, edited(file)) == (set(OURS), set(PROPERTIES))
 
 
 @pytest.mark.parametrize("group", ["shape", "build", "randomness", "dropin"])
 def test_an_edit_of_a_property_turns_the_keys_of_its_module_alone(group, today, edited):
-    layers, properties = turned(today, edited(f"testing/{group}.py"))
+    layers, properties = turned(today, edited(f"testing/properties/{group}.py"))
     assert layers == set(OURS)
     assert properties == {each.id for each in PROPERTIES.values() if each.group == group}
 
 
 def test_an_edit_of_a_property_turns_the_keys_of_those_that_import_it(today, edited):
-    _, properties = turned(today, edited("testing/gradient.py"))
+    _, properties = turned(today, edited("testing/properties/gradient.py"))
     groups = {PROPERTIES[identity].group for identity in properties}
     assert {"gradient", "execution"} <= groups, "`execution` takes a number from `gradient`"
     assert "shape" not in groups
 
 
 @pytest.mark.parametrize(
-    "file", ["testing/reports.py", "cookbook/bench.py", "cli.py", "measured.py"]
+    "file", ["testing/front/reports.py", "cookbook/bench.py", "cli.py", "measured.py"]
 )
 def test_an_edit_of_what_no_check_uses_turns_no_key(file, today, edited):
     assert turned(today, edited(file)) == (set(), set())

@@ -88,6 +88,13 @@ def test_a_layer_and_a_run_agree_on_what_is_good(status, samples, good):
     assert (hold == due) == good
 
 
+def test_a_report_on_an_instance_says_once_how_to_declare_what_a_hint_asks_of_a_card():
+    bad, good = result("S1", "failed", 1, failure=FAILURE), result("S1")
+    for found, instance, times in ((bad, True, 1), (bad, False, 0), (good, True, 0)):
+        report = Report("Layer", HERE, "dev", ("S1",), (found,), instance=instance)
+        assert str(report).count("traits=Traits(...)") == times
+
+
 def test_a_defect_that_survives_fails_a_run():
     made = run(result("S1"), ids=("S1",))
     made.mutants = {"Layer": {"`gain` is ignored": {HERE: Fate("S1", "")}}}

@@ -235,7 +235,7 @@ class Ledger:
         return said if all(isinstance(word, str) for word in said) else ("", "", "")
 
     def sign(self, found: dict, card: Card) -> None:
-        """Add its key to each good result, in place. `found` is the return value of `reports.of_layer`."""
+        """Add its key to each good result, in place. `found` is the return value of `as_json.of_layer`."""
         for identity, by_backend in found["results"].items():
             for backend, entry in by_backend.items():
                 if entry["status"] in KNOWN:

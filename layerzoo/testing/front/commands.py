@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import warnings
+from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -55,7 +56,7 @@ def _unwarned() -> Iterator[None]:
 
 
 @_unwarned()
-def check(options) -> int:
+def check(options: Namespace) -> int:
     """Check targets on one or several backends, each backend in its own process.
 
     The exit code is 1 if a property failed, was not checked, or is inconclusive although the card does not
@@ -102,7 +103,7 @@ def _write_measured(run: Run, folder: Path, sources: Sources) -> None:
         measured.write(folder, "verified", label, found)
 
 
-def _checked_here(properties: Sequence[Property], options) -> Run:
+def _checked_here(properties: Sequence[Property], options: Namespace) -> Run:
     """What this process finds."""
     targets = installed()
     if options.names:
@@ -131,7 +132,7 @@ def _checked_here(properties: Sequence[Property], options) -> Run:
     return run
 
 
-def _checked_on(backend: str, options) -> Run:
+def _checked_on(backend: str, options: Namespace) -> Run:
     """What a process with another backend finds."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"
@@ -162,7 +163,7 @@ def _progress() -> Progress:
     return Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal)
 
 
-def explain(options) -> int:
+def explain(options: Namespace) -> int:
     """Print what properties claim, how they are checked, and what they detect."""
     properties = _selected(options.patterns)
     if not options.patterns:
@@ -192,7 +193,7 @@ def explain(options) -> int:
     return 0
 
 
-def _facts(each) -> list[str]:
+def _facts(each: Property) -> list[str]:
     looked = [
         f"{name} {profile.rows[each.cost]}"
         + (f" and {profile.draws[each.cost]} drawn" if profile.draws[each.cost] else "")
@@ -219,7 +220,7 @@ TIERS = {
 
 
 @_unwarned()
-def replay(options) -> int:
+def replay(options: Namespace) -> int:
     """Rerun one check from a report. Exit code 1 if it fails or is inconclusive, 2 if it cannot run."""
     with users(ValueError):
         token = Token.parse(options.token)
@@ -248,14 +249,14 @@ def replay(options) -> int:
 
 
 @_unwarned()
-def infer(options) -> int:
+def infer(options: Namespace) -> int:
     """Print a first card for a class."""
     print(draft(class_named(options.layer)).source, end="")
     return 0
 
 
 @_unwarned()
-def selftest(options) -> int:
+def selftest(options: Namespace) -> int:
     """Show that each property fails where it must. The exit code is 1 if one cannot."""
     if options.matrix:
         return _kill_matrix(options)
@@ -280,7 +281,7 @@ def selftest(options) -> int:
     return 1 if troubles else 0
 
 
-def _kill_matrix(options) -> int:
+def _kill_matrix(options: Namespace) -> int:
     """Measure which property detects which broken layer and write it, or check that it has not changed."""
     folder, check = options.matrix, options.check
     with _progress() as progress:

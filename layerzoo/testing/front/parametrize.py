@@ -63,7 +63,9 @@ def judge(result: Result) -> None:
         raise ConformanceError(f"{status}{result.message}")
 
 
-def parametrize_with_checks(cards: Iterable[Card], only: Sequence[str] = ()):
+def parametrize_with_checks(
+    cards: Iterable[Card], only: Sequence[str] = ()
+) -> pytest.MarkDecorator:
     """Parametrize a test with every check of some cards, under the argument name `check`.
 
     Args:
