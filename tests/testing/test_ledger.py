@@ -174,9 +174,9 @@ def test_an_edit_of_a_property_turns_the_keys_of_its_module_alone(group, today, 
 
 
 def test_an_edit_of_a_property_turns_the_keys_of_those_that_import_it(today, edited):
-    _, properties = turned(today, edited("testing/properties/gradient.py"))
+    _, properties = turned(today, edited("testing/properties/numerics.py"))
     groups = {PROPERTIES[identity].group for identity in properties}
-    assert {"gradient", "execution"} <= groups, "`execution` takes a number from `gradient`"
+    assert {"numerics", "states"} <= groups, "`states` compares with what `numerics` does"
     assert "shape" not in groups
 
 
