@@ -1,6 +1,5 @@
 """How a check of one property on one sample can end if it does not pass."""
 
-import textwrap
 from dataclasses import dataclass
 
 try:
@@ -24,7 +23,7 @@ class Finding:
     """
 
     what: str
-    entry: tuple[int, ...] | None = None
+    entry: list[int] | None = None
     found: float = 0.0
     due: float = 0.0
     difference: float = 0.0
@@ -38,7 +37,7 @@ class Finding:
                 f"\nworst entry     [{', '.join(map(str, self.entry))}]: {self.found:.8g} and {self.due:.8g}"
                 f"\ndifference      {self.difference:.3g}, tolerance {self.tolerance:.3g} ({self.origin})"
             )
-        return textwrap.indent(text, "  ")
+        return text
 
 
 class Violation(AssertionError):

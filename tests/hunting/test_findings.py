@@ -133,8 +133,18 @@ def test_a_run_on_another_version_starts_anew(tmp_path):
 
 
 def test_what_is_stored_of_a_failure_has_no_paths_and_no_program():
-    detail = "  raised          Error\n  at              /some/where/keras/src/layer.py:1"
-    failure = Failure("Dense  S1  FAILED", "A claim.", detail, hint="a cause", program="assert 0")
-    kept = "Dense  S1  FAILED\n  A claim.\n  raised          Error\n  at              keras/src/layer.py:1"
+    failure = Failure(
+        "Dense  S1  FAILED",
+        "A claim.",
+        raised="TypeError",
+        message="no",
+        at="/some/where/keras/src/layer.py:1",
+        hint="a cause",
+        program="assert 0",
+    )
+    kept = (
+        "Dense  S1  FAILED\n  A claim.\n  raised          TypeError: no\n"
+        "  at              keras/src/layer.py:1"
+    )
     assert _shortened(Result("S1", "shape", "failed", 1, failure=failure)) == kept
     assert _shortened(Result("S1", "shape", "unexpected_pass", 1, "it passes")) == "it passes"

@@ -1,13 +1,15 @@
 """Reports: what was checked is counted, what was not is told, and names and messages stay text."""
 
 import json
+import math
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 
 from layerzoo import catalogue
 from layerzoo.tensors import compat
-from layerzoo.testing import PROPERTIES, Report, check_layer
+from layerzoo.testing import PROPERTIES, Finding, Report, check_layer
 from layerzoo.testing.engine.report import Failure, Result
 from layerzoo.testing.front.as_json import of_layer
 from layerzoo.testing.front.as_markdown import as_markdown
@@ -120,14 +122,22 @@ def test_failures_that_say_the_same_are_told_together():
     assert [each.backends for each in made.failures] == [(HERE, "elsewhere"), ("third",)]
 
 
-FAILURE = Failure("A title", "A claim.", "  what was compared", hint="a cause", program="assert 0")
+FAILURE = Failure(
+    "A title",
+    "A claim.",
+    Finding("what was compared", [0, 1], 1.0, 2.0, 1.0, 1e-5, "float32"),
+    hint="a cause",
+    program="assert 0",
+)
 
 
-def test_what_another_process_hands_over_is_the_same_run():
-    made = run(result("S1", "failed", 1, failure=FAILURE), result("S2", message="a note"))
+@pytest.mark.parametrize("found", [1.0, math.inf])
+def test_what_another_process_hands_over_is_the_same_run(found):
+    failure = replace(FAILURE, finding=replace(FAILURE.finding, found=found))
+    made = run(result("S1", "failed", 1, failure=failure), result("S2", message="a note"))
     made.problems[HERE] = [Problem("pkg:X", "no such thing")]
     made.mutants = {"Layer": {"`gain` is ignored": {HERE: Fate("S1", "vary it")}}}
-    data = json.loads(json.dumps(made.to_dict()))
+    data = json.loads(json.dumps(made.to_dict(), allow_nan=False))
     again = Run.from_dict(data)
     assert again == made
     whole = Run.planned("dev", [PROPERTIES[id] for id in ("S1", "S2")])

@@ -94,7 +94,7 @@ class Comparison:
         worst = np.unravel_index(np.argmax(np.where(np.isnan(error), np.inf, error)), a.shape)
         finding = Finding(
             what=self.what,
-            entry=tuple(map(int, worst)),
+            entry=[int(i) for i in worst],
             found=float(a[worst]),
             due=float(e[worst]),
             difference=float(error[worst]),

@@ -1,7 +1,6 @@
 """Gradients compared with central differences: how, at which precision, and how a mismatch is reported."""
 
 import itertools
-import textwrap
 from collections.abc import Generator
 from dataclasses import dataclass
 
@@ -125,7 +124,6 @@ def right_derivative(
     for line in lines:
         what, hint = ("", "") if line.close else _told(subject, of, leaves, line)
         if line.kinked and not smooth:
-            what = textwrap.indent(what, "  ")
             raise Inconclusive(f"each of the {POINTS} points has a kink\n{what}")
         yield Fact(line.close, what, hint, line.error / line.allowed)
     return {subject.names[line.index] for line in lines if line.within is not PROBED}

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from layerzoo.tensors.outcomes import Finding
+
 Status = Literal[
     "passed",
     "failed",
@@ -65,8 +67,10 @@ class Failure:
     Attributes:
         title: The layer, the property, and where it failed.
         statement: The claim that does not hold.
-        detail: What was compared and what came out, or what the layer raised and where.
-        raised: The type of the error that the layer raised; empty if a comparison failed.
+        finding: What was compared, with the numbers. None if the layer raised an error.
+        raised: The type of that error; empty if a comparison failed.
+        message: The message of that error.
+        at: The file and line that raised it, in the layer if it has one.
         sample: The sample's token; empty if no single sample is at fault.
         setting: The constructor arguments and the shapes of the inputs.
         hint: The probable cause.
@@ -77,8 +81,10 @@ class Failure:
 
     title: str
     statement: str
-    detail: str
+    finding: Finding | None = None
     raised: str = ""
+    message: str = ""
+    at: str = ""
     sample: str = ""
     setting: str = ""
     hint: str = ""
@@ -86,13 +92,20 @@ class Failure:
     no_program: str = ""
     command: str = ""
 
+    @property
+    def detail(self) -> str:
+        """What was compared and what came out, or what the layer raised and where."""
+        if self.finding:
+            return str(self.finding)
+        return f"raised          {self.raised}: {self.message}\nat              {self.at}"
+
     def __str__(self):
         shown = f"\n{textwrap.indent(self.program, '    ')}" if self.program else ""
         shown = shown or (f"       no program: {self.no_program}" if self.no_program else "")
         lines = [
             self.title,
             f"  {self.statement}" if self.statement else "",
-            self.detail,
+            textwrap.indent(self.detail, "  "),
             f"  smallest sample {self.sample}  {self.setting}" if self.sample else "",
             f"  hint            {self.hint}" if self.hint else "",
             f"  to see it{shown}" if shown else "",

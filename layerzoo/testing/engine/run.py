@@ -15,7 +15,7 @@ from hypothesis import configuration
 from layerzoo import foreign
 from layerzoo.catalogue import Card, Traits
 from layerzoo.tensors import compat
-from layerzoo.tensors.outcomes import Inconclusive, NotApplicable, Violation
+from layerzoo.tensors.outcomes import Finding, Inconclusive, NotApplicable, Violation
 from layerzoo.testing.engine.cards import home
 from layerzoo.testing.engine.case import Case, card_of
 from layerzoo.testing.engine.claims import unclaimed
@@ -328,7 +328,7 @@ def _search(card, each, profile, target, simplify, told, causes) -> Result:
         return result("inconclusive", token=token(sample), failure=failure)
     if shown and not any(shown):
         title = f"{card.name}  {each.id} {each.name}  FAILED"
-        return result("failed", failure=Failure(title, "", f"  {each.never}"))
+        return result("failed", failure=Failure(title, "", Finding(each.never)))
     if looked == 0:
         if excuses:
             return result("not_applicable", reason=excuses[0])
@@ -395,25 +395,24 @@ def failure_at(
         program: Whether to look for a program that fails as the check does.
     """
     case = Case(card, sample)
-    hint, shown, raised = each.hint, each.program, None
+    hint, shown, error = each.hint, each.program, None
     try:
         _checked(each, case)
-        detail = "  (did not fail again at its simplest sample: the layer is not deterministic)"
+        found = Finding("did not fail again at its simplest sample: the layer is not deterministic")
     except Violation as violation:
-        detail = str(violation)
-        hint = violation.hint or hint
-    except Exception as error:
-        text = f"{type(error).__name__}: {_said(error)}"
-        detail = f"  raised          {text}\n  at              {place_of(card.layer, error)}"
+        found, hint = violation.finding, violation.hint or hint
+    except Exception as raised:
+        found, error = None, raised
         step = first_step(case, error)
-        hint, raised = hint_for(case, each, error, step), type(error)
-        shown = step.shown if step else shown
-    code, no_program = seen(case, shown, raised) if program else ("", "")
+        hint, shown = hint_for(case, each, error, step), step.shown if step else shown
+    code, no_program = seen(case, shown, type(error) if error else None) if program else ("", "")
     return Failure(
         title=_title(card, each, "FAILED"),
         statement=each.statement,
-        detail=detail,
-        raised=raised.__name__ if raised else "",
+        finding=found,
+        raised=type(error).__name__ if error else "",
+        message=_said(error) if error else "",
+        at=place_of(card.layer, error) if error else "",
         sample=sample.token,
         setting=f"({case.written})  {case.shapes()}",
         hint=hint,
@@ -427,7 +426,7 @@ def _undecided(card: Card, each: Property, reason: Inconclusive, token: Token) -
     return Failure(
         title=_title(card, each, "INCONCLUSIVE"),
         statement=each.statement,
-        detail=f"  {str(reason).lstrip()}",
+        finding=Finding(str(reason)),
         hint=f"A card can expect this: expected_inconclusive={{{each.id!r}: 'why'}}",
         command=token.command,
     )

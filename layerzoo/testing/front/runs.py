@@ -1,6 +1,7 @@
 """A run of the kit over many layers, on one or several backends, and how it came out."""
 
 import dataclasses
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from typing import Any, Self
 import keras
 
 from layerzoo.tensors import compat
+from layerzoo.tensors.outcomes import Finding
 from layerzoo.testing.engine.register import Property
 from layerzoo.testing.engine.report import Failure, Report, Result
 from layerzoo.testing.proof.mutate import Verdict
@@ -319,10 +321,29 @@ def _plain(result: Result) -> dict[str, Any]:
         "token": result.token,
         "seconds": round(result.seconds, 2),
     }
-    return data | ({"failure": dataclasses.asdict(result.failure)} if result.failure else {})
+    if result.failure is None:
+        return data
+    parts = dataclasses.asdict(result.failure)
+    if parts["finding"]:
+        numbers = {name: _written(parts["finding"][name]) for name in NUMBERS}
+        parts["finding"].update(numbers)
+    return data | {"failure": parts}
+
+
+NUMBERS = ("found", "due", "difference", "tolerance")
+
+
+def _written(number: float) -> float | str:
+    """A number that strict JSON has: NaN and infinity are texts."""
+    return number if math.isfinite(number) else str(number)
 
 
 def _result(id: str, name: str, data: dict[str, Any]) -> Result:
-    failure = Failure(**data["failure"]) if "failure" in data else None
+    failure = None
+    if "failure" in data:
+        finding = data["failure"]["finding"]
+        numbers = {name: float(finding[name]) for name in NUMBERS} if finding else {}
+        found = Finding(**{**finding, **numbers}) if finding else None
+        failure = Failure(**{**data["failure"], "finding": found})
     given = data | {"reason": "" if failure else data["reason"], "failure": failure}
     return Result(id=id, name=name, **given)

@@ -155,7 +155,7 @@ class KeepsTooFew(SoundRecent):
 
 
 @register
-class CountsPadding(SoundMean):
+class CountsPaddedSteps(SoundMean):
     """Padding counts as steps in the state."""
 
     def after(self, before, inputs, valid, total, count):
@@ -390,7 +390,7 @@ BROKEN = (
     Broken(_mean(RoundsItsState), "T1"),
     Broken(_recent(KeepsTooFew), "T1"),
     Broken(_mean(SoundMean, continues=False), "T1"),
-    Broken(_mean(CountsPadding), "T2"),
+    Broken(_mean(CountsPaddedSteps), "T2"),
     Broken(_mean(SumsPadding), "T2"),
     Broken(_mean(StateOfPadding), "T2"),
     Broken(_mean(LosesCarriedMasks), "T2"),
