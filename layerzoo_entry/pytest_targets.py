@@ -74,7 +74,7 @@ class Targets:
         """Write the reports."""
         if not self.run or not self.reports or hasattr(session.config, "workerinput"):
             return
-        from layerzoo.testing.front.reports import write
+        from layerzoo.testing.front.report_files import write
         from layerzoo.testing.front.runs import Problem
 
         problems = [Problem("", text) for text in self.problems]

@@ -718,3 +718,67 @@ def test_a_house_rule_can_be_broken(rule, source, more):
 def test_the_rules_for_a_layer_are_about_keras_layers():
     assert all(issubclass(catalogue()[name].layer, keras.layers.Layer) for name in LAYERS)
     assert len(LAYERS) >= 5
+
+
+BELOW = {
+    "layerzoo/tensors": ["layerzoo.tensors"],
+    "layerzoo/testing/engine": ["layerzoo.testing.shown"],
+    "layerzoo/testing/properties": ["layerzoo.testing.shown"],
+    "layerzoo/testing/proof": [],
+    "layerzoo/testing/front": [],
+}
+"""The rooms of the kit, lowest first, and what each may import of it beside itself and the rooms below."""
+
+
+def test_the_arrows_between_the_rooms_of_the_kit_point_down():
+    allowed: list[str] = []
+    for room, more in BELOW.items():
+        allowed += [room.replace("/", "."), *more]
+        for path in (HOUSE.parent / room).rglob("*.py"):
+            modules = {
+                module
+                for node in ast.walk(read(path)[0])
+                for module in imported_modules(node)
+                if re.match(r"layerzoo\.(testing|tensors)\b", module)
+            }
+            above = {m for m in modules if not m.startswith(tuple(allowed))}
+            assert above == set(), path
+
+
+def imported_modules(node):
+    """The modules that a statement imports, as far as its text tells."""
+    if isinstance(node, ast.Import):
+        return [each.name for each in node.names]
+    if isinstance(node, ast.ImportFrom) and not node.level:
+        return [f"{node.module}.{each.name}" for each in node.names]
+    return []
+
+
+KERAS_S_OWN = {"build", "call", "compute_mask", "compute_output_spec"}
+
+
+@pytest.mark.parametrize("room", BELOW)
+def test_public_signatures_of_the_kit_are_typed(room):
+    for path in (HOUSE.parent / room).rglob("*.py"):
+        if {"broken", "shown"} & set(path.parts):
+            continue  # layers with a defect, and programs to read
+        for function in public_functions(read(path)[0]):
+            assert untyped(function) == [], f"{path}: {function.name}"
+
+
+def public_functions(tree):
+    """The functions and methods that others may call."""
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name[0] != "_":
+            if isinstance(node, ast.ClassDef):
+                yield from (f for f in public_functions(node) if f.name not in KERAS_S_OWN)
+            else:
+                yield node
+
+
+def untyped(function):
+    """The parameters without a type, and `return` if what it returns has none."""
+    parameters = function.args
+    named = [*parameters.posonlyargs, *parameters.args, *parameters.kwonlyargs]
+    missing = [x.arg for x in named if x.annotation is None and x.arg not in ("self", "cls")]
+    return missing + ["return"] * (function.returns is None)

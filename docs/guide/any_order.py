@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from hypothesis import stateful
 
-from layerzoo.testing.engine import strategies
+from layerzoo.testing import strategies
 
 
 @dataclass

@@ -23,7 +23,7 @@ from layerzoo.testing import (
     select,
 )
 from layerzoo.testing.engine.run import PROFILES
-from layerzoo.testing.front.reports import write
+from layerzoo.testing.front.report_files import write
 from layerzoo.testing.front.runs import Run
 from layerzoo.testing.proof.broken.dense import Sound
 from layerzoo_entry.cli import main

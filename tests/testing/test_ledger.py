@@ -181,7 +181,7 @@ def test_an_edit_of_a_property_turns_the_keys_of_those_that_import_it(today, edi
 
 
 @pytest.mark.parametrize(
-    "file", ["testing/front/reports.py", "cookbook/bench.py", "cli.py", "measured.py"]
+    "file", ["testing/front/report_files.py", "cookbook/bench.py", "cli.py", "measured.py"]
 )
 def test_an_edit_of_what_no_check_uses_turns_no_key(file, today, edited):
     assert turned(today, edited(file)) == (set(), set())

@@ -13,7 +13,7 @@ from layerzoo.testing import PROPERTIES, Finding, Report, check_layer
 from layerzoo.testing.engine.report import Failure, Result
 from layerzoo.testing.front.as_json import of_layer
 from layerzoo.testing.front.as_markdown import as_markdown
-from layerzoo.testing.front.reports import write
+from layerzoo.testing.front.report_files import write
 from layerzoo.testing.front.runs import Fate, Problem, Run, Totals
 from layerzoo.testing.front.wording import problems
 

@@ -28,7 +28,7 @@ from layerzoo.testing.engine.report import printable
 from layerzoo.testing.engine.run import PROFILES, Told, check_property, check_sample, failure_at
 from layerzoo.testing.engine.token import Token
 from layerzoo.testing.engine.triage import in_order
-from layerzoo.testing.front import reports
+from layerzoo.testing.front import report_files
 from layerzoo.testing.front.as_json import of_layer
 from layerzoo.testing.front.infer import draft
 from layerzoo.testing.front.replay import subject
@@ -69,7 +69,7 @@ def check(options: Namespace) -> int:
         here = backend == compat.BACKEND
         run.merge(_checked_here(properties, options) if here else _checked_on(backend, options))
     for path in options.report:
-        reports.write(run, path)
+        report_files.write(run, path)
     if options.measured:
         _write_measured(run, options.measured, sources)
     if options.part:
