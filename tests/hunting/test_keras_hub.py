@@ -11,8 +11,8 @@ import pytest
 from hunting.findings import CLASSES, findings
 from hunting.page import failures
 from hunting.results import FOUND, read
-from layerzoo.testing.engine.programs import same
 from layerzoo.testing.engine.samples import Replay, options
+from layerzoo.testing.engine.sources import same
 from layerzoo_entry.backends import BACKENDS
 
 pytestmark = pytest.mark.proof

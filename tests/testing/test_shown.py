@@ -10,6 +10,7 @@ import pytest
 from layerzoo.tensors import compat
 from layerzoo.testing import PROPERTIES, Case, NotApplicable, Sample, check_property, check_sample
 from layerzoo.testing.engine.ledger import due
+from layerzoo.testing.engine.programs import snippet
 from layerzoo.testing.engine.run import profile_named
 from layerzoo.testing.engine.samples import deck
 from layerzoo.testing.engine.token import Token
@@ -50,7 +51,7 @@ def test_what_is_shown_fails_on_the_broken_layer(broken, show):
     result = check_property(broken.card, shown, "ci" if shown.cost == "long" else "smoke")
     if not result.token:
         pytest.skip("no sample refutes the claim, so that none can show it")
-    code = Case(broken.card, Token.parse(result.token).sample).snippet(shown.program)
+    code = snippet(Case(broken.card, Token.parse(result.token).sample), shown.program)
     with pytest.raises(Exception) as caught:  # noqa: PT011  a layer may raise anything
         show(code)
     assert not isinstance(caught.value, NameError | ImportError | SyntaxError), code
@@ -67,7 +68,7 @@ def test_what_is_shown_passes_on_a_sound_layer(card, show, pytestconfig):
             continue
         if shown.cost in ("dear", "long") and not THOROUGH:
             continue  # compiling all of them takes minutes
-        code = case.snippet(shown.program)
+        code = snippet(case, shown.program)
         try:
             outcome = check_sample(card, shown, moved)
             if outcome.shown is None:  # else the claim is that it fails on some sample
@@ -83,7 +84,7 @@ def test_a_snippet_imports_only_keras_its_backend_numpy_and_the_layer(card):
     backends = {"jax", "tensorflow", "torch"}  # without which nothing is traced
     allowed = {"keras", "numpy", card.layer.__module__, *backends, *sys.stdlib_module_names}
     for shown in SHOWN:
-        code = Case(card, Sample()).snippet(shown.program)
+        code = snippet(Case(card, Sample()), shown.program)
         for node in ast.walk(ast.parse(code)):
             if isinstance(node, ast.Import):
                 assert {name.name for name in node.names} <= allowed, code

@@ -15,8 +15,8 @@ from layerzoo.card import CardError
 from layerzoo.catalogue import Card, Config, Tensor, Traits
 from layerzoo.tensors import compat
 from layerzoo.tensors.outcomes import NotApplicable
-from layerzoo.testing.engine.programs import is_default, snippet, source
 from layerzoo.testing.engine.samples import BUCKETS, Replay, Sample
+from layerzoo.testing.engine.sources import is_default, source
 
 Arrays = dict[str, np.ndarray]
 """Arrays by the paths of the inputs."""
@@ -273,10 +273,6 @@ class Case:
     def written(self) -> str:
         """The constructor arguments that differ from their defaults, as Python code."""
         return ", ".join(f"{name}={source(value)}" for name, value in self.moved.items())
-
-    def snippet(self, shown: str = "") -> str:
-        """Python code that imports only keras, numpy and the layer, and shows a property; see `snippets`."""
-        return snippet(self, shown)
 
 
 def move_weights(layer: keras.layers.Layer, seed: int) -> None:

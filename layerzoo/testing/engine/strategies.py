@@ -24,8 +24,8 @@ from layerzoo.testing.engine.cards import fault, home
 from layerzoo.testing.engine.case import Case
 from layerzoo.testing.engine.case import draw as values
 from layerzoo.testing.engine.placed import PLACES, Built, Placed, built, fitting_places
-from layerzoo.testing.engine.programs import source
 from layerzoo.testing.engine.samples import BUCKETS, KINDS, VALUES, Replay, Sample, options
+from layerzoo.testing.engine.sources import source
 
 LARGEST = 41
 """The largest size of an axis."""

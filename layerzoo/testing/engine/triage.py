@@ -94,7 +94,7 @@ class Step:
     Attributes:
         act: Does it, and raises what the layer raises.
         hint: What it means if this raises.
-        shown: A line of Python that does the same, in the form that `Case.snippet` takes.
+        shown: A line of Python that does the same, as `programs.snippet` takes it.
     """
 
     act: Callable[[], object]

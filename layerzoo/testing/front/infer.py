@@ -10,8 +10,8 @@ import numpy as np
 from layerzoo.catalogue import Card, Tensor, Traits
 from layerzoo.tensors import compat
 from layerzoo.testing.engine.case import Case
-from layerzoo.testing.engine.programs import source
 from layerzoo.testing.engine.samples import BUCKETS, Sample
+from layerzoo.testing.engine.sources import source
 from layerzoo.testing.front import probes
 from layerzoo_entry.usage import UsageError
 

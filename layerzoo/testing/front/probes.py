@@ -9,8 +9,8 @@ import numpy as np
 from layerzoo.catalogue import Card
 from layerzoo.tensors import compat
 from layerzoo.testing.engine.case import Case
-from layerzoo.testing.engine.programs import source
 from layerzoo.testing.engine.samples import Sample
+from layerzoo.testing.engine.sources import source
 
 
 @dataclass(frozen=True)

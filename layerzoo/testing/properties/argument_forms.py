@@ -6,7 +6,7 @@ from typing import Any
 import keras
 
 from layerzoo.tensors import compat
-from layerzoo.testing.engine.programs import IDENTIFIERS
+from layerzoo.testing.engine.sources import KINDS
 
 register = keras.saving.register_keras_serializable(package="layerzoo.testing")
 
@@ -79,7 +79,7 @@ CUSTOM = {
 
 def known(kind: str) -> Any:
     """The object that Keras's name in `NAMES` stands for."""
-    return IDENTIFIERS[kind].get(NAMES[kind])
+    return KINDS[kind].get(NAMES[kind])
 
 
 def forms(layer: type, kinds: dict[str, str]) -> dict[str, dict[str, Any]]:
@@ -99,5 +99,5 @@ def forms(layer: type, kinds: dict[str, str]) -> dict[str, dict[str, Any]]:
 
 def written(kind: str, value: Any) -> str:
     """An argument as text that does not depend on the form in which it was given."""
-    module = IDENTIFIERS[kind]
+    module = KINDS[kind]
     return json.dumps(module.serialize(module.get(value)), sort_keys=True)

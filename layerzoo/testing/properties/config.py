@@ -18,9 +18,9 @@ from layerzoo.tensors.outcomes import NotApplicable
 from layerzoo.tensors.slice import Slice
 from layerzoo.testing.engine.case import Case
 from layerzoo.testing.engine.comparison import SAME, Comparison, Evidence, Fact
-from layerzoo.testing.engine.programs import identifiers as kinds_of
 from layerzoo.testing.engine.register import declare
 from layerzoo.testing.engine.samples import deck
+from layerzoo.testing.engine.sources import kinds_of
 from layerzoo.testing.properties import argument_forms as forms
 
 Checks = Iterator[Comparison | Fact]
