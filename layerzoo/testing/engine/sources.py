@@ -52,7 +52,7 @@ def _public(value) -> str:
     return f"{homes[0].__name__}.{name}" if homes else ""
 
 
-def import_line(value) -> str:
+def import_line(value: Any) -> str:
     """The line that imports a class or function."""
     if value.__module__ == "__main__":
         return f"# put your {value.__qualname__} here"
