@@ -25,7 +25,7 @@ LAYERS = ("SelfAttention", "SqueezeExcite")
 
 PROBE = """
 import json, keras
-from layerzoo.testing import compat
+from layerzoo.tensors import compat
 print(json.dumps([keras.__version__, compat.lost()]))
 """
 

@@ -18,7 +18,8 @@ import warnings
 from importlib.metadata import version
 from pathlib import Path
 
-from hunting.findings import BACKENDS, Finding, findings
+from hunting.findings import Finding, findings
+from layerzoo_entry.backends import BACKENDS, CHOICES, wanted
 
 AGAIN = Path(__file__).parents[1] / "measured" / "findings" / "keras.json"
 
@@ -76,14 +77,14 @@ def changed(found: dict) -> list[tuple[Finding, str, str]]:
 def main(arguments=None) -> None:
     """Run on the selected backends, each in its own process, and print what is gone."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--backend", nargs="+", default=["all"], choices=[*BACKENDS, "all"])
+    parser.add_argument("--backend", nargs="+", default=["all"], choices=CHOICES)
     parser.add_argument("--out", type=Path, default=AGAIN)
     parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.here:
         options.out.write_text(json.dumps(_run()), encoding="utf-8")
         return
-    for backend in BACKENDS if "all" in options.backend else options.backend:
+    for backend in wanted(options.backend):
         with tempfile.TemporaryDirectory() as folder:
             part = Path(folder) / "part.json"
             command = [sys.executable, "-m", "hunting.again", "--here", "--out", str(part)]

@@ -4,7 +4,8 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-BACKENDS = ("tensorflow", "jax", "torch")
+from layerzoo_entry.backends import BACKENDS
+
 CLASSES = ("defect", "limitation", "design")
 
 

@@ -7,12 +7,12 @@ from collections import Counter
 from pathlib import Path
 
 from hunting.again import changed, gone, recorded
-from hunting.findings import BACKENDS, CLASSES, Finding, findings
+from hunting.findings import CLASSES, Finding, findings
 from hunting.results import FOUND, read
+from layerzoo_entry.backends import BACKENDS, NAMES
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "hunting.md"
-NAMES = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
 LETTERS = {"tensorflow": "T", "jax": "J", "torch": "P"}
 GENERATED = "<!-- Written by `python -m hunting.page` from what was run and found. Edit those. -->"
 

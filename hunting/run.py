@@ -16,19 +16,19 @@ import re
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from importlib.metadata import version
 from pathlib import Path
 
 from hunting.results import FOUND, write
-
-BACKENDS = ("tensorflow", "jax", "torch")
+from layerzoo_entry.backends import CHOICES, wanted
 
 
 def main(arguments=None) -> None:
     """Check on the selected backends, one after another."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--backend", nargs="+", default=["all"], choices=[*BACKENDS, "all"])
+    parser.add_argument("--backend", nargs="+", default=["all"], choices=CHOICES)
     parser.add_argument("--profile", default="proof")
     parser.add_argument("--layers", nargs="+", default=["*"])
     parser.add_argument("--properties", nargs="+", default=[])
@@ -43,7 +43,7 @@ def main(arguments=None) -> None:
     if options.here:
         _check(options)
         return
-    for backend in BACKENDS if "all" in options.backend else options.backend:
+    for backend in wanted(options.backend):
         _check_elsewhere(backend, options, arguments if arguments is not None else sys.argv[1:])
 
 
@@ -78,8 +78,8 @@ def _progress(out: Path) -> Path:
 def _check(options) -> None:
     import keras
 
-    from layerzoo.testing.properties import select
-    from layerzoo.testing.run import check_property
+    from layerzoo.testing.engine.register import select
+    from layerzoo.testing.engine.run import check_property
 
     module = importlib.import_module(f"hunting.{options.library}_layers")
     targets = {card.name: (card, f"{module.__name__}:CARDS:{card.name}") for card in module.CARDS}
@@ -121,7 +121,7 @@ def _check(options) -> None:
             results[each.id] = {backend: result.status}
             failure = None
             if not result.ok:
-                failure = [result.token, _told(result.message)]
+                failure = [result.token, _shortened(result)]
             found["failures"][label][each.id] = {backend: failure}
         seconds = time.perf_counter() - start
         found["seconds"][label] = {backend: round(seconds, 1)}
@@ -133,9 +133,11 @@ def _check(options) -> None:
     _progress(options.out).unlink(missing_ok=True)
 
 
-def _told(message: str) -> str:
-    """A failure's message without paths, and without the snippet, which is stored with the finding."""
-    detail = message.split("\n  to see it")[0].split("\n  hint")[0]
+def _shortened(result) -> str:
+    """The message of a result without paths, hint and program; the finding has a program of its own."""
+    detail = result.message
+    if result.failure:
+        detail = str(replace(result.failure, hint="", program="", no_program="", command=""))
     return re.sub(r"/\S*/(?=keras/|tensorflow/|torch/|jax/|layerzoo/|hunting/)", "", detail)
 
 

@@ -7,8 +7,6 @@ import shlex
 import sys
 from pathlib import Path
 
-BACKENDS = ("tensorflow", "jax", "torch")
-
 
 def install(extra: str) -> str:
     """The command that adds an extra to this installation, from any folder.
@@ -28,20 +26,23 @@ def import_keras() -> None:
     """Import Keras.
 
     Raises:
-        ImportError: if the backend that Keras is configured to use is not installed. The message names
+        NotInstalled: if the backend that Keras is configured to use is not installed. The message names
             the installed backends and the extra that installs the missing one.
     """
     try:
         importlib.import_module("keras")
     except ModuleNotFoundError as error:
+        from layerzoo_entry.backends import BACKENDS  # of the command line, which nobody else needs
+        from layerzoo_entry.usage import NotInstalled
+
         missing = (error.name or "").split(".")[0]  # the error may name a module inside the backend
         if missing not in BACKENDS:
             raise
-        raise ImportError(_explain(missing)) from None
+        raise NotInstalled(_explain(missing, BACKENDS)) from None
 
 
-def _explain(missing: str) -> str:
-    installed = [name for name in BACKENDS if importlib.util.find_spec(name)]
+def _explain(missing: str, backends: tuple[str, ...]) -> str:
+    installed = [name for name in backends if importlib.util.find_spec(name)]
     named = os.environ.get("KERAS_BACKEND")
     asked = f"KERAS_BACKEND={named}" if named else f"Keras's configuration (backend {missing!r})"
     advice = install(missing)

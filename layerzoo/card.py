@@ -14,6 +14,10 @@ Pick = Callable[[Sequence[T]], T]
 """Picks one of several options. The kit lets Hypothesis pick; pages pick the first."""
 
 
+class CardError(ValueError):
+    """A card contradicts itself, or leaves out what it must say. The message names it."""
+
+
 @dataclass(frozen=True)
 class Tensor:
     """One input tensor: its axes and its range of values.
@@ -32,7 +36,7 @@ class Tensor:
 
     def __post_init__(self):
         if "int" in self.dtype and self.high is None:
-            raise ValueError(
+            raise CardError(
                 "A tensor of integers needs `high`, the exclusive upper bound of its values. "
                 f"Received: {self!r}"
             )
@@ -133,7 +137,7 @@ class Traits:
         """The same claims, with every function of the config replaced by its value for this config.
 
         Raises:
-            ValueError: if the value of a claim is not allowed.
+            CardError: if the value of a claim is not allowed.
         """
         claims = {
             name: value(config) if callable(value) and name not in FUNCTIONS else value
@@ -143,7 +147,7 @@ class Traits:
             values = claims[name].values() if isinstance(claims[name], Mapping) else [claims[name]]
             for value in values:
                 if value not in allowed:
-                    raise ValueError(
+                    raise CardError(
                         f"The trait `{name}` must be one of {', '.join(map(repr, allowed))}. "
                         f"Received: {name}={value!r}"
                     )
@@ -274,7 +278,7 @@ class Card:
     def _demand_known(self, tensors: dict[str, Tensor], dynamic: str) -> None:
         letters = {letter for tensor in tensors.values() for letter in tensor.letters}
         if not tensors or set(dynamic.split()) - letters - {"b"}:
-            raise ValueError(
+            raise CardError(
                 f"The card of `{self.name}` must have inputs, and `dynamic` must name only axis letters "
                 f"of these inputs. Received: dynamic={dynamic!r}, inputs={self.inputs!r}"
             )

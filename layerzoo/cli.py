@@ -2,6 +2,7 @@
 
 import inspect
 import json
+from argparse import Namespace
 
 import keras
 from rich import traceback
@@ -9,15 +10,17 @@ from rich.console import Console
 from rich.markup import escape
 
 from layerzoo import foreign, measured
-from layerzoo._backend import BACKENDS, install
+from layerzoo._backend import install
 from layerzoo.card import Card
 from layerzoo.catalogue import catalogue
 from layerzoo_entry import index
+from layerzoo_entry.backends import wanted
+from layerzoo_entry.usage import UsageError, users
 
 console = Console()
 
 
-def run(options) -> int:
+def run(options: Namespace) -> int:
     """Run a command and return its exit code."""
     traceback.install(console=Console(stderr=True), suppress=[keras])
     return COMMANDS[options.command](options)
@@ -27,7 +30,7 @@ def card_named(name: str) -> Card:
     """The card of a layer, by its name, or by a name or alias that stands for no other, whatever its case.
 
     Raises:
-        ValueError: no layer has this name, or several do.
+        UsageError: no layer has this name, or several do.
     """
     cards = catalogue()
     found = [cards[name]] if name in cards else index.named(cards.values(), name)
@@ -37,17 +40,17 @@ def card_named(name: str) -> Card:
         advice = f"It stands for {' and '.join(card.name for card in found)}"
     else:
         advice = index.meant(cards.values(), name) or f"The layers are {', '.join(cards)}"
-    raise ValueError(
+    raise UsageError(
         f"The name must be one that `layerzoo list` prints. Received: {name!r}. {advice}"
     )
 
 
-def list_layers(options) -> int:
+def list_layers(options: Namespace) -> int:
     """Print the layers that match a pattern. The exit code is 1 if none match."""
     return index.show(catalogue().values(), options.pattern)
 
 
-def show(options) -> int:
+def show(options: Namespace) -> int:
     """Print a layer's documentation, aliases and claims."""
     from layerzoo.cookbook.plain_text import readable
 
@@ -76,9 +79,9 @@ def _say(text: str) -> None:
     console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def check(options) -> int:
+def check(options: Namespace) -> int:
     """Check layers on one or several backends."""
-    from layerzoo.testing import commands
+    from layerzoo.testing.front import commands
 
     if options.measured:
         names = [name.rpartition(":")[2] for name in options.names] or list(catalogue())
@@ -86,35 +89,35 @@ def check(options) -> int:
     return commands.check(options)
 
 
-def explain(options) -> int:
+def explain(options: Namespace) -> int:
     """Print what properties claim and how they are checked."""
-    from layerzoo.testing import commands
+    from layerzoo.testing.front import commands
 
     return commands.explain(options)
 
 
-def replay(options) -> int:
+def replay(options: Namespace) -> int:
     """Rerun one check of a report."""
-    from layerzoo.testing import commands
+    from layerzoo.testing.front import commands
 
     return commands.replay(options)
 
 
-def infer(options) -> int:
+def infer(options: Namespace) -> int:
     """Print a first draft of a card for a class."""
-    from layerzoo.testing import commands
+    from layerzoo.testing.front import commands
 
     return commands.infer(options)
 
 
-def selftest(options) -> int:
+def selftest(options: Namespace) -> int:
     """Show that the kit can fail."""
-    from layerzoo.testing import commands
+    from layerzoo.testing.front import commands
 
     return commands.selftest(options)
 
 
-def demo(options) -> int:
+def demo(options: Namespace) -> int:
     """Train, save, reload and plot."""
     from layerzoo.cookbook import demo
 
@@ -122,7 +125,7 @@ def demo(options) -> int:
     return 0
 
 
-def eject(options) -> int:
+def eject(options: Namespace) -> int:
     """Print or write a layer as one standalone file."""
     from layerzoo.cookbook import eject
 
@@ -130,17 +133,20 @@ def eject(options) -> int:
     if options.out is None:
         print(source, end="")
         return 0
-    if options.out.exists() and not options.force and options.out.read_text("utf-8") != source:
-        raise ValueError(
+    with users(OSError):
+        edited = options.out.exists() and options.out.read_bytes() != source.encode()
+    if edited and not options.force:
+        raise UsageError(
             "A layer is ejected to a new file: name another one, or overwrite this one with `--force`. "
             f"Received: --out {options.out}, which exists"
         )
-    options.out.write_text(source, encoding="utf-8")
+    with users(OSError):
+        options.out.write_bytes(source.encode())
     _say(f"wrote {options.out}")
     return 0
 
 
-def docs(options) -> int:
+def docs(options: Namespace) -> int:
     """Write the generated pages, or list the stale ones."""
     from layerzoo.cookbook import pages
 
@@ -154,7 +160,7 @@ def docs(options) -> int:
     return 1 if stale else 0
 
 
-def bench(options) -> int:
+def bench(options: Namespace) -> int:
     """Measure layers against their peers. The exit code is 1 if a backend is not installed."""
     from layerzoo.cookbook import bench
 
@@ -162,12 +168,12 @@ def bench(options) -> int:
     kind = "cost_long" if options.long else "cost"
     if options.measured:
         measured.demand_ours(options.measured, kind, names)
-    wanted = options.backend or [keras.backend.backend()]
-    backends = BACKENDS if "all" in wanted else tuple(dict.fromkeys(wanted))
+    backends = wanted(options.backend or [keras.backend.backend()])
     found = bench.measure_on(backends, names, options.pairs, options.long)
     console.print(bench.table(found))
     if options.report:
-        options.report.write_text(json.dumps(found, indent=1) + "\n")
+        with users(OSError):
+            options.report.write_text(json.dumps(found, indent=1) + "\n")
     if options.measured:
         for name, each in found.items():
             old = measured.read(options.measured, kind, name)
@@ -178,7 +184,7 @@ def bench(options) -> int:
     return 1 if absent else 0
 
 
-def evidence(options) -> int:
+def evidence(options: Namespace) -> int:
     """Run the experiments of layers, or list them. A claim that is not reproduced is no failure."""
     from pathlib import Path
 
@@ -192,7 +198,7 @@ def evidence(options) -> int:
     return 0
 
 
-def depth(options) -> int:
+def depth(options: Namespace) -> int:
     """Stack blocks deep. The exit code is 1 if one could not be measured, or is not finite."""
     from pathlib import Path
 
@@ -203,12 +209,11 @@ def depth(options) -> int:
     return files.run(cards, options.blocks, options.steps, out, options.measured, console, _say)
 
 
-def generate(options) -> int:
+def generate(options: Namespace) -> int:
     """Train a character model or load it, and write text with it; measure its steps if asked for."""
     from layerzoo.cookbook.generating import command
 
-    wanted = options.backend or [keras.backend.backend()]
-    backends = BACKENDS if "all" in wanted else tuple(dict.fromkeys(wanted))
+    backends = wanted(options.backend or [keras.backend.backend()])
     names = ("prompt", "temperature", "seed", "steps")
     given = {name: getattr(options, name) for name in names}
     return command.run_all(
@@ -216,7 +221,7 @@ def generate(options) -> int:
     )
 
 
-def export_check(options) -> int:
+def export_check(options: Namespace) -> int:
     """Export layers and run the files. The exit code is 1 if one is wrong or was not tried."""
     from layerzoo.cookbook import exporting
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from layerzoo_entry import files
+from layerzoo_entry.usage import users
 
 
 def path_of(folder: Path, kind: str, name: str) -> Path:
@@ -26,7 +27,7 @@ def demand_ours(folder: Path, kind: str, names: Iterable[str]) -> None:
     """Demand that writing these measurements overwrites nothing but older ones.
 
     Raises:
-        ValueError: one of their files was not written by `write`.
+        UsageError: one of their files was not written by `write`.
     """
     paths = [path_of(folder, kind, name) for name in names]
     files.demand_ours(paths, '{\n "', advice="name another folder")
@@ -36,13 +37,14 @@ def write(folder: Path, kind: str, name: str, found: dict) -> Path:
     """Write a measurement and return its path. Each entry of its dicts and lists is one line.
 
     Raises:
-        ValueError: the file exists and is no measurement.
+        UsageError: the file exists and is no measurement, or cannot be written.
     """
     demand_ours(folder, kind, [name])
     path = path_of(folder, kind, name)
-    path.parent.mkdir(parents=True, exist_ok=True)
     entries = ",\n".join(f" {_line(key)}: {_block(value)}" for key, value in found.items())
-    path.write_text(f"{{\n{entries}\n}}\n", encoding="utf-8")
+    with users(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{{\n{entries}\n}}\n", encoding="utf-8")
     return path
 
 

@@ -1,15 +1,17 @@
 """The command line. It parses arguments before Keras is imported; `layerzoo.cli` does the work."""
 
 import argparse
+import os
 import sys
 from importlib.metadata import version
 from pathlib import Path
 
 from layerzoo_entry import index
+from layerzoo_entry.backends import BACKENDS, CHOICES
 from layerzoo_entry.files import demand_ours
+from layerzoo_entry.usage import UsageError, users
 
 PROFILES = ("smoke", "proof", "dev", "pages", "ci", "deep")
-BACKENDS = ("tensorflow", "jax", "torch")
 REPORTS = {
     ".json": ('"profile"', '"manifest"'),
     ".md": ("# Conformance report",),
@@ -74,7 +76,7 @@ def parser() -> argparse.ArgumentParser:
     each.add_argument(
         "--backend",
         action="append",
-        choices=(*BACKENDS, "all"),
+        choices=CHOICES,
         help="default: the backend that Keras is configured to use",
     )
     each.add_argument(
@@ -227,7 +229,7 @@ def parser() -> argparse.ArgumentParser:
     each.add_argument(
         "--backend",
         action="append",
-        choices=(*BACKENDS, "all"),
+        choices=CHOICES,
         help="default: the backend that Keras is configured to use",
     )
     each.add_argument(
@@ -287,7 +289,7 @@ def parser() -> argparse.ArgumentParser:
     each.add_argument(
         "--backend",
         action="append",
-        choices=(*BACKENDS, "all"),
+        choices=CHOICES,
         help="default: the backend that Keras is configured to use",
     )
     each.add_argument("--pairs", type=int, default=15, help="number of measured pairs of runs [15]")
@@ -418,7 +420,7 @@ def _writable(path: Path, *marks: str) -> Path:
         raise argparse.ArgumentTypeError(f"must be in an existing folder. Received: {str(path)!r}")
     try:
         demand_ours([path], *marks)
-    except ValueError as error:
+    except UsageError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
     return path
 
@@ -437,11 +439,13 @@ def main(arguments: list[str] | None = None) -> int:
         from layerzoo import cli
 
         return cli.run(options)
-    except (ValueError, ImportError, OSError) as error:
-        if not _ours(error):
-            raise
+    except UsageError as error:
         print(f"layerzoo: error: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError as error:  # what reads the output, such as `head`, has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print(f"layerzoo: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("layerzoo: interrupted", file=sys.stderr)
         return 130
@@ -450,16 +454,10 @@ def main(arguments: list[str] | None = None) -> int:
 def _new(options) -> int:
     from layerzoo_entry import scaffold
 
-    folder = scaffold.new(options.name, options.out)
+    with users(OSError):
+        folder = scaffold.new(options.name, options.out)
     print(f"wrote {folder}; next: pip install -e '{folder}[testing]'")
     return 0
-
-
-def _ours(error: BaseException) -> bool:
-    """Whether the error tells the user about a rule, as opposed to a bug in layerzoo."""
-    return isinstance(error, OSError) or any(
-        sign in str(error) for sign in ("Received:", "pip install", "layerzoo needs")
-    )
 
 
 if __name__ == "__main__":

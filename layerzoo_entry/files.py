@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+from layerzoo_entry.usage import UsageError, users
+
 
 def is_ours(path: Path, *marks: str) -> bool:
     """Whether nothing is at a path, or a file with these texts in it.
@@ -23,11 +25,12 @@ def demand_ours(paths: Iterable[Path], *marks: str, advice: str = "name another 
     """Demand that writing to these paths overwrites no file of the user's.
 
     Raises:
-        ValueError: a path has something that the command did not write.
+        UsageError: a path cannot be read, or has something that the command did not write.
     """
-    taken = [str(path) for path in paths if not is_ours(path, *marks)]
+    with users(OSError):
+        taken = [str(path) for path in paths if not is_ours(path, *marks)]
     if taken:
-        raise ValueError(
+        raise UsageError(
             f"A command overwrites only what it wrote itself: {advice}. "
             f"Received: {', '.join(taken[:5])}{' ...' if taken[5:] else ''}, not written by it"
         )

@@ -1,4 +1,4 @@
-"""Skips checks with known results in layerzoo's own tests. See `layerzoo.testing.ledger`."""
+"""Skips checks with known results in layerzoo's own tests. See `layerzoo.testing.engine.ledger`."""
 
 import argparse
 import datetime
@@ -61,7 +61,7 @@ class KnownResults:
     @cached_property
     def ledger(self):
         """The ledger, read when the first check asks for it."""
-        from layerzoo.testing.ledger import Ledger
+        from layerzoo.testing.engine.ledger import Ledger
 
         return Ledger(self.folder)
 
@@ -80,8 +80,8 @@ class KnownResults:
                 pytest.skip(REASON)
 
     def _state(self, check):
-        from layerzoo.testing.ledger import due
-        from layerzoo.testing.run import profile_named
+        from layerzoo.testing.engine.ledger import due
+        from layerzoo.testing.engine.run import profile_named
 
         if self.everything or not self.ledger.knows(
             check.card, check.property, profile_named(None)

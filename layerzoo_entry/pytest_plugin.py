@@ -8,7 +8,7 @@ import pytest
 from layerzoo_entry.cli import PROFILES, natural, report_file
 
 
-def pytest_addoption(parser):
+def pytest_addoption(parser: pytest.Parser) -> None:
     """Add `--layerzoo` and its related options."""
     group = parser.getgroup("layerzoo", "conformance of Keras layers")
     group.addoption(
@@ -60,7 +60,7 @@ def pytest_addoption(parser):
     )
 
 
-def pytest_configure(config):
+def pytest_configure(config: pytest.Config) -> None:
     """Pass the profile to the kit through the environment, and set up the targets if there are any."""
     config.addinivalue_line("markers", "layerzoo: a check that `--layerzoo` requested")
     profile = config.getoption("--layerzoo-profile")

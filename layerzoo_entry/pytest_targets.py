@@ -1,6 +1,17 @@
 """Tests without a test file: one for each property of each card that `pytest --layerzoo` names."""
 
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
 import pytest
+
+if TYPE_CHECKING:  # the names alone: Keras is imported when a test is collected
+    from layerzoo.testing import Check, Property
+    from layerzoo.testing.front.runs import Run
+    from layerzoo.testing.front.targets import Target
 
 
 class Targets:
@@ -10,68 +21,79 @@ class Targets:
         texts: The targets, as the user wrote them.
         only: The properties to check; all if empty.
         reports: The files to write.
-        data: The results, as `layerzoo.testing.reports` keeps them.
+        run: The results, a `layerzoo.testing.front.runs.Run`, or None as long as there are none.
+        problems: What could not be collected.
     """
 
-    def __init__(self, texts, only, reports):
+    def __init__(self, texts: list[str], only: list[str], reports: list[Path]):
         self.texts, self.only, self.reports = list(dict.fromkeys(texts)), only, reports
-        self.data = {}
-        self.problems = []
+        self.run: Run | None = None
+        self.problems: list[str] = []
 
     @pytest.hookimpl(tryfirst=True)  # so that `-k` and `-m` select among these tests too
-    def pytest_collection_modifyitems(self, session, items):
+    def pytest_collection_modifyitems(
+        self, session: pytest.Session, items: list[pytest.Item]
+    ) -> None:
         """Collect the targets after the files."""
         labels: dict[str, str] = {}
         for text in self.texts:
             node = TargetCollector.from_parent(session, name=text, nodeid=text, only=self.only)
             for item in session.genitems(node):
-                name, target = item.check.card.name, item.check.target
-                item.label = name if labels.setdefault(name, target) == target else target
-                items.append(item)
+                if isinstance(item, CheckItem):
+                    name, target = item.check.card.name, item.target
+                    item.label = name if labels.setdefault(name, target) == target else target
+                    items.append(item)
 
-    def pytest_collectreport(self, report):
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Store what could not be collected, for the reports."""
         if report.failed and report.nodeid.split("::")[0] in self.texts:
-            self.problems.append({"target": "", "problem": report.longreprtext})
+            self.problems.append(report.longreprtext)
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(self, item, call):
-        """Attach the data for the reports to the test's report, which may come from another process."""
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Attach the result to the test's report, as plain data, because it may go to another process."""
         report = yield
-        if call.when == "call" and isinstance(item, CheckItem) and item.data:
-            report.layerzoo = item.data
+        if call.when == "call" and isinstance(item, CheckItem) and item.run:
+            report.layerzoo = item.run.to_dict()  # type: ignore[attr-defined]
         return report
 
-    def pytest_runtest_logreport(self, report):
-        """Store the data for the reports."""
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Store the result for the reports."""
         if hasattr(report, "layerzoo"):
-            from layerzoo.testing.reports import merge
+            from layerzoo.testing.front.runs import Run
 
-            merge(self.data, report.layerzoo)
+            part = Run.from_dict(report.layerzoo)
+            if self.run:
+                self.run.merge(part)
+            else:
+                self.run = part
 
-    def pytest_sessionfinish(self, session):
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Write the reports."""
-        if not self.data or not self.reports or hasattr(session.config, "workerinput"):
+        if not self.run or not self.reports or hasattr(session.config, "workerinput"):
             return
-        from layerzoo.testing.reports import conclude, write
+        from layerzoo.testing.front.report_files import write
+        from layerzoo.testing.front.runs import Problem
 
-        if self.problems:
-            self.data["problems"] = dict.fromkeys(self.data["backends"], self.problems)
+        problems = [Problem("", text) for text in self.problems]
+        self.run.problems = dict.fromkeys(self.run.backends, problems) if problems else {}
         for path in self.reports:
-            write(conclude(self.data), path)
+            write(self.run, path)
 
 
 class TargetCollector(pytest.Collector):
     """The cards that one target names."""
 
-    def __init__(self, *, only, **kwargs):
+    def __init__(self, *, only: list[str], **kwargs: Any):
         super().__init__(**kwargs)
         self.only = only
 
-    def collect(self):
+    def collect(self) -> Iterator[CardCollector]:
         """A collector for each card, so that an unusable card does not affect the others."""
         from layerzoo.testing import select
-        from layerzoo.testing.targets import resolve
+        from layerzoo.testing.front.targets import resolve
 
         try:
             properties = select(*self.only)
@@ -91,16 +113,16 @@ class TargetCollector(pytest.Collector):
 class CardCollector(pytest.Collector):
     """One card."""
 
-    def __init__(self, *, target, properties, **kwargs):
+    def __init__(self, *, target: Target, properties: list[Property], **kwargs: Any):
         super().__init__(**kwargs)
         self.target, self.properties = target, properties
 
-    def collect(self):
+    def collect(self) -> Iterator[CheckItem]:
         """A test for each property."""
         from layerzoo.testing import Check
-        from layerzoo.testing.triage import in_order
+        from layerzoo.testing.engine.triage import in_order
 
-        if self.target.problem:
+        if self.target.card is None or self.target.problem:
             raise self.CollectError(f"{self.target.text}: {self.target.problem}")
         told: dict = {}
         for each in in_order(self.properties):
@@ -112,28 +134,29 @@ class CardCollector(pytest.Collector):
 class CheckItem(pytest.Item):
     """One property of one card."""
 
-    def __init__(self, *, check, **kwargs):
+    def __init__(self, *, check: Check, **kwargs: Any):
         super().__init__(**kwargs)
         self.check = check
+        self.target = check.target or check.card.name
         self.label = check.card.name
-        self.data = {}
+        self.run: Run | None = None
         self.add_marker("layerzoo")
         # TensorFlow's variables do not accept NumPy 2's `copy` yet, so every save of a model warns
         copies = "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
         self.add_marker(pytest.mark.filterwarnings(copies))
 
-    def runtest(self):
+    def runtest(self) -> None:
         """Check the property, and end the test with its result."""
-        from layerzoo.testing import reports
-        from layerzoo.testing.parametrize import judge
-        from layerzoo.testing.run import profile_named
+        from layerzoo.testing.engine.run import profile_named
+        from layerzoo.testing.front.parametrize import judge
+        from layerzoo.testing.front.runs import Run
 
         result = self.check.run()
-        self.data = reports.header(profile_named(None), [self.check.property], partial=True)
-        reports.merge(self.data, reports.finding(self.label, self.check.target, result))
+        self.run = Run.here(profile_named(None), [self.check.property], partial=True)
+        self.run.add(self.label, self.target, result)
         judge(result)
 
-    def repr_failure(self, excinfo, style=None):
+    def repr_failure(self, excinfo: pytest.ExceptionInfo, style: Any = None) -> Any:
         """The kit's message, which says more than a traceback through the kit."""
         from layerzoo.testing import ConformanceError
 
@@ -141,8 +164,8 @@ class CheckItem(pytest.Item):
             return str(excinfo.value)
         return super().repr_failure(excinfo, style)
 
-    def reportinfo(self):
+    def reportinfo(self) -> tuple[Path, None, str]:
         """The location of the test for a heading; it has no file."""
-        from layerzoo.testing.report import printable
+        from layerzoo.testing.engine.report import printable
 
-        return self.path, None, printable(f"{self.name} of {self.check.target}")
+        return self.path, None, printable(f"{self.name} of {self.target}")

@@ -9,6 +9,8 @@ import keyword
 import re
 from pathlib import Path
 
+from layerzoo_entry.usage import UsageError
+
 TEMPLATE = Path(__file__).parent / "plugin"
 FILES = (
     "pyproject.toml",
@@ -29,13 +31,13 @@ def new(name: str, out: Path | None = None) -> Path:
         out: The folder to write. Default: a folder with that name in the working directory.
 
     Raises:
-        ValueError: the name is not valid for a distribution or its module, or the folder is taken. Nothing
+        UsageError: the name is not valid for a distribution or its module, or the folder is taken. Nothing
             is written then.
     """
     module = module_of(name)
     out = Path(name) if out is None else out
     if any(out.iterdir()) if out.is_dir() else out.exists():
-        raise ValueError(
+        raise UsageError(
             f"The folder of a new plug-in must be new or empty. Received: {str(out)!r}"
         )
     names = {"my-layers": name, "my_layers": module}
@@ -52,22 +54,22 @@ def module_of(name: str) -> str:
     """The module of a new distribution, as in `my_layers` for `my-layers`.
 
     Raises:
-        ValueError: the name is not valid for a distribution, or its module would have an invalid name or
+        UsageError: the name is not valid for a distribution, or its module would have an invalid name or
             the name of an installed module.
     """
     if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", name):
-        raise ValueError(
+        raise UsageError(
             "The name of a package must be letters, digits, `-`, `_` and `.`, with a letter or digit at "
             f"either end. Received: {name!r}"
         )
     module = re.sub(r"[-_.]+", "_", name).lower()
     if not module.isidentifier() or keyword.iskeyword(module):
-        raise ValueError(
+        raise UsageError(
             "The name of a package must give a Python identifier that is not a keyword, when `-` and `.` "
             f"become `_`. Received: {name!r}, which gives {module!r}"
         )
     if module in ("tests", "docs") or importlib.util.find_spec(module) is not None:
-        raise ValueError(
+        raise UsageError(
             "The name of a package must not give the name of an installed module, nor `tests` or `docs`, "
             f"which are folders next to it. Received: {name!r}, which gives {module!r}"
         )

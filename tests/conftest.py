@@ -20,7 +20,7 @@ from keras import ops
 
 from layerzoo import catalogue
 from layerzoo.catalogue import families
-from layerzoo.testing import quick
+from layerzoo.tensors import quick
 
 # How much Hypothesis draws, by LAYERZOO_EXAMPLES or `--hypothesis-profile`: `push` is judged alike twice,
 # `nightly` draws ten times as much, and `explore` each time something else, and keeps what fails.

@@ -28,7 +28,7 @@ from layerzoo import (
     TransformerEncoderBlock,
     WaveNetBlock,
 )
-from layerzoo.testing import compat
+from layerzoo.tensors import compat
 
 NORMED = lambda: [layers.Dense(8), layers.BatchNormalization()]  # noqa: E731
 

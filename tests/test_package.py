@@ -12,9 +12,10 @@ import pytest
 
 import layerzoo
 from layerzoo import _backend, catalogue
-from layerzoo._backend import BACKENDS, import_keras
+from layerzoo._backend import import_keras
 from layerzoo._moved import MOVED
 from layerzoo.catalogue import families
+from layerzoo_entry.backends import BACKENDS
 
 INSTALLED = [name for name in BACKENDS if importlib.util.find_spec(name)]
 
@@ -103,7 +104,7 @@ def test_an_absent_backend_is_explained():
     )
     assert result.returncode == 1
     assert result.stderr.strip().splitlines()[-1] == (
-        "ImportError: layerzoo needs the backend that Keras is configured to use. "
+        "layerzoo_entry.usage.NotInstalled: layerzoo needs the backend that Keras is configured to use. "
         f"KERAS_BACKEND={absent} needs {absent!r}, which is not installed. "
         f"Installed backends: {', '.join(others)}. To fix this: "
         f"{_backend.install(absent)}, or set KERAS_BACKEND={others[0]}."

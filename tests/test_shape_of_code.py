@@ -16,6 +16,7 @@ import pytest
 import layerzoo
 from layerzoo import catalogue
 from layerzoo.catalogue import families
+from layerzoo.cookbook import docstrings
 
 HOUSE = Path(layerzoo.__file__).parent
 FAMILIES = tuple(families())
@@ -46,18 +47,7 @@ OPTIONAL = {
     "compute_output_spec",
     "from_config",
 }
-SECTIONS = [
-    "Use when:",
-    "Avoid when:",
-    "Args:",
-    "Call arguments:",
-    "Input shape:",
-    "Output shape:",
-    "Masking:",
-    "Raises:",
-    "Example:",
-    "Reference:",
-]
+SECTIONS = [f"{name}:" for name in docstrings.SECTIONS]
 CUSTOMARY = re.compile(
     r"dropout|use_bias|\w+_(initializer|regularizer|constraint)|activation|epsilon|seed|data_format"
 )
@@ -473,15 +463,20 @@ def test_layers_and_operations_import_nothing_private(folder):
         assert nothing_private_imported(*read(path)) == [], path.name
 
 
+PROGRAMS = set((HOUSE / "testing" / "properties" / "shown").glob("*.py"))
+"""What a failure prints. It asserts, and may need a part of Keras that has no public name."""
+
+
 def test_only_one_module_knows_the_inside_of_keras():
-    files = set(HOUSE.rglob("*.py")) - {HOUSE / "testing" / "compat.py"}
+    files = set(HOUSE.rglob("*.py")) - {HOUSE / "tensors" / "compat.py", *PROGRAMS}
     assert {
         str(path): found for path in files if (found := nothing_of_keras_src(*read(path)))
     } == {}
 
 
 def test_no_module_of_the_package_asserts():
-    assert {path.name for path in HOUSE.rglob("*.py") if no_assert(*read(path))} == set()
+    files = set(HOUSE.rglob("*.py")) - PROGRAMS
+    assert {path.name for path in files if no_assert(*read(path))} == set()
 
 
 def test_errors_of_operations_say_what_was_received():
@@ -723,3 +718,67 @@ def test_a_house_rule_can_be_broken(rule, source, more):
 def test_the_rules_for_a_layer_are_about_keras_layers():
     assert all(issubclass(catalogue()[name].layer, keras.layers.Layer) for name in LAYERS)
     assert len(LAYERS) >= 5
+
+
+BELOW = {
+    "layerzoo/tensors": ["layerzoo.tensors"],
+    "layerzoo/testing/engine": ["layerzoo.testing.shown"],
+    "layerzoo/testing/properties": ["layerzoo.testing.shown"],
+    "layerzoo/testing/proof": [],
+    "layerzoo/testing/front": [],
+}
+"""The rooms of the kit, lowest first, and what each may import of it beside itself and the rooms below."""
+
+
+def test_the_arrows_between_the_rooms_of_the_kit_point_down():
+    allowed: list[str] = []
+    for room, more in BELOW.items():
+        allowed += [room.replace("/", "."), *more]
+        for path in (HOUSE.parent / room).rglob("*.py"):
+            modules = {
+                module
+                for node in ast.walk(read(path)[0])
+                for module in imported_modules(node)
+                if re.match(r"layerzoo\.(testing|tensors)\b", module)
+            }
+            above = {m for m in modules if not m.startswith(tuple(allowed))}
+            assert above == set(), path
+
+
+def imported_modules(node):
+    """The modules that a statement imports, as far as its text tells."""
+    if isinstance(node, ast.Import):
+        return [each.name for each in node.names]
+    if isinstance(node, ast.ImportFrom) and not node.level:
+        return [f"{node.module}.{each.name}" for each in node.names]
+    return []
+
+
+KERAS_S_OWN = {"build", "call", "compute_mask", "compute_output_spec"}
+
+
+@pytest.mark.parametrize("room", BELOW)
+def test_public_signatures_of_the_kit_are_typed(room):
+    for path in (HOUSE.parent / room).rglob("*.py"):
+        if {"broken", "shown"} & set(path.parts):
+            continue  # layers with a defect, and programs to read
+        for function in public_functions(read(path)[0]):
+            assert untyped(function) == [], f"{path}: {function.name}"
+
+
+def public_functions(tree):
+    """The functions and methods that others may call."""
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name[0] != "_":
+            if isinstance(node, ast.ClassDef):
+                yield from (f for f in public_functions(node) if f.name not in KERAS_S_OWN)
+            else:
+                yield node
+
+
+def untyped(function):
+    """The parameters without a type, and `return` if what it returns has none."""
+    parameters = function.args
+    named = [*parameters.posonlyargs, *parameters.args, *parameters.kwonlyargs]
+    missing = [x.arg for x in named if x.annotation is None and x.arg not in ("self", "cls")]
+    return missing + ["return"] * (function.returns is None)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from layerzoo import catalogue
-from layerzoo.testing import free
+from layerzoo.testing.properties import free
 
 BACKEND = keras.backend.backend()
 CATALOGUE = catalogue()

@@ -26,7 +26,8 @@ from rich.table import Table
 from layerzoo.building.arguments import positive_int
 from layerzoo.card import Peer
 from layerzoo.catalogue import catalogue
-from layerzoo.testing.gradient import Slice
+from layerzoo.tensors.slice import Slice
+from layerzoo_entry.usage import UsageError, users
 
 BACKEND = keras.backend.backend()
 
@@ -41,7 +42,7 @@ def measure_on(backends: Sequence[str], names: list[str], pairs: int, long: bool
         long: As for `measure`.
 
     Raises:
-        ValueError: as for `measure`.
+        UsageError: as for `measure`.
         RuntimeError: the process of a backend ended without results.
     """
     _demand_measurable(names, pairs, long)
@@ -95,7 +96,7 @@ def measure(names: list[str], pairs: int, long: bool = False) -> dict:
         long: Whether to do the peers' long work instead.
 
     Raises:
-        ValueError: a layer has no peer, or no such work, or `pairs` is not positive.
+        UsageError: a layer has no peer, or no such work, or `pairs` is not positive.
     """
     _demand_measurable(names, pairs, long)
     rows = {name: range(len(works_of(name, long))) for name in names}
@@ -139,7 +140,8 @@ def _cores() -> int:
 
 
 def _demand_measurable(names, pairs, long) -> None:
-    positive_int(pairs=pairs)
+    with users(ValueError):
+        positive_int(pairs=pairs)
     for name in names:
         works_of(name, long)
 
@@ -158,11 +160,11 @@ def works_of(name: str, long: bool = False) -> Sequence[Mapping[str, Any]]:
     `instead` names a package that is not installed is left out.
 
     Raises:
-        ValueError: the layer has no peer, or its peer has no long work.
+        UsageError: the layer has no peer, or its peer has no long work.
     """
     peer = peer_of(name)
     if long and not peer.long:
-        raise ValueError(f"The layer's peer must have `long` work. Received: {name!r}")
+        raise UsageError(f"The layer's peer must have `long` work. Received: {name!r}")
     works = peer.long if long else peer.work
     return [
         work
@@ -188,11 +190,11 @@ def peer_of(name: str) -> Peer:
     """The alternative to a layer, with which it is compared.
 
     Raises:
-        ValueError: its card names no peer.
+        UsageError: its card names no peer.
     """
     peer = catalogue()[name].peer
     if peer is None:
-        raise ValueError(
+        raise UsageError(
             f"A layer's card must name a `peer` to compare it with. Received: {name!r}"
         )
     return peer

@@ -27,6 +27,7 @@ from rich.table import Table
 from layerzoo import DropPath, GatedMLP, Residual, RotaryEmbedding, SelfAttention
 from layerzoo._backend import install
 from layerzoo_entry.files import is_ours
+from layerzoo_entry.usage import NotInstalled, UsageError
 
 EPOCHS = 20
 GOAL = 0.95
@@ -305,7 +306,7 @@ def require_extra():
     """Raise before any work is done if the extra `demo` is not installed."""
     missing = [name for name in ("matplotlib", "sklearn") if not importlib.util.find_spec(name)]
     if missing:
-        raise ImportError(
+        raise NotInstalled(
             f"The demo needs the extra `demo`: {install('demo')}. Received: missing={missing}"
         )
 
@@ -375,20 +376,20 @@ def run(out: Path, seed: int = 0) -> None:
         seed: Seed of the split, the pairs, the weights and the training.
 
     Raises:
-        ImportError: the extra `demo` is not installed.
-        ValueError: `out` is a file, or a path inside a file, or has files that another program wrote.
+        NotInstalled: the extra `demo` is not installed.
+        UsageError: `out` is a file, or a path inside a file, or has files that another program wrote.
         RuntimeError: a model loaded in a new process does not predict the same as before.
     """
     require_extra()
     out = out.resolve()
     existing = next(path for path in (out, *out.parents) if path.exists())
     if not existing.is_dir():
-        raise ValueError(
+        raise UsageError(
             f"`out` must be a folder, or a path for a new one. Received: out={str(out)!r}"
         )
     taken = [name for name in FILES if (out / name).exists()]
     if taken and not ("results.json" in taken and is_ours(out / "results.json", *MARKS)):
-        raise ValueError(
+        raise UsageError(
             "The demo overwrites only what an earlier demo wrote: name another folder with `--out`. "
             f"Received: out={str(out)!r}, which has {', '.join(taken)}"
         )

@@ -10,6 +10,7 @@ import sys
 from importlib.metadata import PackageNotFoundError, metadata, packages_distributions
 
 from layerzoo.catalogue import Card
+from layerzoo_entry.usage import UsageError
 
 
 def eject(card: Card, package: str = "my_layers") -> str:
@@ -23,10 +24,10 @@ def eject(card: Card, package: str = "my_layers") -> str:
         package: The name under which Keras registers the classes.
 
     Raises:
-        ValueError: `package` is not an identifier, or two parts from different files have the same name.
+        UsageError: `package` is not an identifier, or two parts from different files have the same name.
     """
     if not package.isidentifier() or keyword.iskeyword(package):
-        raise ValueError(
+        raise UsageError(
             "`package` must be a Python identifier, because it is part of the names of saved classes. "
             f"Received: package={package!r}"
         )
@@ -71,7 +72,7 @@ def _collect(module, name, inlined, imports, parts):
                     return
         elif name in _defined(node):
             if parts.get(name, (module,))[0] != module:
-                raise ValueError(
+                raise UsageError(
                     "The parts of an ejected layer must have different names. "
                     f"Received: {name} of {parts[name][0]} and {name} of {module}"
                 )
@@ -93,7 +94,7 @@ def _import(node, alias, inlined, imports, parts):
     elif source and alias.asname is None:
         _collect(source, alias.name, inlined, imports, parts)
     else:
-        raise ValueError(
+        raise UsageError(
             "A recipe must import its parts by name, as in `from package.module import part`. "
             f"Received: {ast.unparse(node)}"
         )

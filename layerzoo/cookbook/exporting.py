@@ -27,11 +27,12 @@ from layerzoo import foreign
 from layerzoo._backend import install
 from layerzoo.card import Card
 from layerzoo.catalogue import catalogue
-from layerzoo.testing import compat
-from layerzoo.testing.case import Case
-from layerzoo.testing.closeness import demand_close, metered
-from layerzoo.testing.outcomes import demand
-from layerzoo.testing.samples import BUCKETS, deck, options
+from layerzoo.tensors import compat
+from layerzoo.testing.engine.case import Case
+from layerzoo.testing.engine.comparison import Comparison, Fact, Tolerance, demand, metered
+from layerzoo.testing.engine.samples import BUCKETS, deck, options
+from layerzoo_entry.backends import BACKENDS
+from layerzoo_entry.usage import UsageError
 
 EXPORTS: dict[str, tuple[str, ...]] = {
     "tf_saved_model@tensorflow": ("tensorflow",),
@@ -48,8 +49,7 @@ LENGTHS = (1, 9, 150, 12, 20)
 BATCHES = (2, 3, 1, 2, 1)
 """The size of the batch at each length."""
 
-TOLERANCE = 1e-4
-ORIGIN = "float32, 1e-4 for each runtime's own order and approximations"
+WITHIN = Tolerance(1e-4, "float32, 1e-4 for each runtime's own order and approximations")
 
 Sizes = dict[str, int | None]
 
@@ -58,11 +58,11 @@ def select(patterns: Sequence[str]) -> list[str]:
     """The exports that some patterns match, as in `onnx@*`; without a pattern, all of them.
 
     Raises:
-        ValueError: a pattern matches none.
+        UsageError: a pattern matches none.
     """
     for pattern in patterns:
         if not any(fnmatch(export, pattern) for export in EXPORTS):
-            raise ValueError(
+            raise UsageError(
                 f"A pattern must match one of {', '.join(EXPORTS)}. Received: {pattern!r}"
             )
     return [x for x in EXPORTS if not patterns or any(fnmatch(x, each) for each in patterns)]
@@ -243,10 +243,12 @@ def difference(
                 seen = _masks(arrays, masks, salt)
                 expected = case.run(layer, arrays, **seen)
                 found = run([*arrays.values(), *seen.values()])
-                demand(len(found) == len(expected), f"{len(found)} outputs of {len(expected)}")
+                demand(
+                    Fact(len(found) == len(expected), f"{len(found)} outputs of {len(expected)}")
+                )
                 for a, e in zip(found, expected, strict=True):
-                    demand_close(a, e, TOLERANCE, f"at {sizes} the file and the layer", ORIGIN)
-    return max(shares) * TOLERANCE
+                    demand(Comparison(a, e, WITHIN, f"at {sizes} the file and the layer"))
+    return max(shares) * WITHIN.relative
 
 
 def _export(case, layer, masks, sizes, export, path) -> list[str]:
@@ -338,7 +340,7 @@ def _backend(export: str) -> str:
 def _missing(export: str) -> str:
     """What an export needs that is not installed, and how to install it; empty if nothing is."""
     missing = [module for module in EXPORTS[export] if find_spec(module) is None]
-    extras = [x if x in ("tensorflow", "jax", "torch") else "export" for x in missing]
+    extras = [x if x in BACKENDS else "export" for x in missing]
     how = install(",".join(dict.fromkeys(extras)))
     return f"it needs {' and '.join(missing)}: {how}" if missing else ""
 
@@ -385,7 +387,7 @@ def _elsewhere(backend, names, exports, turn) -> dict[str, dict]:
         check=False,
     )
     if done.returncode:
-        raise ValueError(
+        raise RuntimeError(
             f"The exports on {backend} must end with their results; see above. "
             f"Received: exit code {done.returncode}"
         )

@@ -9,7 +9,7 @@ from keras import layers, ops
 from recipes import each_card, first, shapes
 
 from layerzoo import GatedMLP, RelativePositionBias, Residual, SelfAttention
-from layerzoo.testing import compat
+from layerzoo.tensors import compat
 
 x = np.random.default_rng(0).normal(size=(4, 6, 8)).astype("float32")
 

@@ -5,8 +5,8 @@ import pytest
 
 from layerzoo import Card, Traits, catalogue, measured
 from layerzoo.cookbook import exporting
-from layerzoo.testing.case import Case
-from layerzoo.testing.samples import Sample
+from layerzoo.testing.engine.case import Case
+from layerzoo.testing.engine.samples import Sample
 from layerzoo_entry.cli import main
 
 EXPORT = "tf_saved_model@tensorflow"
@@ -86,7 +86,7 @@ def test_masks_are_further_inputs():
     assert exporting.masks_of(case) == {"mask": "inputs", "context_mask": "context"}
     assert not exporting.masks_of(Case(catalogue()["AlibiBias"], Sample()))
     steps = list(exporting.steps(case, "free", 0))
-    assert exporting.difference(case, EXPORT, True, steps) < exporting.TOLERANCE
+    assert exporting.difference(case, EXPORT, True, steps) < exporting.WITHIN.relative
 
 
 def test_the_lengths_of_several_axes_differ():

@@ -16,7 +16,7 @@ import pytest
 import layerzoo
 from layerzoo import measured
 from layerzoo.catalogue import Card, Traits
-from layerzoo.cookbook import pages
+from layerzoo.cookbook import docstrings, pages
 from layerzoo.cookbook.pages import layer as layer_page
 from layerzoo.cookbook.pages import lists
 
@@ -198,8 +198,8 @@ def test_no_text_of_a_page_is_taken_for_a_tag():
 @pytest.mark.parametrize("name", CARDS)
 def test_no_line_of_a_docstring_is_lost(name, rendered):
     page = " ".join(page_of(rendered, name).split())
-    doc = layer_page.sections(CARDS[name].layer.__doc__)
-    assert set(doc) == {"", *layer_page.SECTIONS}
+    doc = docstrings.sections(CARDS[name].layer.__doc__)
+    assert set(doc) == {"", *docstrings.SECTIONS}
     for section in (
         "",
         "Use when",
@@ -211,7 +211,7 @@ def test_no_line_of_a_docstring_is_lost(name, rendered):
     ):
         assert " ".join(doc[section].split()) in page
     for section in ("Args", "Call arguments"):
-        for argument, meaning in layer_page.entries(doc[section]).items():
+        for argument, meaning in docstrings.entries(doc[section]).items():
             assert f"`{argument}`" in page
             assert meaning in page
 
@@ -484,10 +484,10 @@ def test_a_docstring_is_read_by_its_sections():
     Masking:
         Passed on.
     """
-    found = layer_page.sections(doc)
+    found = docstrings.sections(doc)
     assert found[""] == "Text."
     assert found["Masking"] == "Passed on."
-    assert layer_page.entries(found["Args"]) == {
+    assert docstrings.entries(found["Args"]) == {
         "a": "First: with a colon and more.",
         "b": "Second.",
     }

@@ -256,7 +256,7 @@ CARDS = """
 from dataclasses import replace
 
 from layerzoo import Card, DropPath
-from layerzoo.testing.broken import BROKEN, SOUND
+from layerzoo.testing.proof.broken import BROKEN, SOUND
 
 class Explodes(DropPath):
     def __init__(self, **kwargs):
@@ -304,29 +304,31 @@ def test_a_run_that_looked_at_nothing_fails(capsys):
 
 
 def test_a_result_that_did_not_look_fails(monkeypatch, capsys):
-    from layerzoo.testing import Result, run
+    from layerzoo.testing import Result
+    from layerzoo.testing.front import commands
 
     empty = Result("S1", "shape_static", "passed", 0)
-    monkeypatch.setattr(run, "check_property", lambda *_, **__: empty)
+    monkeypatch.setattr(commands, "check_property", lambda *_, **__: empty)
     assert main(["check", "DropPath", "--only", "S1"]) == 1
     assert "DropPath S1 on" in capsys.readouterr().out
 
 
 @pytest.mark.proof
 def test_another_process_finds_the_same(cards):
-    from layerzoo.testing import commands, select
+    from layerzoo.testing import select
+    from layerzoo.testing.front import commands
     from layerzoo_entry.cli import parser
 
     targets = ["DropPath", f"{cards}:broken", f"{cards}:explodes"]
     arguments = ["check", *targets, "--only", "S1", "--only", "L6", "--profile", "smoke"]
     options = parser().parse_args(arguments)
-    there = commands._check_elsewhere(keras.backend.backend(), options)
-    here = commands._check_here(select("S1", "L6"), options)
+    there = commands._checked_on(keras.backend.backend(), options).to_dict()
+    here = commands._checked_here(select("S1", "L6"), options).to_dict()
     for data in (here, there):
         for results in data["layers"].values():
             for entry in results.values():
                 entry[keras.backend.backend()].pop("seconds")
-    assert {key: there[key] for key in here} == here
+    assert there == here
 
 
 def test_explain_tells_the_claim_the_source_and_what_it_catches(capsys):
@@ -334,7 +336,7 @@ def test_explain_tells_the_claim_the_source_and_what_it_catches(capsys):
     out = capsys.readouterr().out
     assert "C1 config_roundtrip" in out
     assert "A layer revived from its config has the same arguments, also inside" in out
-    assert "def config_roundtrip(case):" in out
+    assert "def config_roundtrip(case" in out
     assert "ConfigDropsArgument: `gain` is missing from the config." in out
     assert main(["explain"]) == 0
     listed = capsys.readouterr().out
@@ -349,7 +351,7 @@ def test_selftest_shows_that_a_property_can_fail(capsys):
 
 
 def test_selftest_tells_which_property_cannot_fail(monkeypatch, capsys):
-    from layerzoo.testing import selftest
+    from layerzoo.testing.proof import selftest
 
     (sound, *_), broken = selftest.SOUND, next(b for b in selftest.BROKEN if b.kill == "S1")
     harmless = dataclasses.replace(broken, card=sound)
@@ -387,6 +389,42 @@ def test_a_defect_of_ours_is_not_dressed_up_as_misuse(monkeypatch):
     monkeypatch.setitem(cli.COMMANDS, "show", defective)
     with pytest.raises(ValueError, match="broadcast"):
         main(["show", "DropPath"])
+
+
+@pytest.mark.parametrize("error", [ValueError, TypeError, ImportError, OSError])
+def test_an_error_that_speaks_as_ours_do_shows_its_traceback(error, monkeypatch):
+    """Keras says "Received:" as well, and a package that cannot be imported "pip install"."""
+    from layerzoo import cli
+
+    def defective(options):
+        raise error("Invalid dtype. Received: x. Try pip install keras")
+
+    monkeypatch.setitem(cli.COMMANDS, "show", defective)
+    with pytest.raises(error, match="Received: x"):
+        main(["show", "DropPath"])
+
+
+def test_an_error_of_keras_inside_a_command_shows_its_traceback(monkeypatch):
+    from layerzoo.cookbook import eject
+
+    def defective(*arguments):
+        return keras.layers.Dense(-1)
+
+    monkeypatch.setattr(eject, "eject", defective)
+    with pytest.raises(ValueError, match="Received: units=-1"):
+        main(["eject", "DropPath"])
+
+
+def test_an_error_of_the_user_is_a_value_error_too():
+    from layerzoo.testing import select
+    from layerzoo_entry.usage import NotInstalled, UsageError, users
+
+    assert issubclass(UsageError, ValueError)
+    assert issubclass(NotInstalled, ImportError)
+    with pytest.raises(UsageError, match="Received: 'Z9'"), users(ValueError):
+        select("Z9")
+    with pytest.raises(KeyError), users(ValueError, OSError):
+        {}["missing"]
 
 
 def test_every_command_is_documented_and_done():

@@ -7,8 +7,8 @@ import keras
 import pytest
 
 from hunting.keras_layers import CARDS, EXCLUDED, UNMOVED
-from layerzoo.testing.samples import Replay, options
-from layerzoo.testing.snippets import same
+from layerzoo.testing.engine.samples import Replay, options
+from layerzoo.testing.engine.sources import same
 
 pytestmark = pytest.mark.proof
 PUBLIC = {

@@ -8,9 +8,12 @@ import keras
 import pytest
 
 from hunting.again import WELL, _merge, changed, ending, gone, recorded, seen
-from hunting.findings import BACKENDS, CLASSES, Finding, findings
-from hunting.page import NAMES, PAGE, failures, inconclusive, render
+from hunting.findings import CLASSES, Finding, findings
+from hunting.page import PAGE, failures, inconclusive, render
 from hunting.results import FOUND, read
+from hunting.run import _shortened
+from layerzoo.testing.engine.report import Failure, Result
+from layerzoo_entry.backends import BACKENDS, NAMES
 
 pytestmark = pytest.mark.proof
 FINDINGS = findings()
@@ -127,3 +130,21 @@ def test_a_run_on_another_version_starts_anew(tmp_path):
     assert both["findings"][id] == {"jax": WELL, "torch": "AssertionError"}
     assert gone(both) == {id: ["jax"]}
     assert run("3.17.0", "jax", WELL)["findings"][id] == {"jax": WELL}
+
+
+def test_what_is_stored_of_a_failure_has_no_paths_and_no_program():
+    failure = Failure(
+        "Dense  S1  FAILED",
+        "A claim.",
+        raised="TypeError",
+        message="no",
+        at="/some/where/keras/src/layer.py:1",
+        hint="a cause",
+        program="assert 0",
+    )
+    kept = (
+        "Dense  S1  FAILED\n  A claim.\n  raised          TypeError: no\n"
+        "  at              keras/src/layer.py:1"
+    )
+    assert _shortened(Result("S1", "shape", "failed", 1, failure=failure)) == kept
+    assert _shortened(Result("S1", "shape", "unexpected_pass", 1, "it passes")) == "it passes"

@@ -8,11 +8,12 @@ from collections import defaultdict
 import keras
 import pytest
 
-from hunting.findings import BACKENDS, CLASSES, findings
+from hunting.findings import CLASSES, findings
 from hunting.page import failures
 from hunting.results import FOUND, read
-from layerzoo.testing.samples import Replay, options
-from layerzoo.testing.snippets import same
+from layerzoo.testing.engine.samples import Replay, options
+from layerzoo.testing.engine.sources import same
+from layerzoo_entry.backends import BACKENDS
 
 pytestmark = pytest.mark.proof
 keras_hub = pytest.importorskip(

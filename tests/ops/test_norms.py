@@ -7,7 +7,7 @@ from arrays import close
 from keras import layers
 
 from layerzoo.ops import norms
-from layerzoo.testing import compat
+from layerzoo.tensors import compat
 
 MADE = (layers.LayerNormalization, layers.RMSNormalization)
 

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from layerzoo.catalogue import Card
-from layerzoo.testing import Case, NotApplicable, Sample, backends, compat
-from layerzoo.testing.broken.recurrent import SOUND
-from layerzoo.testing.case import card_of
+from layerzoo.tensors import backends, compat
+from layerzoo.testing import Case, NotApplicable, Sample
+from layerzoo.testing.engine.case import card_of
+from layerzoo.testing.proof.broken.recurrent import SOUND
 
 
 class Applies(keras.layers.Layer):
@@ -24,9 +25,13 @@ class Applies(keras.layers.Layer):
         return self.function(inputs)
 
 
+def job(case, layer):
+    return backends.job(layer, case.config, case.arrays(), {}, case.sample.seed)
+
+
 def _job(layer):
     case = Case(card_of(layer, (2, 5, 4)), Sample())
-    return backends.job(case, case.built(), case.arrays(), {})
+    return job(case, case.built())
 
 
 def test_the_others_are_not_this_one():
@@ -37,7 +42,7 @@ def test_the_others_are_not_this_one():
 def test_a_job_comes_out_as_it_would_here():
     case = Case(SOUND[0], Sample())
     layer, arrays = case.built(), case.arrays()
-    kind, found = backends._served(backends.job(case, layer, arrays, {}))
+    kind, found = backends._served(job(case, layer))
     assert kind == "found"
     own = backends.observed(layer, arrays, {}, 0)
     assert list(found) == list(own)
@@ -62,7 +67,7 @@ def test_an_argument_that_cannot_be_handed_over_is_no_finding():
         Card(Applies, "b t d", configs=lambda pick: {"function": lambda x: 2 * x}), Sample()
     )
     with pytest.raises(NotApplicable, match="cannot be sent to another process"):
-        backends.job(case, case.built(), case.arrays(), {})
+        job(case, case.built())
 
 
 def test_a_class_typed_in_is_no_finding(monkeypatch):

@@ -12,9 +12,11 @@ from hypothesis import Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from layerzoo import measured
-from layerzoo.testing import check_layer, compat, free
-from layerzoo.testing.broken.dense import SOUND
-from layerzoo.testing.broken.sizes import BROKEN_BY_SIZE
+from layerzoo.tensors import compat
+from layerzoo.testing import check_layer
+from layerzoo.testing.proof.broken.dense import SOUND
+from layerzoo.testing.proof.broken.sizes import BROKEN_BY_SIZE
+from layerzoo.testing.properties import free
 
 BACKEND = keras.backend.backend()
 SEEDS = range(20)

@@ -2,9 +2,10 @@
 
 import pytest
 
-from layerzoo.testing import PROPERTIES, backends, check_layer, check_property, compat
-from layerzoo.testing.broken import BROKEN, SOUND
-from layerzoo.testing.selftest import profile_of
+from layerzoo.tensors import backends, compat
+from layerzoo.testing import PROPERTIES, check_layer, check_property
+from layerzoo.testing.proof.broken import BROKEN, SOUND
+from layerzoo.testing.proof.selftest import profile_of
 
 pytestmark = pytest.mark.proof
 

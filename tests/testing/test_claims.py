@@ -7,7 +7,7 @@ from keras import layers
 from layerzoo import Card, Traits
 from layerzoo.catalogue import catalogue
 from layerzoo.testing import check_layer
-from layerzoo.testing.claims import unclaimed
+from layerzoo.testing.engine.claims import unclaimed
 
 
 @keras.saving.register_keras_serializable("testing")

@@ -9,7 +9,8 @@ import keras
 import numpy as np
 import pytest
 
-from layerzoo.testing import Inconclusive, compat
+from layerzoo.tensors import compat
+from layerzoo.testing import Inconclusive
 
 MASK = np.array([[True, True, False]])
 

@@ -7,7 +7,8 @@ import pytest
 from keras import ops
 
 from layerzoo.catalogue import Card, Traits
-from layerzoo.testing import check_layer, derivative
+from layerzoo.testing import check_layer
+from layerzoo.testing.engine import derivative
 
 pytestmark = pytest.mark.proof
 

@@ -6,22 +6,26 @@ from dataclasses import replace
 import pytest
 
 from layerzoo.catalogue import Card, catalogue
+from layerzoo.tensors import compat
 from layerzoo.testing import (
     PROPERTIES,
     Check,
     ConformanceError,
+    Fact,
+    Finding,
     Inconclusive,
     NotApplicable,
     Property,
+    Sometimes,
     Violation,
     check_layer,
     check_property,
-    compat,
-    reports,
     select,
 )
-from layerzoo.testing.broken.dense import Sound
-from layerzoo.testing.run import PROFILES
+from layerzoo.testing.engine.run import PROFILES
+from layerzoo.testing.front.report_files import write
+from layerzoo.testing.front.runs import Run
+from layerzoo.testing.proof.broken.dense import Sound
 from layerzoo_entry.cli import main
 
 pytestmark = pytest.mark.proof
@@ -103,7 +107,12 @@ def test_what_was_expected_to_be_inconclusive_and_passes_or_fails_is_not_good():
     assert passes.counts() == {"unexpected_pass": 1}
     assert not passes.ok
     assert "expects it to be inconclusive: this Keras has no masks" in str(passes)
-    fails = _of({}, Violation("wrong"), Violation("wrong"), expected_inconclusive={"x.y": REASON})
+    fails = _of(
+        {},
+        Violation(Finding("wrong")),
+        Violation(Finding("wrong")),
+        expected_inconclusive={"x.y": REASON},
+    )
     assert fails.status == "failed"
 
 
@@ -115,7 +124,7 @@ def _of(settings, *outcomes, **expected):
         outcome = remaining.pop(0) if remaining else outcomes[-1]
         if isinstance(outcome, Exception):
             raise outcome
-        return outcome
+        yield Fact(True, "it is") if outcome is None else Sometimes(outcome)
 
     each = Property("x.y", "y", "x", "must", "cheap", "It does.", comes_out, **settings)
     card = Card(
@@ -131,8 +140,8 @@ def _of(settings, *outcomes, **expected):
 @pytest.mark.parametrize(
     ("outcomes", "status", "samples"),
     [
-        ((Inconclusive("a kink"), Violation("wrong")), "failed", 1),
-        ((Violation("wrong"), Inconclusive("a kink")), "failed", 1),
+        ((Inconclusive("a kink"), Violation(Finding("wrong"))), "failed", 1),
+        ((Violation(Finding("wrong")), Inconclusive("a kink")), "failed", 1),
         ((Inconclusive("a kink"), None), "inconclusive", 1),
         ((None, Inconclusive("a kink")), "inconclusive", 1),
         ((Inconclusive("a kink"), NotApplicable("no")), "inconclusive", 0),
@@ -197,26 +206,25 @@ def test_a_parametrized_check_raises_unless_the_card_expects_it(without_masks):
         Check(replace(CARD, expected_inconclusive={"L4": REASON}), PROPERTIES["L4"])("smoke")
 
 
-def _data(card, *ids):
+def _run(card, *ids):
     properties = select(*ids)
-    data = reports.header("smoke", properties)
+    run = Run.here("smoke", properties)
     for each in properties:
-        found = check_property(card, each, "smoke")
-        reports.merge(data, reports.finding(card.name, "-", found))
-    return reports.conclude(data)
+        run.add(card.name, "-", check_property(card, each, "smoke"))
+    return run
 
 
 def test_every_report_says_it(without_masks, tmp_path):
     expects = replace(CARD, expected_inconclusive={"M2": REASON})
-    data = _data(expects, "M1", "M2")
-    assert [each["property"] for each in reports.failures(data)] == ["M1 mask_invariance"]
-    assert reports.standing(data, "SelfAttention", HERE) == (1, 2, True)
-    good = _data(expects, "M2")
-    assert reports.failures(good) == []
-    assert reports.standing(good, "SelfAttention", HERE) == (1, 1, False)
+    run = _run(expects, "M1", "M2")
+    assert [each.title for each in run.failures] == ["M1 mask_invariance"]
+    assert run.report("SelfAttention", HERE).standing == (1, 2)
+    good = _run(expects, "M2")
+    assert good.failures == []
+    assert good.report("SelfAttention", HERE).standing == (1, 1)
     for suffix, faulty in ((".md", "? inconclusive"), (".html", '<td class="bad">? inconclusive')):
         path = tmp_path / f"out{suffix}"
-        reports.write(data, path)
+        write(run, path)
         text = path.read_text(encoding="utf-8")
         assert faulty in text
         assert "INCONCLUSIVE" in text

@@ -3,7 +3,7 @@ import pytest
 
 from layerzoo.catalogue import Card, Tensor
 from layerzoo.testing import check_layer
-from layerzoo.testing.infer import draft, infer
+from layerzoo.testing.front.infer import draft, infer
 
 pytestmark = pytest.mark.proof
 

@@ -5,27 +5,30 @@ import numpy as np
 import pytest
 
 from layerzoo import Card, Traits, catalogue
+from layerzoo.tensors import compat
 from layerzoo.testing import (
     PROPERTIES,
+    SUMS,
     Case,
+    Comparison,
     ConformanceError,
+    Finite,
     Inconclusive,
     Report,
     Result,
     Sample,
+    Tolerance,
     Violation,
     check_layer,
     check_property,
     check_sample,
-    compat,
-    demand_close,
-    demand_finite,
+    demand,
     select,
 )
-from layerzoo.testing.broken import BROKEN
-from layerzoo.testing.broken.dense import Sound
-from layerzoo.testing.parametrize import Check
-from layerzoo.testing.replay import Token
+from layerzoo.testing.engine.token import Token
+from layerzoo.testing.front.parametrize import Check
+from layerzoo.testing.proof.broken import BROKEN
+from layerzoo.testing.proof.broken.dense import Sound
 
 SOUND_LAYERS = {
     "Dense": (lambda: keras.layers.Dense(3, activation="tanh"), (2, 5, 4)),
@@ -202,14 +205,15 @@ def test_float64_is_float64_and_is_left_again():
 
 
 def test_nan_never_passes():
+    wide = Tolerance(1e9, "origin")
     with pytest.raises(Violation):
-        demand_close([1.0, np.nan], [1.0, 1.0], 1e9, "claim", "origin")
+        demand(Comparison([1.0, np.nan], [1.0, 1.0], wide, "claim"))
     with pytest.raises(Violation):
-        demand_close([np.inf], [1.0], 1e9, "claim", "origin")
+        demand(Comparison([np.inf], [1.0], wide, "claim"))
     with pytest.raises(Violation):
-        demand_finite([np.nan], "claim")
+        demand(Finite([np.nan], "claim"))
     with pytest.raises(Violation, match="shapes"):
-        demand_close(np.ones(3), np.ones((3, 1)), 1, "claim", "origin")
+        demand(Comparison(np.ones(3), np.ones((3, 1)), wide, "claim"))
 
 
 def test_a_tolerance_does_not_grow_with_the_size():
@@ -218,7 +222,7 @@ def test_a_tolerance_does_not_grow_with_the_size():
         off = x.copy()
         off[-1] = 1.1e-5
         with pytest.raises(Violation, match="tolerance 1e-05"):
-            demand_close(off, x, 1e-5, "claim", "origin")
+            demand(Comparison(off, x, SUMS, "claim"))
 
 
 def test_weights_are_moved_off_their_start():
@@ -251,4 +255,4 @@ def test_samples_that_are_gone_are_told(id):
     (result,) = check_layer(KeepsOneSample(), inputs=(2, 4), profile="smoke", only=[id]).results
     assert result.status == "failed"
     assert "of a batch of 3" in result.message
-    assert "\n  raised " not in result.message
+    assert not result.failure.raised

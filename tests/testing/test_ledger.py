@@ -17,10 +17,12 @@ import pytest
 import layerzoo
 from layerzoo import DropPath, catalogue, measured
 from layerzoo.catalogue import Card
-from layerzoo.testing import PROFILES, PROPERTIES, Property, commands, compat, ledger, run
-from layerzoo.testing.ledger import Ledger, Sources, due
-from layerzoo.testing.outcomes import note_comparison
-from layerzoo.testing.report import Status
+from layerzoo.tensors import compat
+from layerzoo.testing import PROFILES, PROPERTIES, Fact, Property
+from layerzoo.testing.engine import ledger, run
+from layerzoo.testing.engine.ledger import Ledger, Sources, due
+from layerzoo.testing.engine.report import Status
+from layerzoo.testing.front import commands
 from layerzoo_entry.cli import main
 from layerzoo_entry.pytest_ledger import KnownResults
 
@@ -150,28 +152,36 @@ def test_an_edit_of_a_layer_or_its_card_turns_its_keys(file, today, edited):
 
 
 @pytest.mark.parametrize(
-    "file", ["run.py", "case.py", "samples.py", "compat.py", "outcomes.py", "properties.py"]
+    "file",
+    [
+        *(
+            f"testing/engine/{name}.py"
+            for name in ("run", "case", "samples", "comparison", "register")
+        ),
+        "tensors/compat.py",
+        "tensors/outcomes.py",
+    ],
 )
 def test_an_edit_of_the_engine_turns_every_key(file, today, edited):
-    assert turned(today, edited(f"testing/{file}")) == (set(OURS), set(PROPERTIES))
+    assert turned(today, edited(file)) == (set(OURS), set(PROPERTIES))
 
 
 @pytest.mark.parametrize("group", ["shape", "build", "randomness", "dropin"])
 def test_an_edit_of_a_property_turns_the_keys_of_its_module_alone(group, today, edited):
-    layers, properties = turned(today, edited(f"testing/{group}.py"))
+    layers, properties = turned(today, edited(f"testing/properties/{group}.py"))
     assert layers == set(OURS)
     assert properties == {each.id for each in PROPERTIES.values() if each.group == group}
 
 
 def test_an_edit_of_a_property_turns_the_keys_of_those_that_import_it(today, edited):
-    _, properties = turned(today, edited("testing/gradient.py"))
+    _, properties = turned(today, edited("testing/properties/numerics.py"))
     groups = {PROPERTIES[identity].group for identity in properties}
-    assert {"gradient", "execution"} <= groups, "`execution` takes a number from `gradient`"
+    assert {"numerics", "states"} <= groups, "`states` compares with what `numerics` does"
     assert "shape" not in groups
 
 
 @pytest.mark.parametrize(
-    "file", ["testing/reports.py", "cookbook/bench.py", "cli.py", "measured.py"]
+    "file", ["testing/front/report_files.py", "cookbook/bench.py", "cli.py", "measured.py"]
 )
 def test_an_edit_of_what_no_check_uses_turns_no_key(file, today, edited):
     assert turned(today, edited(file)) == (set(), set())
@@ -329,7 +339,7 @@ def test_a_result_of_a_profile_counts_for_those_whose_samples_it_tries(tmp_path)
 
         def look(case, seen=seen):
             seen.add(case.sample)
-            note_comparison()  # for a check that compares nothing does not count
+            yield Fact(True, "a check that compares nothing does not count")
 
         each = replace(PROPERTIES[identity], check=look)
         assert run.check_property(DROP_PATH, each, profile).status == "passed"

@@ -6,9 +6,9 @@ import pytest
 
 from layerzoo import measured
 from layerzoo.testing import PROPERTIES
-from layerzoo.testing import matrix as matrices
-from layerzoo.testing.broken import BROKEN, SOUND
-from layerzoo.testing.matrix import confirm, faults, measure, named
+from layerzoo.testing.proof import matrix as matrices
+from layerzoo.testing.proof.broken import BROKEN, SOUND
+from layerzoo.testing.proof.matrix import confirm, faults, measure, named
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "measured"

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from layerzoo.catalogue import catalogue
-from layerzoo.testing.broken import dense
-from layerzoo.testing.mutate import check_mutants, mutants
+from layerzoo.testing.proof.broken import dense
+from layerzoo.testing.proof.mutate import check_mutants, mutants
 
 pytestmark = pytest.mark.proof
 

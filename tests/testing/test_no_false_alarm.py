@@ -7,7 +7,8 @@ from keras import layers, ops
 
 from layerzoo import Card, Traits
 from layerzoo.catalogue import Tensor
-from layerzoo.testing import PROPERTIES, check_property, compat
+from layerzoo.tensors import compat
+from layerzoo.testing import PROPERTIES, check_property
 
 pytestmark = pytest.mark.proof
 

@@ -12,17 +12,17 @@ import pytest
 
 from layerzoo import Card, GatedMLP, Traits
 from layerzoo.testing import PROPERTIES, check_layer, declare, select
-from layerzoo.testing.properties import GROUP, load
+from layerzoo.testing.engine.register import GROUP, load
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guide" / "plugins.md"
 SOUND = '''
-from layerzoo.testing import declare, demand
+from layerzoo.testing import Fact, declare
 
 
 @declare("{id}")
 def {name}(case):
     """The outputs are there."""
-    demand(case.run(case.built(), case.arrays()), "  there are no outputs")
+    yield Fact(case.run(case.built(), case.arrays()), "there are no outputs")
 '''
 
 
@@ -98,6 +98,14 @@ SPOILT = {
         SOUND.format(id="acme.tier", name="other").replace('tier"', 'tier", tier="may"'),
         "`tier` must be one of ('must', 'should', 'trait'). Received: tier='may'",
     ),
+    "returns": (
+        SOUND.format(id="acme.returns", name="other").replace("yield", "return"),
+        "must yield what it compares",
+    ),
+    "claim": (
+        SOUND.format(id="acme.claim", name="other").replace('claim"', 'claim", claim="fast"'),
+        "Received: claim='fast'",
+    ),
     "silent": (
         SOUND.format(id="acme.silent", name="other").replace('"""The outputs are there."""', ""),
         "must have a docstring, because its first line is the statement. Received: other without one",
@@ -154,6 +162,7 @@ class Unreadable(Exception):
 def wild(case):
     \"""It does what it likes.\"""
     {does}
+    yield
 """
 
 
@@ -163,7 +172,7 @@ def wild(case):
         ("raise SystemExit(3)", "SystemExit: 3"),
         ("raise KeyboardInterrupt", "KeyboardInterrupt: "),
         ("raise Unreadable", "Unreadable: (it has no readable message)"),
-        ("return np.zeros(2)", "True, False or a text. Received: array([0., 0.]) from acme.wild"),
+        ("yield np.zeros(2)", "must yield comparisons. Received: array([0., 0.]) from acme.wild"),
     ],
 )
 def test_whatever_a_property_does_is_a_failure_of_its_own(does, said, plug_in):
@@ -194,6 +203,7 @@ def test_outside_of_a_plug_in_an_id_needs_a_prefix_too():
         @declare("Z9")
         def nothing(case):
             """Nothing is claimed."""
+            yield
 
 
 @pytest.mark.proof  # a process

@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from layerzoo.testing import PROPERTIES, compat
+from layerzoo.tensors import compat
+from layerzoo.testing import PROPERTIES
 
 pytest_plugins = ["pytester"]
 

@@ -9,8 +9,8 @@ import keras
 import numpy as np
 import pytest
 
-from layerzoo.testing import compat, quick
-from layerzoo.testing.quick import optimized
+from layerzoo.tensors import compat, quick
+from layerzoo.tensors.quick import optimized
 
 on_jax = pytest.mark.skipif(compat.BACKEND != "jax", reason="about what JAX compiles")
 
@@ -45,7 +45,7 @@ def test_compiled_calls_are_compiled_as_in_a_users_program():
 def test_a_compiled_call_of_the_kit_is_compiled_without_the_option(monkeypatch):
     from jax._src import compiler
 
-    from layerzoo.testing import tracing
+    from layerzoo.tensors import tracing
 
     asked, plain = [], compiler.get_compile_options
 

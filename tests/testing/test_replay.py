@@ -9,11 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from layerzoo import catalogue
-from layerzoo.testing import PROPERTIES, check_layer, check_property, compat
-from layerzoo.testing.replay import Token
-from layerzoo.testing.samples import CONTRACT, deck
-from layerzoo.testing.strategies import samples
-from layerzoo.testing.targets import resolve
+from layerzoo.tensors import compat
+from layerzoo.testing import PROPERTIES, check_layer, check_property
+from layerzoo.testing.engine.samples import CONTRACT, deck
+from layerzoo.testing.engine.strategies import samples
+from layerzoo.testing.engine.token import Token
+from layerzoo.testing.front.targets import resolve
 from layerzoo_entry.cli import main
 
 NUMBERS = itertools.count()

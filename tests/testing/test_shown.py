@@ -7,16 +7,19 @@ import warnings
 
 import pytest
 
-from layerzoo.testing import PROPERTIES, Case, NotApplicable, Sample, check_property, compat
-from layerzoo.testing.broken import BROKEN, SOUND
-from layerzoo.testing.ledger import due
-from layerzoo.testing.replay import Token
-from layerzoo.testing.run import profile_named
-from layerzoo.testing.samples import deck
+from layerzoo.tensors import compat
+from layerzoo.testing import PROPERTIES, Case, NotApplicable, Sample, check_property, check_sample
+from layerzoo.testing.engine.ledger import due
+from layerzoo.testing.engine.programs import snippet
+from layerzoo.testing.engine.run import profile_named
+from layerzoo.testing.engine.samples import deck
+from layerzoo.testing.engine.token import Token
+from layerzoo.testing.proof.broken import BROKEN, SOUND
 
 pytestmark = pytest.mark.proof
 THOROUGH = profile_named(None) in ("ci", "deep")
-SHOWN = [each for each in PROPERTIES.values() if each.shown]
+SHOWN = [each for each in PROPERTIES.values() if each.program]
+assert len(SHOWN) > 60
 
 
 @pytest.fixture
@@ -48,7 +51,7 @@ def test_what_is_shown_fails_on_the_broken_layer(broken, show):
     result = check_property(broken.card, shown, "ci" if shown.cost == "long" else "smoke")
     if not result.token:
         pytest.skip("no sample refutes the claim, so that none can show it")
-    code = Case(broken.card, Token.parse(result.token).sample).snippet(shown.shown)
+    code = snippet(Case(broken.card, Token.parse(result.token).sample), shown.program)
     with pytest.raises(Exception) as caught:  # noqa: PT011  a layer may raise anything
         show(code)
     assert not isinstance(caught.value, NameError | ImportError | SyntaxError), code
@@ -65,11 +68,10 @@ def test_what_is_shown_passes_on_a_sound_layer(card, show, pytestconfig):
             continue
         if shown.cost in ("dear", "long") and not THOROUGH:
             continue  # compiling all of them takes minutes
-        code = case.snippet(shown.shown)
+        code = snippet(case, shown.program)
         try:
-            with compat.undisturbed():
-                refuted = shown.check(case)
-            if refuted is None:  # else the claim is that it fails on some sample
+            outcome = check_sample(card, shown, moved)
+            if outcome.shown is None:  # else the claim is that it fails on some sample
                 show(code)
         except NotApplicable:
             continue
@@ -82,7 +84,7 @@ def test_a_snippet_imports_only_keras_its_backend_numpy_and_the_layer(card):
     backends = {"jax", "tensorflow", "torch"}  # without which nothing is traced
     allowed = {"keras", "numpy", card.layer.__module__, *backends, *sys.stdlib_module_names}
     for shown in SHOWN:
-        code = Case(card, Sample()).snippet(shown.shown)
+        code = snippet(Case(card, Sample()), shown.program)
         for node in ast.walk(ast.parse(code)):
             if isinstance(node, ast.Import):
                 assert {name.name for name in node.names} <= allowed, code

@@ -6,9 +6,9 @@ from keras import layers, ops
 
 from layerzoo import Card, Traits
 from layerzoo.testing import check_layer
-from layerzoo.testing.broken.states import SoundMean, SoundRecent
-from layerzoo.testing.claims import unclaimed
-from layerzoo.testing.infer import draft
+from layerzoo.testing.engine.claims import unclaimed
+from layerzoo.testing.front.infer import draft
+from layerzoo.testing.proof.broken.states import SoundMean, SoundRecent
 
 STATES = ("T1", "T2", "T3", "T5")
 

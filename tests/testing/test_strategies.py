@@ -9,10 +9,11 @@ from hypothesis.errors import NoSuchExample
 
 from layerzoo import Card, Traits, catalogue
 from layerzoo.catalogue import Tensor
-from layerzoo.testing import Case, Sample, card_of, strategies
-from layerzoo.testing.placed import Built, Placed
-from layerzoo.testing.samples import KINDS
-from layerzoo.testing.strategies import LARGEST, MASKS, PLACES, ROOM
+from layerzoo.testing import Case, Sample, card_of
+from layerzoo.testing.engine import strategies
+from layerzoo.testing.engine.placed import Built, Placed
+from layerzoo.testing.engine.samples import KINDS
+from layerzoo.testing.engine.strategies import LARGEST, MASKS, PLACES, ROOM
 
 CATALOGUE = catalogue()
 ATTENTION = CATALOGUE["SelfAttention"]

@@ -7,7 +7,8 @@ import textwrap
 import pytest
 
 from layerzoo import catalogue
-from layerzoo.testing.targets import home, installed, labelled, resolve
+from layerzoo.testing.engine.cards import home
+from layerzoo.testing.front.targets import installed, labelled, resolve
 
 NUMBERS = itertools.count()
 
@@ -152,7 +153,7 @@ def test_a_plugin_that_raises_is_a_problem_beside_the_other_cards(monkeypatch):
     card = catalogue()["DropPath"]
     problem = "The plug-in 'x' (x:CARDS) could not be loaded: RuntimeError: no"
     found = lambda: ({"DropPath": card}, (problem,))  # noqa: E731
-    monkeypatch.setattr(sys.modules["layerzoo.testing.targets"], "cards_and_problems", found)
+    monkeypatch.setattr(sys.modules["layerzoo.testing.front.targets"], "cards_and_problems", found)
     assert [(each.card, each.problem) for each in installed()] == [(card, ""), (None, problem)]
     assert resolve("Elsewhere")[0].problem.endswith(problem), "it may have been in there"
     assert not resolve("DropPath")[0].problem, "and this is not its business"

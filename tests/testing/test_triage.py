@@ -8,9 +8,11 @@ import pytest
 from keras import layers, ops
 
 from layerzoo import Card, Traits
-from layerzoo.testing import PROPERTIES, Check, check_layer, check_property, compat, snippets
-from layerzoo.testing.report import place
-from layerzoo.testing.triage import in_order, same_cause
+from layerzoo.tensors import compat
+from layerzoo.testing import PROPERTIES, Check, check_layer, check_property
+from layerzoo.testing.engine import programs as snippets
+from layerzoo.testing.engine.report import place
+from layerzoo.testing.engine.triage import in_order, same_cause
 
 pytestmark = pytest.mark.proof
 

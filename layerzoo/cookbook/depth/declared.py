@@ -10,6 +10,7 @@ from layerzoo.building.arguments import one_of
 from layerzoo.card import Card
 from layerzoo.catalogue import catalogue
 from layerzoo.cookbook import beside
+from layerzoo_entry.usage import UsageError
 
 Block = Callable[[int, int], keras.layers.Layer]
 """Makes one block of a stack, from its place in it, counted from 0, and the number of blocks."""
@@ -96,12 +97,12 @@ def demanded(card: Card) -> Depth:
     """The deep stacks of a layer.
 
     Raises:
-        ValueError: it has none.
+        UsageError: it has none.
     """
     found = depth_of(card)
     if found is None:
         names = [name for name, _ in all_depths()]
-        raise ValueError(
+        raise UsageError(
             f"The layer must have deep stacks: {', '.join(names) or 'no layer has any'}. "
             f"Received: {card.name!r}"
         )

@@ -13,6 +13,7 @@ from layerzoo.cookbook.depth.plot import plot
 from layerzoo.cookbook.depth.running import SEED, measure, table
 from layerzoo.cookbook.evidence import files
 from layerzoo.cookbook.evidence.tasks import digits
+from layerzoo_entry.usage import users
 
 KIND = "depth"
 MARKS = {".json": '{\n "says": ', ".svg": 'class="lz-drawing"'}
@@ -45,12 +46,13 @@ def run(
         The exit code: 1 if a layer could not be measured, or a stack did not stay finite.
 
     Raises:
-        ValueError: a layer has no deep stacks, a number is not positive, or a file that another program
+        UsageError: a layer has no deep stacks, a number is not positive, or a file that another program
             wrote is in the way.
-        ImportError: scikit-learn is not installed.
+        NotInstalled: scikit-learn is not installed.
     """
-    positive_int(blocks=blocks)
-    positive_int(steps=steps)
+    with users(ValueError):
+        positive_int(blocks=blocks)
+        positive_int(steps=steps)
     chosen: list[tuple[str, Depth | str]] = [(card.name, demanded(card)) for card in cards]
     chosen = chosen or list(all_depths())
     files.demand_free(KIND, [name for name, _ in chosen], out, folder, MARKS)

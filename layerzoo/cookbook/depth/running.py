@@ -14,7 +14,7 @@ from layerzoo.building.arguments import positive_int
 from layerzoo.cookbook.depth.declared import CLAIMS, INPUTS, Block, Depth
 from layerzoo.cookbook.evidence.running import about, number
 from layerzoo.cookbook.evidence.tasks import digits
-from layerzoo.testing.autodiff import gradient
+from layerzoo.tensors.autodiff import gradient
 
 WIDTH = 32
 """The number of features or channels that a block reads."""

@@ -7,6 +7,7 @@ from typing import Any
 from layerzoo.card import Card
 from layerzoo.catalogue import catalogue
 from layerzoo.cookbook import beside
+from layerzoo_entry.usage import UsageError
 
 Results = Mapping[str, Any]
 """What one seed gave: for each model by its name, a number, or with `x` a dict of numbers by `x`."""
@@ -85,12 +86,12 @@ def demanded(card: Card) -> Evidence:
     """The experiment of a layer.
 
     Raises:
-        ValueError: it has none.
+        UsageError: it has none.
     """
     found = evidence_of(card)
     if found is None:
         names = [name for name, _ in all_evidence()]
-        raise ValueError(
+        raise UsageError(
             f"The layer must have an experiment: {', '.join(names) or 'no layer has one'}. "
             f"Received: {card.name!r}"
         )

@@ -12,6 +12,7 @@ from layerzoo.cookbook.evidence.declared import Evidence, all_evidence, demanded
 from layerzoo.cookbook.evidence.plot import plot, standalone
 from layerzoo.cookbook.evidence.running import conditions, reproduce, table, verdict
 from layerzoo_entry.files import demand_ours
+from layerzoo_entry.usage import users
 
 KIND = "evidence"
 MARKS = {".json": '{\n "claim": ', ".svg": 'class="lz-drawing"'}
@@ -43,7 +44,7 @@ def run(
         console: Where to print.
 
     Raises:
-        ValueError: a layer has no experiment, or a file that another program wrote is in the way.
+        UsageError: a layer has no experiment, or a file that another program wrote is in the way.
     """
     declared = {card.name: demanded(card) for card in cards}
     demand_free(KIND, declared, out, folder, MARKS)
@@ -76,7 +77,7 @@ def demand_free(
         marks: What is in each file of numbers or plots, by its ending.
 
     Raises:
-        ValueError: a file that another program wrote is in the way.
+        UsageError: a file that another program wrote is in the way.
     """
     names = list(names)
     if out:
@@ -110,11 +111,12 @@ def _write(folder: Path, name: str, found: dict) -> Path:
 
 def _place(path: Path, text: str) -> Path:
     """Write a file in one step, so that an interrupt leaves the old one or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with users(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            part.write_text(text, encoding="utf-8")
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
     return path

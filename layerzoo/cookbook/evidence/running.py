@@ -14,6 +14,7 @@ from rich.table import Table
 
 from layerzoo.building.arguments import positive_int
 from layerzoo.cookbook.evidence.declared import Evidence, Results
+from layerzoo_entry.usage import users
 
 DIGITS = 5
 """How many significant digits of a number are kept. The conditions are judged by these."""
@@ -39,7 +40,8 @@ def reproduce(
     """
     chosen: Sequence[int] = evidence.seeds
     if seeds is not None:
-        chosen = range(positive_int(seeds=seeds))
+        with users(ValueError):
+            chosen = range(positive_int(seeds=seeds))
     runs: list[dict] = []
     start = time.process_time()
     for seed in chosen:

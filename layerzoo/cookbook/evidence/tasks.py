@@ -16,6 +16,7 @@ from layerzoo._backend import install
 from layerzoo.attention.self_attention import SelfAttention
 from layerzoo.gated.gated_mlp import GatedMLP
 from layerzoo.residual.residual import Residual
+from layerzoo_entry.usage import NotInstalled
 
 HELD_OUT = 0.1
 """The share of the text, at its end, on which nothing is trained."""
@@ -28,10 +29,10 @@ def digits(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         Training images, held-out images, training labels, held-out labels.
 
     Raises:
-        ImportError: scikit-learn is not installed.
+        NotInstalled: scikit-learn is not installed.
     """
     if importlib.util.find_spec("sklearn") is None:
-        raise ImportError(
+        raise NotInstalled(
             f"This experiment needs the extra `demo`: {install('demo')}. Received: missing=['sklearn']"
         )
     from sklearn import datasets, model_selection

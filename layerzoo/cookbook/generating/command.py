@@ -20,6 +20,7 @@ from layerzoo.building.arguments import positive_int
 from layerzoo.cookbook.bench import missing
 from layerzoo.cookbook.generating import characters, costs
 from layerzoo_entry.files import demand_ours
+from layerzoo_entry.usage import UsageError, users
 
 KIND = "generating"
 TEXT = "text"
@@ -53,17 +54,18 @@ def run(
         What was found, as plain data.
 
     Raises:
-        ValueError: the file was not written by this command, or an argument is out of range.
+        UsageError: the file was not written by this command, or an argument is out of range.
         KeyboardInterrupt: Ctrl-C was pressed; the model is saved as it was then.
     """
     console = console or Console()
     demand_model(path)
-    positive_int(count=count)
-    positive_int(steps=steps)
+    with users(ValueError):
+        positive_int(count=count)
+        positive_int(steps=steps)
     if not prompt:
-        raise ValueError("`prompt` must have a character. Received: prompt=''")
+        raise UsageError("`prompt` must have a character. Received: prompt=''")
     if not 0 <= temperature < float("inf"):
-        raise ValueError(f"`temperature` must be 0 or more. Received: temperature={temperature}")
+        raise UsageError(f"`temperature` must be 0 or more. Received: temperature={temperature}")
     found = {} if path.is_file() else _trained(path, seed, steps, console)
     model = keras.saving.load_model(path)
     given = characters.numbers(prompt)
@@ -84,12 +86,12 @@ def demand_model(path: Path) -> None:
     """Demand that a path can hold the model, and that no other file is there.
 
     Raises:
-        ValueError: the path does not end in `.keras`, its folder does not exist, or its file is not ours.
+        UsageError: the path does not end in `.keras`, its folder does not exist, or its file is not ours.
     """
     if path.suffix != ".keras":
-        raise ValueError(f"The file of a model must end in `.keras`. Received: {str(path)!r}")
+        raise UsageError(f"The file of a model must end in `.keras`. Received: {str(path)!r}")
     if not path.resolve().parent.is_dir():
-        raise ValueError(f"The file must be in an existing folder. Received: {str(path)!r}")
+        raise UsageError(f"The file must be in an existing folder. Received: {str(path)!r}")
     demand_ours([path], characters.NAME, advice="name another file")
 
 

@@ -29,6 +29,7 @@ from layerzoo.cookbook.pages.layer import (
 )
 from layerzoo.cookbook.pages.speed import PICTURE, speed_page, speed_picture
 from layerzoo_entry.files import demand_ours
+from layerzoo_entry.usage import UsageError, users
 
 HOUSE = Path(exports.__file__).parents[1]
 MARKS = {".svg": 'class="lz-drawing"', ".txt": "# layerzoo\n"}
@@ -46,11 +47,11 @@ def render(docs: Path = Path("docs"), package: str = "layerzoo") -> dict[Path, s
         package: `layerzoo`, or the package of a plug-in.
 
     Raises:
-        ValueError: no card has a layer in the package.
+        UsageError: no card has a layer in the package.
     """
     cards = [card for card in catalogue().values() if root_of(card) == package]
     if not cards:
-        raise ValueError(
+        raise UsageError(
             "`package` must be a package whose layers `layerzoo list` prints. "
             f"Received: package={package!r}"
         )
@@ -130,8 +131,9 @@ def _write(texts, force):
             mark = MARKS.get(path.suffix, "ritten by `layerzoo docs`")
             demand_ours([path], mark, advice="name another `--root`, or add `--force`")
     for path in paths:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(texts[path], encoding="utf-8")
+        with users(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(texts[path], encoding="utf-8")
     return paths
 
 

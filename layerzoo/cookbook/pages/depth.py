@@ -7,7 +7,7 @@ from layerzoo.cookbook.depth.declared import CLAIMS
 from layerzoo.cookbook.depth.running import POLICIES, WHEN, against, ratio, verdict
 from layerzoo.cookbook.evidence.running import number
 from layerzoo.cookbook.pages.evidence import linked
-from layerzoo.cookbook.pages.kit import NAMES
+from layerzoo_entry.backends import NAMES
 
 GENERATED = "<!-- Written by `layerzoo docs` from `measured/depth`. -->"
 TITLES = {"features": "Vectors", "rows": "Sequences", "image": "Images"}

@@ -11,7 +11,7 @@ from layerzoo.cookbook.evidence.running import (
     spread,
     verdict,
 )
-from layerzoo.cookbook.pages.kit import NAMES
+from layerzoo_entry.backends import NAMES
 
 
 def evidence_section(found: dict, picture: str, numbers: str) -> str:

@@ -3,7 +3,7 @@
 import re
 
 from layerzoo.cookbook.evidence.plot import DASHES, LETTER, PLOT, axis, in_short, svg, text
-from layerzoo.cookbook.pages.kit import NAMES
+from layerzoo_entry.backends import NAMES
 
 PAGE = "guide/generating.md"
 PICTURE = "assets/generating.svg"

@@ -3,6 +3,8 @@
 import inspect
 import textwrap
 
+from layerzoo_entry.backends import NAMES
+
 GROUPS = {
     "shape": "Shapes and dtypes",
     "build": "Building",
@@ -25,7 +27,6 @@ TIERS = {
     "trait": "checked if the card claims it",
 }
 GENERATED = "<!-- Written by `layerzoo docs` from the docstrings of the kit. Edit those. -->"
-NAMES = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
 
 
 def properties_page(kills: dict, drawing: dict) -> str:
@@ -116,7 +117,7 @@ def _property(each, kills) -> str:
 
 
 def _seen(id, kills) -> list[str]:
-    from layerzoo.testing.broken import BROKEN
+    from layerzoo.testing.proof.broken import BROKEN
 
     lines = []
     for entry in BROKEN:

@@ -15,26 +15,17 @@ from layerzoo import measured
 from layerzoo.card import Card
 from layerzoo.catalogue import catalogue
 from layerzoo.cookbook import depth
+from layerzoo.cookbook.docstrings import entries, sections
 from layerzoo.cookbook.drawing import picture, snake_case, trace
 from layerzoo.cookbook.evidence.plot import plot, standalone
 from layerzoo.cookbook.pages.depth import depth_section
 from layerzoo.cookbook.pages.evidence import evidence_section, table_of_numbers
-from layerzoo.cookbook.pages.kit import GROUPS, NAMES
+from layerzoo.cookbook.pages.kit import GROUPS
 from layerzoo.cookbook.pages.where import where_it_runs
 from layerzoo.testing import PROPERTIES
+from layerzoo_entry.backends import NAMES
+from layerzoo_entry.usage import UsageError
 
-SECTIONS = (
-    "Use when",
-    "Avoid when",
-    "Args",
-    "Call arguments",
-    "Input shape",
-    "Output shape",
-    "Masking",
-    "Raises",
-    "Example",
-    "Reference",
-)
 GENERATED = "<!-- Written by `layerzoo docs` from the layer's card and docstring. Edit those. -->"
 SIZES = {"b": 13, "t": 17, "s": 19, "y": 23, "x": 29}
 """Sizes by which a drawing tells axes apart: primes that no layer uses by chance."""
@@ -86,37 +77,6 @@ class Plain:
         return eval(self.code, {"keras": keras, **vars(sys.modules[self.module]), **listed})
 
 
-def sections(docstring: str) -> dict[str, str]:
-    """A layer's docstring by section; `""` is the text before the first section, without its first line.
-
-    The texts are dedented.
-    """
-    lines = inspect.cleandoc(docstring).split("\n")
-    found: dict[str, list[str]] = {"": []}
-    section = ""
-    for line in lines[1:]:
-        if line.endswith(":") and line[:-1] in SECTIONS:
-            section = line[:-1]
-            found[section] = []
-        else:
-            found[section].append(line)
-    return {name: textwrap.dedent("\n".join(lines)).strip() for name, lines in found.items()}
-
-
-def entries(text: str) -> dict[str, str]:
-    """The `name: meaning` entries of a section, each meaning as one line."""
-    found: dict[str, str] = {}
-    name = ""
-    for line in text.split("\n"):
-        start = re.match(r"([*\w]+): (.*)", line)
-        if start:
-            name = start[1]
-            found[name] = start[2]
-        elif name and line.strip():
-            found[name] += " " + line.strip()
-    return found
-
-
 def plain(card: Card) -> Plain:
     """The layer of a card as its docstring's example writes it, otherwise as its plain config does."""
     module = root_of(card)
@@ -149,7 +109,7 @@ def _changed(card, config):
 
 def _argument(name, value):
     if isinstance(value, keras.layers.Layer):
-        raise ValueError(
+        raise UsageError(
             "If a config holds a layer, the page cannot write it as code: the layer's docstring must have an "
             f"`Example` that calls it. Received: {name}={value!r}"
         )

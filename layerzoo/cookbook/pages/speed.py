@@ -2,8 +2,8 @@
 
 from html import escape
 
-from layerzoo.cookbook.pages.kit import NAMES
 from layerzoo.cookbook.pages.layer import in_words, measured_on
+from layerzoo_entry.backends import NAMES
 
 GENERATED = "<!-- Written by `layerzoo docs` from `measured/cost_long`. -->"
 PICTURE = "assets/speed.svg"

@@ -1,6 +1,6 @@
 """The section of a layer's page that says where it runs: what became of its exports."""
 
-from layerzoo.cookbook.pages.kit import NAMES
+from layerzoo_entry.backends import NAMES
 
 FORMATS = {"tf_saved_model": "SavedModel", "onnx": "ONNX", "litert": "LiteRT"}
 KINDS = {"free": "Unknown sizes", "fixed": "Known sizes"}

@@ -1,0 +1,1 @@
+"""What a user starts: the command line, tests in pytest, targets, reports, and a first card for a class."""
