@@ -81,6 +81,21 @@ def test_the_property_of_the_guide_holds_fails_and_does_not_apply(plug_in):
     assert report.demanded == ("S1", "acme.scaling")
 
 
+def test_the_program_of_the_guide_is_shown_beside_the_failure(plug_in, tmp_path):
+    blocks = re.findall(r"```py\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
+    code, program = (
+        next(b for b in blocks if word in b) for word in ("@declare(", ".shown import")
+    )
+    (tmp_path / "shown").mkdir()
+    (tmp_path / "shown" / "acme.scaling.py").write_text(program, encoding="utf-8")
+    assert load([plug_in("acme_properties", code)]) == []
+    shifted = card(tags=["linear"], configs=lambda pick: dict(more=pick([1.0, 2.0])))
+    (result,) = check_layer(shifted, profile="smoke", only=["acme.scaling"]).results
+    assert "assert abs(doubled[0] - 2 * once[0]).max() < 1e-4" in result.failure.program
+    assert "def built(" in result.failure.program
+    assert "layerzoo.testing" not in result.failure.program
+
+
 SPOILT = {
     "raises": ("\nraise OSError('no licence')\n", "OSError: no licence"),
     "known": (SOUND.format(id="acme.fine", name="other"), "must be new. Received: id='acme.fine'"),
