@@ -98,7 +98,9 @@ def snippet(case: Case, shown: str = "") -> str:
     lines = {import_line(case.card.layer), *imports(case.moved)}
     lines |= imports(other.moved) if "neighbour" in needs else set()
     lines |= imports(list(case.card.errors)) if "refused" in needs else set()
-    parts = ["\n".join(["import keras", "import numpy as np", *sorted(lines)])]
+    nodes = [node for node in ast.parse(shown).body if _is_import(node)]
+    shown, own = _without(shown, nodes), sorted({ast.unparse(node) for node in nodes})
+    parts = ["\n".join([*own, "import keras", "import numpy as np", *sorted(lines)])]
     arguments = case.written + (", " if case.moved else "")
     if needs & {"arguments", "kinds"}:
         parts += [f"arguments = dict({case.written})"]
@@ -146,18 +148,25 @@ def read(file: Path) -> str:
     What `layerzoo.testing.shown` names is not imported, because `snippet` defines it.
     """
     text = file.read_text(encoding="utf-8")
-    lines, before = text.splitlines(), []
-    for node in ast.parse(text).body:
-        if _is_docstring(node) or isinstance(node, ast.Import | ast.ImportFrom):
-            before += _imported(node, file)
-            lines[node.lineno - 1 : node.end_lineno] = [""] * (
-                (node.end_lineno or node.lineno) - node.lineno + 1
-            )
-    return "\n\n".join([*before, "\n".join(lines).strip()])
+    nodes = [node for node in ast.parse(text).body if _is_docstring(node) or _is_import(node)]
+    before = [part for node in nodes for part in _imported(node, file)]
+    return "\n\n".join([*before, _without(text, nodes)])
 
 
 def _is_docstring(node: ast.stmt) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+def _is_import(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Import | ast.ImportFrom)
+
+
+def _without(text: str, nodes: list[ast.stmt]) -> str:
+    """A program without some of its statements."""
+    lines = text.splitlines()
+    for node in reversed(nodes):
+        del lines[node.lineno - 1 : node.end_lineno]
+    return "\n".join(lines).strip()
 
 
 def _imported(node: ast.stmt, file: Path) -> list[str]:
