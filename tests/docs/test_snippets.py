@@ -2,7 +2,9 @@
 
 import io
 import re
+import sys
 import textwrap
+import types
 from collections import defaultdict
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -75,8 +77,10 @@ def test_the_block_prints_what_it_says(page, code, folders, monkeypatch):
     printed = io.StringIO()
     source = folders[page] / "block.py"
     source.write_text(code, encoding="utf-8")
+    module = types.ModuleType("block")  # from which a class can be imported, to copy a layer
+    monkeypatch.setitem(sys.modules, module.__name__, module)
     with redirect_stdout(printed):
-        exec(compile(code, str(source), "exec"), {"__name__": "block"})
+        exec(compile(code, str(source), "exec"), vars(module))
     assert printed.getvalue() == expected(code)
 
 
