@@ -32,7 +32,7 @@ refused: list[dict[str, Any]]
 arguments: dict[str, Any]
 """The constructor's arguments."""
 
-kinds: dict[str, str]
+argument_kinds: dict[str, str]
 """The kind of each argument that takes a name, a dict or an object from Keras, such as `activation`."""
 
 claimed: dict[str, Any]

@@ -102,7 +102,7 @@ def snippet(case: Case, shown: str = "") -> str:
     shown, own = _without(shown, nodes), sorted({ast.unparse(node) for node in nodes})
     parts = ["\n".join([*own, "import keras", "import numpy as np", *sorted(lines)])]
     arguments = case.written + (", " if case.moved else "")
-    if needs & {"arguments", "kinds"}:
+    if needs & {"arguments", "argument_kinds"}:
         parts += [f"arguments = dict({case.written})"]
         arguments = "**{**arguments, **settings}"
     else:
@@ -112,8 +112,8 @@ def snippet(case: Case, shown: str = "") -> str:
         policy = 'keras.config.set_dtype_policy(settings.get("dtype", "float32"))'
         body = f"    {policy}  # for the layers inside\n{body}"
     parts += [f"def make(**settings):\n{body}"]
-    if "kinds" in needs:
-        parts += [f"kinds = {kinds_of(case.card.layer, case.config)}"]
+    if "argument_kinds" in needs:
+        parts += [f"argument_kinds = {kinds_of(case.card.layer, case.config)}"]
     if "refused" in needs:
         parts += [f"refused = {source(list(case.card.errors))}"]
     if "shapes" in needs:

@@ -178,9 +178,9 @@ def check_property(
         found = _search(
             card, each, PROFILES[profile], target or home(card), simplify, known, causes
         )
+    found = _as_expected(card, each, found)
     if found.status == "failed":
         known.update({cause: each.id for cause in causes if cause != VIOLATION})
-    found = _as_expected(card, each, found)
     return replace(found, seconds=time.perf_counter() - start)
 
 

@@ -4,7 +4,7 @@ import json
 
 import keras
 
-from layerzoo.testing.shown import inputs, kinds, make
+from layerzoo.testing.shown import argument_kinds, inputs, make
 
 register = keras.saving.register_keras_serializable("shown")
 own = lambda base, *given: register(type(f"Own{base.__name__}", (base,), {}))(*given)
@@ -22,7 +22,7 @@ others = {
     "initializer": [own(keras.initializers.Constant, 0.7)],
     "regularizer": [own(keras.regularizers.L2, 0.02)],
 }
-for argument, kind in kinds.items():
+for argument, kind in argument_kinds.items():
     module = getattr(keras, f"{kind}s")
     written = lambda value: json.dumps(module.serialize(module.get(value)))
     known = module.get(names[kind])

@@ -5,7 +5,7 @@ import inspect
 import keras
 import numpy as np
 
-from layerzoo.testing.shown import arguments, inputs, kinds, make, numbers
+from layerzoo.testing.shown import argument_kinds, arguments, inputs, make, numbers
 
 own = {
     "initializer": keras.initializers.Constant(0.7),
@@ -13,7 +13,7 @@ own = {
 }
 parameters = inspect.signature(type(make()).__init__).parameters
 others = {  # another value for each argument: one of our own, or its default
-    name: own.get(kinds.get(name, ""), parameters[name].default)
+    name: own.get(argument_kinds.get(name, ""), parameters[name].default)
     for name in arguments
     if parameters[name].default is not inspect.Parameter.empty
 }
@@ -34,6 +34,6 @@ plain = effects()
 for name, value in others.items():
     moved = effects(**{name: value})
     same = len(moved) == len(plain) and all(map(np.array_equal, moved, plain))
-    if kinds.get(name, "") == "initializer":
+    if argument_kinds.get(name, "") == "initializer":
         same = not any(np.allclose(x, 0.7) for x in moved)
     assert not same, f"{name}={value!r} changes no start, no output, no loss and no training"
