@@ -22,8 +22,8 @@ def depthwise(x, kernel, before=0):
     if backend.backend() == "jax":  # whose depthwise convolution takes forty times as long on a CPU
         return sum_of_shifts(padded(x, 1, before), kernel)
     t = ops.shape(x)[1] + before - (kernel.shape[0] - 1)
-    least = min if isinstance(t, int) else ops.minimum
-    x = padded(x, 1, before, after=1 - least(t, 1))  # no backend convolves to no steps
+    more = 1 - min(t, 1) if isinstance(t, int) else 1  # no backend convolves to no steps
+    x = padded(x, 1, before, after=more)
     kernel = ops.expand_dims(kernel, -1)
     y = ops.depthwise_conv(x, kernel, padding="valid", data_format="channels_last")
     return y[:, :t]
